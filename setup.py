@@ -1,0 +1,62 @@
+"""Package definition: lower bounds only; CI pins exact versions in requirements/constraints.txt."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+VERSION = '0.1.0'
+
+# The two distributions of the OpenMMLab packages install the same import names, so they are
+# alternatives: exactly one of these extras belongs in an environment.
+ONEDL = [
+    'onedl-mmengine>=0.10.12',
+    'onedl-mmcv>=2.3.6',
+    'onedl-mmdetection>=3.5.1',
+    'onedl-mmsegmentation>=1.4.2',
+    'onedl-mmpretrain>=1.3.6',
+]
+OPENMMLAB = [
+    'mmengine>=0.10.7',
+    'mmcv>=2.1.0',
+    'mmdet>=3.3.0',
+    'mmsegmentation>=1.2.2',
+    'mmpretrain>=1.2.0',
+]
+TEST = [
+    'hypothesis>=6.100',
+    'mypy>=1.11',
+    'pytest>=8.0',
+    'pytest-xdist>=3.5',
+    'ruff>=0.6',
+]
+
+setup(
+    name='poa_mm',
+    version=VERSION,
+    description='POA (Pre-training Once for Models of All Sizes) on OpenMMLab',
+    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    packages=find_packages(include=['poa_mm', 'poa_mm.*']),
+    package_data={'poa_mm': ['py.typed']},
+    python_requires='>=3.10',
+    install_requires=[
+        'matplotlib>=3.7',
+        'numpy>=1.24',
+        'pillow>=9.4',
+        'rich>=13.0',
+        'scikit-image>=0.22',
+        'scikit-learn>=1.3',
+        'tensorboard>=2.13',
+        'torch>=2.1',
+        'torchvision>=0.16',
+    ],
+    extras_require={'onedl': ONEDL, 'openmmlab': OPENMMLAB, 'test': TEST},
+    classifiers=[
+        'License :: OSI Approved :: Apache Software License',
+        'Programming Language :: Python :: 3',
+        'Topic :: Scientific/Engineering :: Artificial Intelligence',
+    ],
+)
