@@ -1,0 +1,29 @@
+"""Elastic networks: sub-networks, their space, and layers that run at any width. Pure torch."""
+
+from poa_mm.elastic.layers import (
+    ElasticConv2d,
+    ElasticInputLinear,
+    ElasticLayer,
+    ElasticLayerNorm,
+    ElasticLayerScale,
+    ElasticLinear,
+    ElasticQKV,
+    make_elastic,
+)
+from poa_mm.elastic.sampling import SubnetSampler
+from poa_mm.elastic.space import SearchSpace, Subnet, active_blocks
+
+__all__ = [
+    'ElasticConv2d',
+    'ElasticInputLinear',
+    'ElasticLayer',
+    'ElasticLayerNorm',
+    'ElasticLayerScale',
+    'ElasticLinear',
+    'ElasticQKV',
+    'SearchSpace',
+    'Subnet',
+    'SubnetSampler',
+    'active_blocks',
+    'make_elastic',
+]

@@ -1,0 +1,152 @@
+"""Layers that accept a prefix of their channels (paper Eq. 2, 3 and Elastic LN).
+
+Width flows through shapes: a layer reads the width of its sub-network from the input and slices
+its parameters to match, so nothing is set on a module and nothing is remembered between calls.
+``sliced`` is the only slicing rule of a layer. ``forward`` runs on its result and extraction copies
+it, so an extracted network equals the trained sub-network by construction.
+
+Where the input of a layer is reduced, its weight is scaled by α = D_max / D_i (Eq. 2). Scaling the
+weight, not the input, keeps that equality exact to the bit in every precision.
+
+An elastic layer is its stock class with another ``forward``: :func:`make_elastic` swaps the class
+of existing modules, so parameters, names, initialisation and hooks stay those of the stock network.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@runtime_checkable
+class ElasticLayer(Protocol):
+    """A layer that can run, and be cut out, at any width up to its own."""
+
+    @property
+    def full_width(self) -> int:
+        """Width of the intact layer along the axis that ``sliced`` counts."""
+
+    def sliced(self, width: int) -> dict[str, Tensor]:
+        """Parameters of the stock layer of ``width``, by name."""
+
+
+class ElasticLinear(nn.Linear):
+    """Linear layer elastic in its input and, in proportion, in its output.
+
+    Rows are ``groups`` equal blocks, of each of which a prefix is kept.
+    """
+
+    groups = 1
+
+    @property
+    def full_width(self) -> int:
+        """Input features of the intact layer."""
+        return self.in_features
+
+    def sliced(self, width: int) -> dict[str, Tensor]:
+        """Slice to ``width`` input features: ``w[:out, :width] · α`` and ``b[:out]``."""
+        if width == self.in_features:  # the intact layer: no copy, no scaling
+            return {'weight': self.weight, 'bias': self.bias}
+        rows = self._rows(width)
+        weight = self.weight.unflatten(0, (self.groups, -1))[:, :rows, :width].flatten(0, 1)
+        bias = self.bias
+        if bias is not None:  # biases are never scaled
+            bias = bias.unflatten(0, (self.groups, -1))[:, :rows].flatten(0, 1)
+        return {'weight': weight * (self.in_features / width), 'bias': bias}
+
+    def _rows(self, width: int) -> int:
+        """Rows kept of each group."""
+        rows, rest = divmod(self.out_features * width, self.in_features * self.groups)
+        assert rest == 0, f'{self} has no slice of width {width}'
+        return rows
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (…, width) to (…, its share of the output features)."""
+        return F.linear(x, **self.sliced(x.shape[-1]))
+
+
+class ElasticQKV(ElasticLinear):
+    """Query, key and value projections of all heads, stacked as q, k, v.
+
+    A narrower network drops heads and keeps the head dimension: the first D_i rows of each.
+    """
+
+    groups = 3
+
+
+class ElasticInputLinear(ElasticLinear):
+    """Linear layer elastic in its input alone: the first layer of a projection head (Sec. 3.2)."""
+
+    def _rows(self, width: int) -> int:
+        return self.out_features
+
+
+class ElasticLayerNorm(nn.LayerNorm):
+    """LayerNorm over a prefix of the channels: the first elements of its weight and bias."""
+
+    @property
+    def full_width(self) -> int:
+        """Channels of the intact layer."""
+        return self.normalized_shape[0]
+
+    def sliced(self, width: int) -> dict[str, Tensor]:
+        """The first ``width`` elements of weight and bias."""
+        return {'weight': self.weight[:width], 'bias': self.bias[:width]}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (…, width) over its last axis."""
+        width = x.shape[-1]
+        return F.layer_norm(x, (width,), eps=self.eps, **self.sliced(width))
+
+
+class ElasticLayerScale(nn.Module):
+    """LayerScale on a prefix of the channels. Takes the place of mmcv's and of mmpretrain's."""
+
+    weight: Tensor
+
+    @property
+    def full_width(self) -> int:
+        """Channels of the intact layer."""
+        return self.weight.shape[0]
+
+    def sliced(self, width: int) -> dict[str, Tensor]:
+        """The first ``width`` scales."""
+        return {'weight': self.weight[:width]}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scale the channels of (…, width)."""
+        return x * self.sliced(x.shape[-1])['weight']
+
+
+class ElasticConv2d(nn.Conv2d):
+    """Convolution elastic in its output alone: the patch embedding, whose input is the image."""
+
+    @property
+    def full_width(self) -> int:
+        """Output channels of the intact layer."""
+        return self.out_channels
+
+    def sliced(self, width: int) -> dict[str, Tensor]:
+        """The first ``width`` output channels. The input is not reduced, so there is no α."""
+        bias = None if self.bias is None else self.bias[:width]
+        return {'weight': self.weight[:width], 'bias': bias}
+
+    def forward(self, x: Tensor, width: int | None = None) -> Tensor:
+        """Convolve (B, C, H, W) into ``width`` channels, all of them by default."""
+        return self._conv_forward(x, **self.sliced(width or self.out_channels))
+
+
+def make_elastic(network: nn.Module, elastic: Mapping[type[nn.Module], type[nn.Module]]) -> None:
+    """Turn the layers of a stock network into elastic ones, in place.
+
+    Args:
+        network: Any module.
+        elastic: Elastic class of each stock class. An elastic class must not need state that its
+            stock class lacks.
+    """
+    for module in network.modules():
+        for stock, replacement in elastic.items():
+            if isinstance(module, stock):
+                module.__class__ = replacement
+                break

@@ -1,0 +1,59 @@
+"""Which sub-network trains at which step (paper Eq. 14, App. C.4)."""
+
+import random
+from functools import lru_cache
+
+from poa_mm.elastic.space import SearchSpace, Subnet
+
+ORDERS = ('shuffled', 'independent')
+
+
+class SubnetSampler:
+    """Maps a training step to the elastic student's sub-network.
+
+    The choice is a pure function of seed, rank and step. The step counter is therefore the whole
+    state: a resumed run goes on exactly where it stopped, on any number of ranks, and no rank
+    keeps a generator that a checkpoint would have to carry.
+
+    Args:
+        space: Where the sub-networks come from; its intact network is never drawn.
+        order: ``'shuffled'`` walks a shuffled list in which a candidate stands ``round(s_ij)``
+            times, so each one is visited in every pass (the authors' code); ``'independent'``
+            draws every step anew with the probabilities of Eq. 14 (the paper's text).
+        per_rank: Every rank draws its own sub-network, and the step averages their gradients (the
+            authors' code). More sub-networks train per step, but all ranks wait for the one with
+            the largest. ``False``: all ranks share one, so none waits.
+        seed: Seed of the draws.
+
+    Raises:
+        ValueError: Unknown ``order``, or a space with nothing to draw.
+    """
+
+    def __init__(
+        self, space: SearchSpace, order: str = 'shuffled', per_rank: bool = True, seed: int = 0
+    ) -> None:
+        if order not in ORDERS:
+            raise ValueError(f'order must be one of {ORDERS}, got {order!r}')
+        if not space.candidates:
+            raise ValueError(f'{space!r} holds nothing but the intact network: nothing to draw')
+        self.space = space
+        self.order = order
+        self.per_rank = per_rank
+        self.seed = seed
+        self._tickets = [
+            subnet for subnet in space.candidates for _ in range(round(space.weight(subnet)))
+        ]
+        self._shuffled_pass = lru_cache(maxsize=2)(self._shuffle)
+
+    def __call__(self, step: int, rank: int = 0) -> Subnet:
+        """The sub-network of ``step`` (from 0) on ``rank``."""
+        stream = rank if self.per_rank else 0
+        if self.order == 'independent':
+            return self.space.sample(random.Random(f'{self.seed}/{stream}/{step}'))
+        number, position = divmod(step, len(self._tickets))
+        return self._shuffled_pass(number, stream)[position]
+
+    def _shuffle(self, number: int, stream: int) -> list[Subnet]:
+        tickets = list(self._tickets)
+        random.Random(f'{self.seed}/{stream}/{number}').shuffle(tickets)
+        return tickets

@@ -1,0 +1,209 @@
+"""Sub-networks and the space they come from (paper Sec. 3.1 and App. C.4)."""
+
+import random
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+import torch
+
+RandomState = random.Random | np.random.Generator | torch.Generator
+
+
+@dataclass(frozen=True, order=True)
+class Subnet:
+    """One sub-network of a supernet, as an immutable value.
+
+    Args:
+        width: Channels of a token (ViT).
+        depth: Number of active blocks.
+    """
+
+    width: int
+    depth: int
+
+    def __str__(self) -> str:
+        return f'w{self.width}-d{self.depth}'
+
+
+def active_blocks(depth: int, max_depth: int) -> tuple[int, ...]:
+    """Blocks of the supernet that a sub-network of ``depth`` keeps (Eq. 4).
+
+    They are spread evenly and hold the first and the last block: 12 of 24 keeps
+    0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 23. A depth of one, for which Eq. 4 is undefined, keeps
+    the first block.
+
+    Raises:
+        ValueError: ``depth`` lies outside 1…``max_depth``.
+    """
+    if not 1 <= depth <= max_depth:
+        raise ValueError(f'depth {depth} is outside 1…{max_depth}')
+    if depth == 1:
+        return (0,)
+    return tuple((max_depth - 1) * j // (depth - 1) for j in range(depth))
+
+
+class SearchSpace(Sequence[Subnet]):
+    """All sub-networks of a supernet: every width with every depth.
+
+    Iterates from the smallest to the largest sub-network. A member is looked up by position, by
+    name (``'vit-s'``, ``'smallest'``, ``'largest'``) or by its ``str`` (``'w384-d12'``).
+
+    Args:
+        widths: Elastic widths (Eq. 1), in any order.
+        depths: Elastic depths, in any order.
+        gamma: γ of Eq. 14: how much more often the smallest width (and depth) is drawn than the
+            largest one. 1 draws all candidates alike.
+        intact: The supernet itself. It is never drawn: it trains in a branch of its own. Defaults
+            to the largest width and depth.
+        names: Well-known names of members. Names of sub-networks outside the space are dropped.
+        size: What "small to large" means, usually the parameter count. Defaults to
+            depth · width².
+
+    Raises:
+        ValueError: No width or depth, a value that is not a positive integer, a value given
+            twice, or γ < 1.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        depths: Sequence[int],
+        gamma: float = 3.0,
+        intact: Subnet | None = None,
+        names: Mapping[str, Subnet] | None = None,
+        size: Callable[[Subnet], float] | None = None,
+    ) -> None:
+        if gamma < 1:
+            raise ValueError(f'gamma must be at least 1, got {gamma}')
+        self.widths = _checked_axis('widths', widths)
+        self.depths = _checked_axis('depths', depths)
+        self.gamma = gamma
+        self.intact = intact or Subnet(self.widths[-1], self.depths[-1])
+        size = size or (lambda subnet: subnet.depth * subnet.width**2)
+        members = [Subnet(width, depth) for width in self.widths for depth in self.depths]
+        self._members = tuple(sorted(members, key=lambda subnet: (size(subnet), subnet)))
+        known = {name: subnet for name, subnet in (names or {}).items() if subnet in members}
+        self.names: Mapping[str, Subnet] = {
+            **known,
+            'smallest': self.smallest,
+            'largest': self.largest,
+        }
+
+    @property
+    def smallest(self) -> Subnet:
+        """The sub-network of the smallest width and depth."""
+        return self._members[0]
+
+    @property
+    def largest(self) -> Subnet:
+        """The sub-network of the largest width and depth."""
+        return self._members[-1]
+
+    @property
+    def candidates(self) -> tuple[Subnet, ...]:
+        """What the elastic student may be: every member but the intact network."""
+        return tuple(subnet for subnet in self._members if subnet != self.intact)
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __iter__(self) -> Iterator[Subnet]:
+        return iter(self._members)
+
+    def __contains__(self, subnet: object) -> bool:
+        return subnet in self._members
+
+    def __getitem__(self, key):  # type: ignore[no-untyped-def] # Sequence's overloads plus names
+        if isinstance(key, int | slice):
+            return self._members[key]
+        return self.resolve(key)
+
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(widths={list(self.widths)}, depths={list(self.depths)}, '
+            f'gamma={self.gamma})'
+        )
+
+    def resolve(self, subnet: str | Subnet | None) -> Subnet:
+        """Turn what a user may write into a member; ``None`` is the intact network.
+
+        Raises:
+            ValueError: Unknown name, or a width or depth that the space does not have.
+            TypeError: Neither a name nor a ``Subnet``.
+        """
+        if subnet is None:
+            return self.intact
+        if isinstance(subnet, str):
+            return self._parse(subnet)
+        if not isinstance(subnet, Subnet):
+            raise TypeError(f'a sub-network is a Subnet or a name, got {subnet!r}')
+        if subnet not in self and subnet != self.intact:
+            raise ValueError(f'no sub-network {subnet}; {self._valid()}')
+        return subnet
+
+    def weight(self, subnet: Subnet) -> float:
+        """Sampling weight ``s_ij`` of a member (Eq. 14, before normalisation)."""
+        return self._axis_weight(self.widths, subnet.width) * self._axis_weight(
+            self.depths, subnet.depth
+        )
+
+    def probabilities(self) -> tuple[float, ...]:
+        """Probability of each of :attr:`candidates` (Eq. 14)."""
+        weights = [self.weight(subnet) for subnet in self.candidates]
+        return tuple(weight / sum(weights) for weight in weights)
+
+    def sample(self, rng: RandomState) -> Subnet:
+        """Draw one candidate with the probabilities of Eq. 14.
+
+        Args:
+            rng: ``random.Random``, a NumPy ``Generator`` or a torch ``Generator``.
+
+        Raises:
+            ValueError: The intact network is the only member.
+        """
+        if not self.candidates:
+            raise ValueError(f'{self!r} holds nothing but the intact network: nothing to draw')
+        point = torch.rand((), generator=rng).item() if isinstance(rng, torch.Generator) else None
+        point = rng.random() if point is None else point  # type: ignore[union-attr]
+        cumulative = list(accumulate(self.probabilities()))
+        # Rounding can leave the last sum a hair below one, and the point above it.
+        return self.candidates[min(bisect_right(cumulative, point), len(cumulative) - 1)]
+
+    def _axis_weight(self, axis: Sequence[int], value: int) -> float:
+        if len(axis) == 1:
+            return 1.0
+        rank = axis.index(value) + 1
+        return 1 + (self.gamma - 1) * (len(axis) - rank) / (len(axis) - 1)
+
+    def _parse(self, name: str) -> Subnet:
+        if name in self.names:
+            return self.names[name]
+        match = re.fullmatch(r'w(\d+)-d(\d+)', name)
+        subnet = Subnet(int(match[1]), int(match[2])) if match else None
+        if subnet is None or (subnet not in self and subnet != self.intact):
+            raise ValueError(f'no sub-network {name!r}; {self._valid()}')
+        return subnet
+
+    def _valid(self) -> str:
+        widths = ', '.join(map(str, self.widths))
+        depths = ', '.join(map(str, self.depths))
+        return (
+            f'valid: {", ".join(self.names)}, or w<width>-d<depth> with a width of {widths} '
+            f'and a depth of {depths}'
+        )
+
+
+def _checked_axis(name: str, values: Sequence[int]) -> tuple[int, ...]:
+    values = list(values)
+    if not values:
+        raise ValueError(f'{name} is empty')
+    wrong = [value for value in values if not isinstance(value, int) or value < 1]
+    if wrong:
+        raise ValueError(f'{name} must be positive integers, got {wrong}')
+    if len(set(values)) != len(values):
+        raise ValueError(f'{name} holds a value twice: {values}')
+    return tuple(sorted(values))
