@@ -1,0 +1,161 @@
+"""Opening training checkpoints, and files that hold one extracted backbone.
+
+Nothing that is read here can run code: files are unpickled with ``weights_only=True``, and a
+config comes as plain data.
+"""
+
+import pickle
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.logging import HistoryBuffer
+from torch import nn
+
+from poa_mm.elastic import Subnet
+from poa_mm.registry import ELASTIC_BACKBONES, MODELS
+
+SUPERNET_INFO = 'supernet'  # key of a training checkpoint, written by SupernetInfoHook
+BACKBONE_INFO = 'backbone'  # key of a file with one extracted backbone
+BRANCHES = {'teacher': 'teacher.backbone.', 'student': 'backbone.'}
+
+# mmengine stores its log buffers beside the weights; these are all the classes that takes.
+_LOG_BUFFER_CLASSES = [
+    HistoryBuffer,
+    HistoryBuffer.min,
+    HistoryBuffer.max,
+    HistoryBuffer.current,
+    HistoryBuffer.mean,
+    np.ndarray,
+    np.dtype,
+    type(np.dtype(np.float64)),
+    type(np.dtype(np.int64)),
+    np.zeros(1).__reduce__()[0],
+    np.float64(0).__reduce__()[0],
+    getattr,  # how pickle refers to a method
+]
+
+
+def load_supernet(path: str | PathLike, branch: str = 'teacher') -> nn.Module:
+    """Open the elastic backbone of a training checkpoint, without a config.
+
+    Args:
+        path: Checkpoint of a POA run.
+        branch: ``'teacher'``, the one to use downstream, or ``'student'``.
+
+    Returns:
+        The backbone on the CPU, in evaluation mode. Sub-networks run with ``net(x, 'vit-s')``, are
+        listed by ``net.space`` and cut out by ``net.extract('vit-s')``.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: Unknown branch, not a checkpoint of POA, or weights that do not fit.
+    """
+    if branch not in BRANCHES:
+        raise ValueError(f'branch must be one of {tuple(BRANCHES)}, got {branch!r}')
+    checkpoint = _read(path)
+    info = _info(checkpoint, path, SUPERNET_INFO)
+    prefix = BRANCHES[branch]
+    state = {
+        key.removeprefix(prefix): tensor
+        for key, tensor in checkpoint['state_dict'].items()
+        if key.startswith(prefix)
+    }
+    backbone = ELASTIC_BACKBONES.build(info['backbone'])
+    _fill(backbone, state, path)
+    return backbone
+
+
+def load_config(path: str | PathLike) -> Config:
+    """The config of the run that wrote a training checkpoint.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: Not a checkpoint of POA.
+    """
+    return Config(_info(_read(path), path, SUPERNET_INFO)['config'])
+
+
+def load_backbone(path: str | PathLike) -> nn.Module:
+    """Open an extracted backbone as a plain stock module on the CPU, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: Not a file that :func:`save_backbone` wrote, or weights that do not fit.
+    """
+    content = _read(path)
+    backbone = MODELS.build(dict(_info(content, path, BACKBONE_INFO)))
+    _fill(backbone, content['state_dict'], path)
+    return backbone
+
+
+def save_backbone(
+    supernet: Any, subnet: Subnet | str, path: str | PathLike, overwrite: bool = False
+) -> None:
+    """Extract a sub-network into a file of plain data and tensors.
+
+    Any OpenMMLab library loads it into its stock backbone through
+    ``init_cfg=dict(type='Pretrained', checkpoint=path)``, and :func:`load_backbone` without a
+    config. The file appears complete or not at all.
+
+    Args:
+        supernet: Elastic backbone.
+        subnet: Which sub-network.
+        path: File to write; folders are made.
+        overwrite: Replace an existing file.
+
+    Raises:
+        FileExistsError: ``path`` exists and ``overwrite`` is not set.
+        ValueError: Unknown sub-network.
+    """
+    path = Path(path)
+    if path.exists() and not overwrite:
+        raise FileExistsError(f'{path} exists already; choose another file or ask to overwrite it')
+    subnet = supernet.space.resolve(subnet)
+    content = {
+        'state_dict': supernet.extract(subnet).state_dict(),
+        BACKBONE_INFO: supernet.subnet_cfg(subnet),
+        'subnet': str(subnet),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f'{path.name}.partial')
+    torch.save(content, partial)
+    partial.replace(path)
+
+
+def _read(path: str | PathLike) -> dict[str, Any]:
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'no checkpoint at {path}')
+    try:
+        with torch.serialization.safe_globals(_LOG_BUFFER_CLASSES):
+            content = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f'{path} is not a checkpoint that can be read: {reason}') from error
+    if not isinstance(content, dict) or 'state_dict' not in content:
+        raise ValueError(f'{path} holds no state_dict, so it is not a checkpoint of POA')
+    return content
+
+
+def _info(content: dict[str, Any], path: str | PathLike, key: str) -> dict[str, Any]:
+    if key in content:
+        return content[key]
+    kinds = {
+        SUPERNET_INFO: 'a training checkpoint of POA (written with SupernetInfoHook)',
+        BACKBONE_INFO: 'an extracted backbone (written by tools/extract_subnet.py)',
+    }
+    found = next((kinds[other] for other in kinds if other in content), 'neither kind')
+    raise ValueError(f'{path} is not {kinds[key]}; it looks like {found}')
+
+
+def _fill(module: nn.Module, state: dict[str, torch.Tensor], path: str | PathLike) -> None:
+    try:
+        module.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise ValueError(f'the weights in {path} do not fit: {error}') from error
+    module.requires_grad_(True)
+    module.eval()

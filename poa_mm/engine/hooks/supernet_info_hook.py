@@ -1,0 +1,26 @@
+"""Checkpoints that explain themselves."""
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from poa_mm.engine.checkpoint import SUPERNET_INFO
+from poa_mm.models.selfsup import POA
+from poa_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class SupernetInfoHook(Hook):
+    """Writes into each checkpoint, as plain data, how to build its supernet and the whole config.
+
+    :func:`poa_mm.load_supernet` and the tools open such a file without being told the config, and
+    without running code that came with the file.
+    """
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Add the information."""
+        model = getattr(runner.model, 'module', runner.model)
+        assert isinstance(model, POA), type(model)
+        checkpoint[SUPERNET_INFO] = {
+            'backbone': model.backbone.config,
+            'config': runner.cfg.to_dict(),
+        }

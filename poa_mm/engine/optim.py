@@ -1,0 +1,73 @@
+"""Parameter groups (paper App. C.7)."""
+
+from typing import Any
+
+from mmengine.logging import print_log
+from mmengine.optim import DefaultOptimWrapperConstructor
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from torch import nn
+
+OPTIONS = ('layer_decay', 'patch_embed_mult')
+# Looked up by their last name: tokens and embeddings that are no weights of a linear map.
+TOKENS = ('cls_token', 'pos_embed', 'mask_token', 'relative_position_bias_table')
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class LayerDecayConstructor(DefaultOptimWrapperConstructor):
+    """Learning rates that fall from the top of the backbone to its input, and no decay where none
+    belongs.
+
+    Works on any model with a ``backbone`` that has ``get_layer_depth``: pre-training, classifiers,
+    detectors, segmentors. Parameters outside the backbone train at the full learning rate. Weight
+    decay leaves out biases, norms, LayerScale, tokens and position embeddings. Frozen parameters,
+    such as the teacher's, get no group.
+
+    ``paramwise_cfg`` takes:
+
+    - ``layer_decay``: factor from one layer to the one below it; 1 (the default) for none.
+    - ``patch_embed_mult``: further factor on the patch embedding, 1 by default.
+
+    Raises:
+        ValueError: Another key, or a factor outside (0, 1].
+    """
+
+    def _validate_cfg(self) -> None:
+        super()._validate_cfg()
+        unknown = sorted(set(self.paramwise_cfg) - set(OPTIONS))
+        if unknown:
+            raise ValueError(f'paramwise_cfg takes {OPTIONS}, got {unknown}')
+        for key, value in self.paramwise_cfg.items():
+            if not 0 < value <= 1:
+                raise ValueError(f'{key} must be within (0, 1], got {value}')
+
+    def add_params(self, params: list[dict[str, Any]], module: nn.Module, **kwargs: Any) -> None:
+        """Append the parameter groups of a whole model to ``params``."""
+        groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+        for name, parameter in module.named_parameters():
+            if parameter.requires_grad:
+                key = (self._lr_mult(name, module), self._decays(name, parameter))
+                groups.setdefault(key, []).append(parameter)
+        for (lr_mult, decays), members in sorted(groups.items(), key=lambda group: group[0]):
+            group = {'params': members, 'lr': self.base_lr * lr_mult}
+            if not decays:
+                group['weight_decay'] = 0.0
+            params.append(group)
+            print_log(
+                f'{len(members)} parameters: lr × {lr_mult:.4g}, '
+                f'{"with" if decays else "no"} weight decay',
+                logger='current',
+            )
+
+    def _lr_mult(self, name: str, module: nn.Module) -> float:
+        layer_decay = self.paramwise_cfg.get('layer_decay', 1.0)
+        mult = 1.0
+        if layer_decay != 1.0:
+            depth, num_layers = module.backbone.get_layer_depth(name, 'backbone.')
+            mult = layer_decay ** (num_layers - 1 - depth)
+        if name.startswith('backbone.patch_embed.'):
+            mult *= self.paramwise_cfg.get('patch_embed_mult', 1.0)
+        return mult
+
+    @staticmethod
+    def _decays(name: str, parameter: nn.Parameter) -> bool:
+        return parameter.ndim > 1 and name.rsplit('.', 1)[-1] not in TOKENS

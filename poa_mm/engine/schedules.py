@@ -1,0 +1,14 @@
+"""Schedules of quantities that no optimiser holds."""
+
+import math
+
+
+def cosine(start: float, end: float, step: int, num_steps: int) -> float:
+    """Half a cosine from ``start`` at step 0 to ``end`` at step ``num_steps``, constant after it."""
+    progress = min(step / max(num_steps, 1), 1.0)
+    return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def linear(start: float, end: float, step: int, num_steps: int) -> float:
+    """A line from ``start`` at step 0 to ``end`` at step ``num_steps``, constant after it."""
+    return start + (end - start) * min(step / max(num_steps, 1), 1.0)

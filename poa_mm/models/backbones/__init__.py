@@ -1,0 +1,5 @@
+"""Elastic backbones, one file a family."""
+
+from poa_mm.models.backbones.vit import ElasticVisionTransformer
+
+__all__ = ['ElasticVisionTransformer']

@@ -1,0 +1,315 @@
+"""Elastic Vision Transformer (paper Sec. 3.1)."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn.bricks import scale as mmcv_scale
+from mmcv.cnn.bricks.transformer import PatchEmbed
+from mmpretrain.models.backbones import VisionTransformer
+from mmpretrain.models.utils import LayerScale, MultiheadAttention, resize_pos_embed
+from torch import Tensor, nn
+
+from poa_mm.elastic import (
+    ElasticConv2d,
+    ElasticLayer,
+    ElasticLayerNorm,
+    ElasticLayerScale,
+    ElasticLinear,
+    ElasticQKV,
+    SearchSpace,
+    Subnet,
+    active_blocks,
+    make_elastic,
+)
+from poa_mm.registry import ELASTIC_BACKBONES, MODELS
+
+# The sizes that the field has names for; their head dimension is 64.
+VIT_SIZES = {
+    'vit-t': Subnet(192, 12),
+    'vit-s': Subnet(384, 12),
+    'vit-b': Subnet(768, 12),
+    'vit-l': Subnet(1024, 24),
+}
+NAMED_HEAD_DIM = 64
+
+
+class ElasticPatchEmbed(PatchEmbed):
+    """mmcv's patch embedding, with the number of output channels as an argument."""
+
+    def forward(self, x: Tensor, width: int | None = None) -> tuple[Tensor, tuple[int, int]]:
+        """Embed (B, C, H, W) as (B, h·w, width) and tell (h, w)."""
+        if self.adaptive_padding:
+            x = self.adaptive_padding(x)
+        x = self.projection(x, width)
+        size = (x.shape[2], x.shape[3])
+        x = x.flatten(2).transpose(1, 2)
+        return (x if self.norm is None else self.norm(x)), size
+
+
+class ElasticMultiheadAttention(MultiheadAttention):
+    """mmpretrain's attention with as many heads as the input width holds."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Attend within (B, N, width)."""
+        batch, tokens, _ = x.shape
+        qkv = self.qkv(x).reshape(batch, tokens, 3, -1, self.head_dims).permute(2, 0, 3, 1, 4)
+        x = F.scaled_dot_product_attention(
+            *qkv.unbind(0), dropout_p=self.attn_drop if self.training else 0.0
+        )
+        x = self.proj(x.transpose(1, 2).reshape(batch, tokens, -1))
+        return self.out_drop(self.gamma1(self.proj_drop(x)))
+
+
+@MODELS.register_module()
+@ELASTIC_BACKBONES.register_module()
+class ElasticVisionTransformer(VisionTransformer):
+    """A Vision Transformer that also runs as any of its sub-networks.
+
+    Parameter names, initialisation and, for ``subnet=None``, outputs are those of mmpretrain's
+    ``VisionTransformer``. Every sub-network can be extracted as one.
+
+    Args:
+        arch: The intact network: a name or a dict, as mmpretrain's ``VisionTransformer`` takes.
+        widths: Elastic widths; multiples of the head dimension up to the intact width (Eq. 1).
+            Defaults to the intact width alone.
+        depths: Elastic depths up to the intact one. Defaults to the intact depth alone.
+        gamma: γ of the sampling weights (Eq. 14).
+        out_indices: Blocks to output, counted within the sub-network; negative ones from its end.
+        **kwargs: The other arguments of mmpretrain's ``VisionTransformer``.
+
+    Raises:
+        ValueError: A width or depth that the intact network cannot hold.
+    """
+
+    def __init__(
+        self,
+        arch: str | Mapping[str, int] = 'base',
+        widths: Sequence[int] | None = None,
+        depths: Sequence[int] | None = None,
+        gamma: float = 3.0,
+        out_indices: int | Sequence[int] = -1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(arch=arch, out_indices=-1, **kwargs)
+        self.out_indices = [out_indices] if isinstance(out_indices, int) else list(out_indices)
+        self._stock_args = {
+            key: value
+            for key, value in kwargs.items()
+            # Regularisation belongs to pre-training; what a user freezes is a downstream choice.
+            if key not in ('drop_rate', 'drop_path_rate', 'frozen_stages', 'init_cfg')
+        }
+        self.space = self._search_space(widths, depths, gamma)
+        make_elastic(
+            self,
+            {
+                PatchEmbed: ElasticPatchEmbed,
+                MultiheadAttention: ElasticMultiheadAttention,
+                LayerScale: ElasticLayerScale,
+                mmcv_scale.LayerScale: ElasticLayerScale,
+                nn.LayerNorm: ElasticLayerNorm,
+                nn.Linear: ElasticLinear,
+                nn.Conv2d: ElasticConv2d,
+            },
+        )
+        for layer in self.layers:
+            make_elastic(layer.attn.qkv, {ElasticLinear: ElasticQKV})
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The config that builds this supernet again."""
+        return {
+            'type': type(self).__name__,
+            'arch': dict(self.arch_settings),
+            'widths': list(self.space.widths),
+            'depths': list(self.space.depths),
+            'gamma': self.space.gamma,
+            'out_indices': list(self.out_indices),
+            **self._stock_args,
+        }
+
+    def forward(self, x: Tensor, subnet: Subnet | str | None = None) -> tuple[Tensor, ...]:
+        """Run one sub-network.
+
+        Args:
+            x: Images, (B, C, H, W).
+            subnet: Which one; ``None`` is the intact network.
+
+        Returns:
+            What the stock class returns for the same ``out_type`` and ``out_indices``.
+
+        Raises:
+            ValueError: Unknown sub-network, or one without a block of ``out_indices``.
+        """
+        subnet = self.space.resolve(subnet)
+        taps = self._block_positions(subnet)
+        outs, resolution = self._run_blocks(x, subnet, taps)
+        return tuple(self._format_output(out, resolution) for out in outs)
+
+    def tokens(self, x: Tensor, subnet: Subnet | str | None = None) -> tuple[Tensor, Tensor]:
+        """Final features of one sub-network, whatever ``out_type`` is.
+
+        Args:
+            x: Images, (B, C, H, W).
+            subnet: Which one; ``None`` is the intact network.
+
+        Returns:
+            Class token (B, D) and patch tokens (B, h·w, D), both after the final norm.
+        """
+        subnet = self.space.resolve(subnet)
+        (out,), _ = self._run_blocks(x, subnet, {subnet.depth - 1})
+        return out[:, 0], out[:, self.num_extra_tokens :]
+
+    def subnet_cfg(self, subnet: Subnet | str | None = None, **overrides: Any) -> dict[str, Any]:
+        """Config of a sub-network as mmpretrain's stock ``VisionTransformer``.
+
+        Args:
+            subnet: Which one; ``None`` is the intact network.
+            **overrides: Arguments of the stock class to set or replace, such as ``out_indices``,
+                ``out_type``, ``drop_path_rate`` or ``img_size``.
+        """
+        subnet = self.space.resolve(subnet)
+        arch = {
+            'embed_dims': subnet.width,
+            'num_layers': subnet.depth,
+            'num_heads': subnet.width // self.head_dims,
+            'feedforward_channels': self._share(
+                self.arch_settings['feedforward_channels'], subnet.width
+            ),
+        }
+        return {
+            'type': 'mmpretrain.VisionTransformer',
+            'arch': arch,
+            'out_indices': list(self.out_indices),
+            **self._stock_args,
+            **overrides,
+        }
+
+    def subnet_state_dict(self, subnet: Subnet | str | None = None) -> dict[str, Tensor]:
+        """Weights of a sub-network under the names of the stock class.
+
+        Tensors may share memory with the supernet.
+        """
+        subnet = self.space.resolve(subnet)
+        position = {
+            f'layers.{block}.': f'layers.{position}.'
+            for position, block in enumerate(active_blocks(subnet.depth, self.num_layers))
+        }
+        state = {
+            name: parameter[..., : subnet.width]
+            for name, parameter in self.named_parameters(recurse=False)
+        }
+        for name, module in self.named_modules():
+            if not isinstance(module, ElasticLayer):
+                continue
+            if name.startswith('layers.'):
+                prefix = '.'.join(name.split('.')[:2]) + '.'
+                if prefix not in position:
+                    continue
+                name = position[prefix] + name.removeprefix(prefix)
+            for key, tensor in module.sliced(self._share(module.full_width, subnet.width)).items():
+                if tensor is not None:
+                    state[f'{name}.{key}'] = tensor
+        return state
+
+    @torch.no_grad()
+    def extract(self, subnet: Subnet | str | None = None, **overrides: Any) -> VisionTransformer:
+        """Cut a sub-network out as a stock mmpretrain ``VisionTransformer``.
+
+        The result equals ``self(x, subnet)`` and shares no memory with the supernet.
+
+        Args:
+            subnet: Which one; ``None`` is the intact network.
+            **overrides: See :meth:`subnet_cfg`. A new ``img_size`` resizes the position embedding.
+        """
+        stock = MODELS.build(self.subnet_cfg(subnet, **overrides))
+        stock.to(device=self.pos_embed.device, dtype=self.pos_embed.dtype)
+        stock.load_state_dict(self.subnet_state_dict(subnet), strict=True)
+        stock.train(self.training)
+        return stock
+
+    def num_params(self, subnet: Subnet | str | None = None) -> int:
+        """Number of parameters of the extracted sub-network."""
+        return self._count_params(self.space.resolve(subnet))
+
+    def _count_params(self, subnet: Subnet) -> int:
+        width, full = subnet.width, self.embed_dims
+        total = sum(parameter.numel() for parameter in self.parameters())
+        block = sum(parameter.numel() for parameter in self.layers[0].parameters())
+        # Within a block the weights of linear layers shrink along both axes, all else along one.
+        square = sum(
+            layer.weight.numel() for layer in self.layers[0].modules() if isinstance(layer, nn.Linear)
+        )
+        per_block = square * width**2 // full**2 + (block - square) * width // full
+        return subnet.depth * per_block + (total - self.num_layers * block) * width // full
+
+    @property
+    def head_dims(self) -> int:
+        """Channels of one attention head, the same in every sub-network."""
+        return self.embed_dims // self.arch_settings['num_heads']
+
+    def _search_space(
+        self, widths: Sequence[int] | None, depths: Sequence[int] | None, gamma: float
+    ) -> SearchSpace:
+        space = SearchSpace(
+            widths or [self.embed_dims],
+            depths or [self.num_layers],
+            gamma=gamma,
+            intact=Subnet(self.embed_dims, self.num_layers),
+            names=VIT_SIZES if self.head_dims == NAMED_HEAD_DIM else None,
+            size=self._count_params,
+        )
+        wrong = [w for w in space.widths if w % self.head_dims or w > self.embed_dims]
+        if wrong:
+            raise ValueError(
+                f'widths must be multiples of the head dimension {self.head_dims} up to '
+                f'{self.embed_dims}, got {wrong}'
+            )
+        wrong = [depth for depth in space.depths if depth > self.num_layers]
+        if wrong:
+            raise ValueError(f'depths must be at most {self.num_layers}, got {wrong}')
+        return space
+
+    def _share(self, channels: int, width: int) -> int:
+        """Channels that a layer of ``channels`` keeps in a sub-network of ``width``."""
+        return channels * width // self.embed_dims
+
+    def _block_positions(self, subnet: Subnet) -> list[int]:
+        """``out_indices`` counted from the sub-network's first block."""
+        positions = [i + subnet.depth if i < 0 else i for i in self.out_indices]
+        wrong = [i for i in positions if not 0 <= i < subnet.depth]
+        if wrong:
+            raise ValueError(
+                f'out_indices {self.out_indices} name blocks {wrong} that sub-network {subnet} '
+                f'does not have; valid: {-subnet.depth}…{subnet.depth - 1}'
+            )
+        return positions
+
+    def _run_blocks(
+        self, x: Tensor, subnet: Subnet, taps: Collection[int]
+    ) -> tuple[list[Tensor], tuple[int, int]]:
+        """Token sequences (B, 1 + h·w, D) after the blocks ``taps``, and (h, w)."""
+        x, resolution = self._embed(x, subnet.width)
+        outs = []
+        for position, block in enumerate(active_blocks(subnet.depth, self.num_layers)):
+            x = self.layers[block](x)
+            if position == subnet.depth - 1 and self.final_norm:
+                x = self.ln1(x)
+            if position in taps:
+                outs.append(x)
+        return outs, resolution
+
+    def _embed(self, x: Tensor, width: int) -> tuple[Tensor, tuple[int, int]]:
+        """Patch embedding, class token and position embedding."""
+        x, resolution = self.patch_embed(x, width)
+        if self.cls_token is not None:
+            x = torch.cat((self.cls_token[..., :width].expand(len(x), -1, -1), x), dim=1)
+        x = x + resize_pos_embed(
+            self.pos_embed[..., :width],
+            self.patch_resolution,
+            resolution,
+            mode=self.interpolate_mode,
+            num_extra_tokens=self.num_extra_tokens,
+        )
+        return self.pre_norm(self.drop_after_pos(x)), resolution

@@ -1,0 +1,5 @@
+"""Self-supervised algorithms."""
+
+from poa_mm.models.selfsup.poa import POA
+
+__all__ = ['POA']

@@ -1,0 +1,64 @@
+#!/usr/bin/env python
+"""Train a config: pre-training, classification, detection or segmentation."""
+
+import argparse
+import sys
+
+from mmengine.config import Config, DictAction
+
+import poa_mm  # noqa: F401  # registers the package's classes
+from poa_mm.engine import launch
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--work-dir', help='where to write (default: work_dirs/<config name>)')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='go on from CHECKPOINT, without a value from the latest one in the work dir',
+    )
+    parser.add_argument('--amp', action='store_true', help='mixed precision (bf16)')
+    parser.add_argument(
+        '--auto-scale-lr', action='store_true', help='scale the learning rate to the actual batch'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config, e.g. train_cfg.max_iters=100',
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none')
+    return parser.parse_args()
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """The config with all options applied."""
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options or {})
+    launch.set_work_dir(cfg, args.config, args.work_dir)
+    launch.set_resume(cfg, args.resume)
+    if args.amp:
+        launch.set_amp(cfg)
+    if args.auto_scale_lr:
+        launch.set_auto_scale_lr(cfg)
+    return cfg
+
+
+def main() -> None:
+    """Train."""
+    args = parse_args()
+    try:
+        cfg = load_config(args)
+    except (FileNotFoundError, FileExistsError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    launch.build_runner(cfg, args.launcher).train()
+
+
+if __name__ == '__main__':
+    main()
