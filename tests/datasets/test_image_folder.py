@@ -1,0 +1,161 @@
+import logging
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import MMLogger
+from mmpretrain.registry import DATASETS
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from poa_mm.datasets import ImageFolder, UnreadableImageError
+
+SIZE = 24
+
+
+def save(path, value):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((SIZE, SIZE, 3), value, dtype=np.uint8)).save(path)
+
+
+def break_file(path, how):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if how == 'truncated':
+        noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(path, format='JPEG')
+        path.write_bytes(path.read_bytes()[:-1000])
+    else:
+        path.write_text({'text': 'no image', 'empty': ''}[how])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    save(tmp_path / 'cat' / 'a.png', 10)
+    save(tmp_path / 'cat' / 'deep' / 'er' / 'b.JPEG', 20)
+    save(tmp_path / 'dog' / 'c.bmp', 30)
+    (tmp_path / 'dog' / 'notes.txt').write_text('no image, and not taken for one')
+    return tmp_path
+
+
+@pytest.fixture
+def warnings_seen(monkeypatch):
+    records = []
+
+    class Recorder(logging.Handler):
+        def emit(self, record):
+            records.append(record.getMessage())
+
+    logger = MMLogger.get_current_instance()
+    handler = Recorder(level=logging.WARNING)
+    logger.addHandler(handler)
+    yield records
+    logger.removeHandler(handler)
+
+
+def test_every_image_at_any_depth_without_labels(folder):
+    dataset = DATASETS.build({'type': 'ImageFolder', 'data_root': str(folder)})
+    names = [dataset.get_data_info(i)['img_path'].rsplit('/', 1)[1] for i in range(len(dataset))]
+    assert names == ['a.png', 'b.JPEG', 'c.bmp']
+    item = dataset[0]
+    assert set(item) == {'img', 'img_shape', 'ori_shape', 'img_path', 'sample_idx'}
+    np.testing.assert_array_equal(item['img'], np.full((SIZE, SIZE, 3), 10, dtype=np.uint8))
+    assert item['img_shape'] == item['ori_shape'] == (SIZE, SIZE)
+
+
+def test_a_flat_folder(tmp_path):
+    save(tmp_path / 'b.png', 2)
+    save(tmp_path / 'a.webp', 1)
+    assert len(ImageFolder(tmp_path)) == 2
+
+
+def test_top_sub_folders_are_the_labels(folder):
+    dataset = ImageFolder(folder, with_label=True)
+    assert dataset.CLASSES == ('cat', 'dog')
+    assert dataset.get_gt_labels().tolist() == [0, 0, 1]
+
+
+def test_list_file_picks_a_subset(folder):
+    (folder / 'subset.txt').write_text('dog/c.bmp 1\n')
+    dataset = ImageFolder(folder, with_label=True, ann_file='subset.txt')
+    assert dataset.get_gt_labels().tolist() == [1]
+
+
+def test_home_folder(folder, monkeypatch):
+    monkeypatch.setenv('HOME', str(folder))
+    assert len(ImageFolder('~/cat')) == 2
+
+
+def test_missing_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match=f'no image folder {tmp_path}/nowhere'):
+        ImageFolder(tmp_path / 'nowhere')
+
+
+def test_folder_without_images(tmp_path):
+    (tmp_path / 'a.txt').touch()
+    with pytest.raises(ValueError, match=r'no images in .*\.bmp, \.jpeg, .*\.webp'):
+        ImageFolder(tmp_path)
+    with pytest.raises(ValueError, match=r'end in one of \.gif$'):
+        ImageFolder(tmp_path, extensions=['.gif'])
+
+
+def test_labels_need_sub_folders(tmp_path):
+    save(tmp_path / 'a.png', 1)
+    with pytest.raises(ValueError, match='no images in class sub-folders of'):
+        ImageFolder(tmp_path, with_label=True)
+
+
+@pytest.mark.parametrize('how', ['truncated', 'text', 'empty'])
+def test_unreadable_image_is_named_once_skipped_and_counted(folder, warnings_seen, how):
+    break_file(folder / 'bad.jpg', how)
+    dataset = ImageFolder(folder)
+    bad = next(i for i in range(4) if dataset.get_data_info(i)['img_path'].endswith('bad.jpg'))
+    values = {int(dataset[bad]['img'][0, 0, 0]) for _ in range(60)}
+    assert len(values) == 3  # any of the three others takes its place
+    assert dataset.num_unreadable == 1
+    (warning,) = warnings_seen
+    assert f'{folder}/bad.jpg cannot be read as an image' in warning
+    assert '1 of 4 images unreadable so far' in warning
+
+
+def test_loader_workers_share_what_they_know(folder, warnings_seen):
+    for number in range(3):
+        break_file(folder / f'bad{number}.jpg', 'text')
+    dataset = ImageFolder(folder, pipeline=[lambda results: torch.from_numpy(results['img'])])
+    loader = DataLoader(dataset, batch_size=2, num_workers=2)
+    for _ in range(3):
+        assert sum(len(batch) for batch in loader) == 6
+    assert dataset.num_unreadable == 3
+    for index in range(len(dataset)):
+        dataset[index]
+    assert not warnings_seen  # all three were named by the workers
+
+
+def test_nothing_readable(tmp_path):
+    for name in ('a.jpg', 'b.png'):
+        break_file(tmp_path / name, 'text')
+    dataset = ImageFolder(tmp_path)
+    with pytest.raises(ValueError, match=r'no readable image in 1001 draws .*2 of 2 are known'):
+        dataset[0]
+
+
+def test_one_readable_image_among_many_is_enough(tmp_path):
+    for number in range(9):
+        break_file(tmp_path / f'{number}.jpg', 'empty')
+    save(tmp_path / 'good.png', 5)
+    dataset = ImageFolder(tmp_path)
+    assert all((dataset[index]['img'] == 5).all() for index in range(10))
+    assert dataset.num_unreadable <= 9
+
+
+def test_evaluation_refuses_an_unreadable_image(folder):
+    break_file(folder / 'cat' / 'bad.jpg', 'truncated')
+    dataset = ImageFolder(folder, with_label=True, test_mode=True)
+    with pytest.raises(UnreadableImageError, match=r'cat/bad\.jpg cannot be read'):
+        list(map(dataset.__getitem__, range(len(dataset))))
+
+
+def test_file_that_vanished_counts_as_unreadable(folder, warnings_seen):
+    dataset = ImageFolder(folder)
+    (folder / 'cat' / 'a.png').unlink()
+    assert dataset[0]['img'][0, 0, 0] > 15
+    assert 'a.png cannot be read' in warnings_seen[0]
