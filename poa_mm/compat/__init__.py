@@ -1,0 +1,15 @@
+"""Everything that exists only because of another package's defect, one file each."""
+
+from poa_mm.compat import config_bases, mmcv_ops
+
+__all__ = ['install']
+
+
+def install() -> None:
+    """Mend the defects of this package's modules.
+
+    ``import poa_mm`` calls it, so that it runs before anything of OpenMMLab is used. Calling it
+    again changes nothing.
+    """
+    mmcv_ops.install()
+    config_bases.install()
