@@ -1,0 +1,177 @@
+"""Weighted k-nearest-neighbour classification on frozen features.
+
+The protocol of DINO [0]_ that POA follows for its k-NN numbers (Tables 1, 13-15): features are
+L2-normalised, a test image takes the votes of its k most similar training images, and a vote of
+cosine similarity s weighs exp(s / T) with T = 0.07.
+
+.. [0] Caron et al., Emerging Properties in Self-Supervised Vision Transformers, ICCV 2021,
+   Sec. 4.1 and App. F.1. https://arxiv.org/abs/2104.14294
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ['PAPER_KS', 'TEMPERATURE', 'headline_k', 'knn_accuracy', 'knn_predict']
+
+PAPER_KS = (10, 20, 100, 200)
+TEMPERATURE = 0.07
+
+# Elements of the similarity matrix (test rows x training images) held at once: 128 MB in float32.
+_CHUNK_ELEMENTS = 2**25
+
+
+def headline_k(ks: Sequence[int]) -> int:
+    """The k whose accuracy stands for a network: 20 as in DINO, else the evaluated one nearest."""
+    return min(ks, key=lambda k: (abs(k - 20), k))
+
+
+def knn_predict(
+    train_features: Tensor,
+    train_labels: Tensor,
+    test_features: Tensor,
+    k: Sequence[int] = PAPER_KS,
+    temperature: float = TEMPERATURE,
+    chunk_size: int | None = None,
+) -> dict[int, Tensor]:
+    """Classifies test features by the weighted vote of their nearest training features.
+
+    Equally similar training images rank by their index, and of classes with equal votes the one
+    of the nearest neighbour wins, so the predictions do not depend on the order of a sort.
+
+    Args:
+        train_features: Features of the training images, shape (N, D). Needs no normalisation.
+        train_labels: Their classes, integers of shape (N,), on the same device.
+        test_features: Features to classify, shape (M, D), on the same device.
+        k: Numbers of neighbours; all share one search.
+        temperature: T in exp(similarity / T), > 0. Small values leave the vote to the nearest
+            neighbour, large ones make it a majority vote.
+        chunk_size: Test rows compared at once; by default as many as keep memory below ~0.5 GB.
+
+    Returns:
+        The predicted classes by k, each of shape (M,).
+
+    Raises:
+        ValueError: On shapes that do not fit, features that are not finite, a k outside [1, N] or
+            a temperature that is not positive.
+    """
+    _check(train_features, train_labels, test_features, k, temperature)
+    max_k = max(k)
+    chunk_size = chunk_size or max(1, _CHUNK_ELEMENTS // max(len(train_features), max_k**2))
+    train = F.normalize(train_features.float(), dim=1)
+    predictions: dict[int, list[Tensor]] = {number: [] for number in k}
+    for chunk in test_features.split(chunk_size):
+        similarity, index = _nearest(F.normalize(chunk.float(), dim=1) @ train.T, max_k)
+        labels = train_labels[index]
+        for number, predicted in _vote(similarity, labels, k, temperature).items():
+            predictions[number].append(predicted)
+    return {number: torch.cat(chunks) for number, chunks in predictions.items()}
+
+
+def knn_accuracy(
+    train_features: Tensor,
+    train_labels: Tensor,
+    test_features: Tensor,
+    test_labels: Tensor,
+    k: Sequence[int] = PAPER_KS,
+    temperature: float = TEMPERATURE,
+    chunk_size: int | None = None,
+) -> dict[int, float]:
+    """Top-1 accuracy in percent of :func:`knn_predict` by k.
+
+    Args:
+        train_features: See :func:`knn_predict`.
+        train_labels: See :func:`knn_predict`.
+        test_features: See :func:`knn_predict`.
+        test_labels: True classes of the test images, shape (M,).
+        k: See :func:`knn_predict`.
+        temperature: See :func:`knn_predict`.
+        chunk_size: See :func:`knn_predict`.
+
+    Raises:
+        ValueError: As :func:`knn_predict`, or if ``test_labels`` is not of shape (M,).
+    """
+    if test_labels.shape != test_features.shape[:1]:
+        raise ValueError(
+            f'test_labels must have shape ({len(test_features)},), got {tuple(test_labels.shape)}'
+        )
+    predictions = knn_predict(
+        train_features, train_labels, test_features, k, temperature, chunk_size
+    )
+    return {
+        number: 100 * (predicted == test_labels).double().mean().item()
+        for number, predicted in predictions.items()
+    }
+
+
+def _check(
+    train_features: Tensor,
+    train_labels: Tensor,
+    test_features: Tensor,
+    ks: Sequence[int],
+    temperature: float,
+) -> None:
+    """Raises the documented errors of :func:`knn_predict`."""
+    train_shape, test_shape = tuple(train_features.shape), tuple(test_features.shape)
+    if len(train_shape) != 2 or len(test_shape) != 2 or train_shape[1] != test_shape[1]:
+        raise ValueError(
+            'train_features and test_features must have shapes (N, D) and (M, D), '
+            f'got {train_shape} and {test_shape}'
+        )
+    if not test_shape[0]:
+        raise ValueError(f'test_features has no rows: {test_shape}')
+    if train_labels.shape != train_shape[:1]:
+        raise ValueError(
+            f'train_labels must have shape ({train_shape[0]},), got {tuple(train_labels.shape)}'
+        )
+    for name, features in (('train_features', train_features), ('test_features', test_features)):
+        if not (finite := torch.isfinite(features).all(dim=1)).all():
+            raise ValueError(
+                f'{name} holds NaN or infinity in {int((~finite).sum())} of {len(finite)} rows'
+            )
+    if not ks:
+        raise ValueError('k is empty: give at least one number of neighbours')
+    for k in ks:
+        if not 1 <= k <= train_shape[0]:
+            raise ValueError(
+                f'k = {k} neighbours asked of {train_shape[0]} training images: '
+                f'k must be in [1, {train_shape[0]}]'
+            )
+    if not temperature > 0:
+        raise ValueError(f'temperature must be > 0, got {temperature}')
+
+
+def _nearest(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest entries of each row in falling order, equal ones by index: (M, k) each."""
+    values, index = similarity.topk(min(k + 1, similarity.shape[1]))
+    if values.shape[1] > k:
+        # topk may return any of several entries that equal the k-th: sort such rows in full.
+        tied = values[:, k - 1] == values[:, k]
+        values, index = values[:, :k], index[:, :k]
+        if tied.any():
+            ordered = similarity[tied].sort(dim=1, descending=True, stable=True)
+            values[tied], index[tied] = ordered.values[:, :k], ordered.indices[:, :k]
+    index, by_index = index.sort(dim=1)
+    values, by_value = values.gather(1, by_index).sort(dim=1, descending=True, stable=True)
+    return values, index.gather(1, by_value)
+
+
+def _vote(
+    similarity: Tensor, labels: Tensor, ks: Sequence[int], temperature: float
+) -> dict[int, Tensor]:
+    """Class with the largest sum of exp(similarity / T) among the first k neighbours, by k.
+
+    Each neighbour scores the votes for its own class, (M, k, k): unlike a histogram over classes
+    this needs no number of classes and no atomic additions, whose order varies on a GPU.
+    """
+    similarity = similarity.double()
+    # Softmax without its denominator, which is common to a row. The nearest neighbour weighs 1.
+    weights = ((similarity - similarity[:, :1]) / temperature).exp()
+    same_class = (labels[:, :, None] == labels[:, None, :]).double()
+    predictions = {}
+    for k in ks:
+        scores = (same_class[:, :k, :k] @ weights[:, :k, None]).squeeze(-1)
+        predictions[k] = labels.gather(1, scores.argmax(dim=1, keepdim=True)).squeeze(1)
+    return predictions

@@ -1,0 +1,146 @@
+"""k-NN accuracy of a supernet's sub-networks, beside what they reach without training."""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
+
+import torch
+from mmengine.logging import MMLogger
+from torch import nn
+
+from poa_mm.elastic import SearchSpace, Subnet
+from poa_mm.evaluation.features import FEATURES
+from poa_mm.evaluation.knn import headline_k
+from poa_mm.evaluation.knn_evaluator import Accuracies, KnnEvaluator
+from poa_mm.registry import ELASTIC_BACKBONES
+
+__all__ = ['KnnRow', 'knn_rows', 'select_subnets', 'untrained_backbone']
+
+
+@dataclass(frozen=True)
+class KnnRow:
+    """k-NN result of one sub-network.
+
+    Args:
+        subnet: The sub-network's identifier, such as ``'w384-d12'``.
+        name: Its well-known name, or ''.
+        width: Elastic width.
+        depth: Elastic depth.
+        params: Number of parameters.
+        feature: ``'cls'`` or ``'mean'``.
+        accuracies: Top-1 accuracy in percent by k.
+        untrained: Accuracy of the same sub-network with random weights, the better of its class
+            token and its mean patch token; None if not evaluated.
+        pixels: Accuracy of raw pixels, the same for all sub-networks; None if not evaluated.
+    """
+
+    subnet: str
+    name: str
+    width: int
+    depth: int
+    params: int
+    feature: str
+    accuracies: Mapping[int, float]
+    untrained: float | None = None
+    pixels: float | None = None
+
+    @property
+    def k(self) -> int:
+        """The k that the single numbers are for: 20, or the evaluated one nearest to it."""
+        return headline_k(list(self.accuracies))
+
+    @property
+    def accuracy(self) -> float:
+        """Accuracy in percent at :attr:`k`."""
+        return self.accuracies[self.k]
+
+    @property
+    def gain(self) -> float | None:
+        """Accuracy that pre-training has added, in percentage points."""
+        return None if self.untrained is None else self.accuracy - self.untrained
+
+
+def knn_rows(
+    evaluator: KnnEvaluator,
+    backbone: Any,
+    subnets: Sequence[Subnet],
+    feature: str = 'cls',
+    untrained: nn.Module | None = None,
+) -> Iterator[KnnRow]:
+    """Evaluates sub-networks, beside baselines if asked for, and yields each row when it is done.
+
+    Args:
+        evaluator: Data sets and settings.
+        backbone: Pre-trained elastic backbone.
+        subnets: Sub-networks to evaluate.
+        feature: Kind of feature, of :data:`~poa_mm.evaluation.features.FEATURES`.
+        untrained: The same backbone with random weights. If given, it and raw pixels are
+            evaluated as baselines.
+    """
+    pixels = None if untrained is None else evaluator.pixels()
+    baselines: Iterable[tuple[Subnet, dict[str, Accuracies]] | None] = (
+        repeat(None) if untrained is None else evaluator.evaluate(untrained, subnets, FEATURES)
+    )
+    trained = evaluator.evaluate(backbone, subnets, (feature,))
+    k = headline_k(evaluator.k)
+    for (subnet, accuracies), baseline in zip(trained, baselines, strict=False):
+        yield KnnRow(
+            subnet=str(subnet),
+            name=_well_known_name(backbone.space, subnet),
+            width=subnet.width,
+            depth=subnet.depth,
+            params=backbone.num_params(subnet),
+            feature=feature,
+            accuracies=accuracies[feature],
+            untrained=baseline and max(by_k[k] for by_k in baseline[1].values()),
+            pixels=None if pixels is None else pixels[k],
+        )
+
+
+def select_subnets(space: SearchSpace, which: str) -> list[Subnet]:
+    """Sub-networks that a user asked for.
+
+    Args:
+        space: The supernet's sub-networks.
+        which: ``'all'``, ``'named'`` (those with a name) or names separated by commas.
+
+    Returns:
+        Sub-networks without repetition, from small to large unless listed one by one.
+
+    Raises:
+        ValueError: On an unknown name; lists the valid ones.
+    """
+    if which == 'all':
+        return list(space)
+    if which == 'named':
+        return [subnet for subnet in space if subnet in space.names.values()]
+    return list(dict.fromkeys(space[name.strip()] for name in which.split(',')))
+
+
+def untrained_backbone(backbone: Any, seed: int = 0) -> nn.Module:
+    """The same supernet with random weights, those of its default initialisation.
+
+    Args:
+        backbone: Elastic backbone.
+        seed: Seed of the initialisation; the global random state is left as it was.
+    """
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)  # mmengine logs three lines about every parameter
+    try:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            untrained = ELASTIC_BACKBONES.build(backbone.config)
+            untrained.init_weights()
+    finally:
+        logger.setLevel(level)
+    untrained.eval()
+    return untrained
+
+
+def _well_known_name(space: SearchSpace, subnet: Subnet) -> str:
+    """A sub-network's name, rather 'vit-s' than 'smallest', or ''."""
+    names = [name for name, member in space.names.items() if member == subnet]
+    return min(names, key=lambda name: name in ('smallest', 'largest'), default='')

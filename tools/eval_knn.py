@@ -1,0 +1,108 @@
+"""k-NN accuracy of the sub-networks in a checkpoint: a table, a CSV file and a plot."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import DictAction
+from rich.console import Console
+
+import poa_mm
+from poa_mm.engine import load_config
+from poa_mm.evaluation import (
+    KnnEvaluator,
+    KnnRow,
+    knn_rows,
+    knn_table,
+    save_csv,
+    select_subnets,
+    untrained_backbone,
+)
+from poa_mm.visualization import plot_frontier
+
+MEMORY_HELP = 'for features; the more, the fewer passes over the images (default: 8)'
+DTYPES = ('float32', 'float16', 'bfloat16')
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, usage='%(prog)s CHECKPOINT [options]')
+    add = parser.add_argument
+    add('checkpoint', type=Path, help='training checkpoint')
+    add('--subnets', default='all', help='all (default), named, or names: vit-s,w448-d13')
+    add('--baselines', action='store_true', help='also evaluate random weights and raw pixels')
+    add('--branch', choices=['teacher', 'student'], default='teacher')
+    add('--feature', choices=['cls', 'mean'], default='cls', help='class token or mean patch token')
+    add('--k', type=int, nargs='+', help='neighbours (default: those of 10 20 100 200 that fit)')
+    add('--temperature', type=float, default=0.07, help='of the votes (default: 0.07)')
+    add('--batch-size', type=int, default=256)
+    add('--workers', type=int, default=2, help='processes that read images')
+    add('--device', type=_device, help='default: cuda if there is one')
+    add('--dtype', choices=DTYPES, help='of the networks (default: bfloat16 on GPUs, else float32)')
+    add('--max-memory', type=float, default=8, metavar='GIB', help=MEMORY_HELP)
+    add('--out-dir', type=Path, help='default: knn_<checkpoint> beside the checkpoint')
+    add('--overwrite', action='store_true', help='replace results in the output folder')
+    add('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change config')
+    args = parser.parse_args(argv)
+    args.device = args.device or _device('cuda' if torch.cuda.is_available() else 'cpu')
+    args.dtype = args.dtype or ('bfloat16' if args.device.type == 'cuda' else 'float32')
+    args.out_dir = args.out_dir or args.checkpoint.with_name(f'knn_{args.checkpoint.stem}')
+    return args
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    try:
+        evaluate(args)
+    except (FileNotFoundError, FileExistsError, ValueError) as error:
+        # An error of a loader process carries that process's traceback before its own text.
+        print(f'error: {str(error).strip().splitlines()[-1]}', file=sys.stderr)
+        return 2
+    return 0
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    csv_path, plot_path = args.out_dir / 'knn.csv', args.out_dir / 'frontier.png'
+    for path in (csv_path, plot_path):
+        if path.exists() and not args.overwrite:
+            raise FileExistsError(f'{path} exists: choose another --out-dir or give --overwrite')
+    backbone: Any = poa_mm.load_supernet(args.checkpoint, args.branch)
+    subnets = select_subnets(backbone.space, args.subnets)
+    cfg = load_config(args.checkpoint)
+    cfg.merge_from_dict(args.cfg_options or {})
+    evaluator = KnnEvaluator.from_config(
+        cfg,
+        k=args.k,
+        temperature=args.temperature,
+        batch_size=args.batch_size,
+        num_workers=args.workers,
+        device=args.device,
+        dtype=getattr(torch, args.dtype),
+        max_memory=args.max_memory,
+    )
+    untrained = untrained_backbone(backbone) if args.baselines else None
+    args.out_dir.mkdir(parents=True, exist_ok=True)
+    rows = save_csv(knn_rows(evaluator, backbone, subnets, args.feature, untrained), csv_path)
+    plot_frontier(rows, plot_path, _baselines(rows))
+    console = Console()
+    console.print(knn_table(rows))
+    console.print(f'all k: {csv_path}\nplot:  {plot_path}', soft_wrap=True)
+
+
+def _baselines(rows: list[KnnRow]) -> dict[str, float | list[float]]:
+    untrained = [row.untrained for row in rows if row.untrained is not None]
+    if not untrained or rows[0].pixels is None:
+        return {}
+    return {'untrained network': untrained, 'raw pixels': rows[0].pixels}
+
+
+def _device(name: str) -> torch.device:
+    try:
+        return torch.empty(0, device=name).device
+    except (AssertionError, RuntimeError) as error:
+        raise argparse.ArgumentTypeError(f'{name}: {str(error).splitlines()[0]}') from error
+
+
+if __name__ == '__main__':
+    sys.exit(main())
