@@ -46,14 +46,17 @@ class ElasticLinear(nn.Linear):
 
     def sliced(self, width: int) -> dict[str, Tensor]:
         """Slice to ``width`` input features: ``w[:out, :width] · α`` and ``b[:out]``."""
+        parameters: dict[str, Tensor] = dict(self.named_parameters(recurse=False))
         if width == self.in_features:  # the intact layer: no copy, no scaling
-            return {'weight': self.weight, 'bias': self.bias}
+            return parameters
         rows = self._rows(width)
-        weight = self.weight.unflatten(0, (self.groups, -1))[:, :rows, :width].flatten(0, 1)
-        bias = self.bias
-        if bias is not None:  # biases are never scaled
-            bias = bias.unflatten(0, (self.groups, -1))[:, :rows].flatten(0, 1)
-        return {'weight': weight * (self.in_features / width), 'bias': bias}
+        parameters = {
+            name: parameter.unflatten(0, (self.groups, -1))[:, :rows].flatten(0, 1)
+            for name, parameter in parameters.items()
+        }
+        # Biases are never scaled.
+        parameters['weight'] = parameters['weight'][:, :width] * (self.in_features / width)
+        return parameters
 
     def _rows(self, width: int) -> int:
         """Rows kept of each group."""
@@ -92,7 +95,7 @@ class ElasticLayerNorm(nn.LayerNorm):
 
     def sliced(self, width: int) -> dict[str, Tensor]:
         """The first ``width`` elements of weight and bias."""
-        return {'weight': self.weight[:width], 'bias': self.bias[:width]}
+        return _prefix(self, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (…, width) over its last axis."""
@@ -112,7 +115,7 @@ class ElasticLayerScale(nn.Module):
 
     def sliced(self, width: int) -> dict[str, Tensor]:
         """The first ``width`` scales."""
-        return {'weight': self.weight[:width]}
+        return _prefix(self, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """Scale the channels of (…, width)."""
@@ -129,12 +132,12 @@ class ElasticConv2d(nn.Conv2d):
 
     def sliced(self, width: int) -> dict[str, Tensor]:
         """The first ``width`` output channels. The input is not reduced, so there is no α."""
-        bias = None if self.bias is None else self.bias[:width]
-        return {'weight': self.weight[:width], 'bias': bias}
+        return _prefix(self, width)
 
     def forward(self, x: Tensor, width: int | None = None) -> Tensor:
         """Convolve (B, C, H, W) into ``width`` channels, all of them by default."""
-        return self._conv_forward(x, **self.sliced(width or self.out_channels))
+        sliced = self.sliced(width or self.out_channels)
+        return self._conv_forward(x, sliced['weight'], sliced.get('bias'))
 
 
 def make_elastic(network: nn.Module, elastic: Mapping[type[nn.Module], type[nn.Module]]) -> None:
@@ -150,3 +153,8 @@ def make_elastic(network: nn.Module, elastic: Mapping[type[nn.Module], type[nn.M
             if isinstance(module, stock):
                 module.__class__ = replacement
                 break
+
+
+def _prefix(layer: nn.Module, width: int) -> dict[str, Tensor]:
+    """The first ``width`` entries of each parameter of a layer."""
+    return {name: parameter[:width] for name, parameter in layer.named_parameters(recurse=False)}

@@ -14,8 +14,7 @@ TOKENS = ('cls_token', 'pos_embed', 'mask_token', 'relative_position_bias_table'
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class LayerDecayConstructor(DefaultOptimWrapperConstructor):
-    """Learning rates that fall from the top of the backbone to its input, and no decay where none
-    belongs.
+    """Learning rates that fall from the top of the backbone down; weight decay on weights alone.
 
     Works on any model with a ``backbone`` that has ``get_layer_depth``: pre-training, classifiers,
     detectors, segmentors. Parameters outside the backbone train at the full learning rate. Weight
@@ -58,7 +57,7 @@ class LayerDecayConstructor(DefaultOptimWrapperConstructor):
                 logger='current',
             )
 
-    def _lr_mult(self, name: str, module: nn.Module) -> float:
+    def _lr_mult(self, name: str, module: Any) -> float:
         layer_decay = self.paramwise_cfg.get('layer_decay', 1.0)
         mult = 1.0
         if layer_decay != 1.0:

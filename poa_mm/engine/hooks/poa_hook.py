@@ -1,6 +1,5 @@
 """What POA needs around an optimiser step."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -28,8 +27,8 @@ class POAHook(Hook):
 
     def __init__(
         self,
-        momentum: Sequence[float] = (0.992, 0.9999),
-        teacher_temp: Sequence[float] = (0.04, 0.07),
+        momentum: tuple[float, float] = (0.992, 0.9999),
+        teacher_temp: tuple[float, float] = (0.04, 0.07),
         temp_warmup_epochs: float = 30,
     ) -> None:
         self.momentum = momentum
@@ -41,7 +40,7 @@ class POAHook(Hook):
         model = self._model(runner)
         warmup = round(self.temp_warmup_epochs * len(runner.train_dataloader))
         model.step = runner.iter
-        model.teacher_temp = linear(*self.teacher_temp, runner.iter, warmup)
+        model.teacher_temp = linear(*self.teacher_temp, step=runner.iter, num_steps=warmup)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -50,7 +49,7 @@ class POAHook(Hook):
         if not runner.optim_wrapper.should_update():
             return
         model = self._model(runner)
-        momentum = cosine(*self.momentum, runner.iter, runner.max_iters)
+        momentum = cosine(*self.momentum, step=runner.iter, num_steps=runner.max_iters)
         model.update_teacher(momentum)
         runner.message_hub.update_scalar('train/momentum', momentum)
         runner.message_hub.update_scalar('train/teacher_temp', model.teacher_temp)

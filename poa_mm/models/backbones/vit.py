@@ -54,10 +54,10 @@ class ElasticMultiheadAttention(MultiheadAttention):
     def forward(self, x: Tensor) -> Tensor:
         """Attend within (B, N, width)."""
         batch, tokens, _ = x.shape
-        qkv = self.qkv(x).reshape(batch, tokens, 3, -1, self.head_dims).permute(2, 0, 3, 1, 4)
-        x = F.scaled_dot_product_attention(
-            *qkv.unbind(0), dropout_p=self.attn_drop if self.training else 0.0
-        )
+        qkv = self.qkv(x).reshape(batch, tokens, 3, -1, self.head_dims)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        attn_drop = self.attn_drop if self.training else 0.0
+        x = F.scaled_dot_product_attention(q, k, v, dropout_p=attn_drop)
         x = self.proj(x.transpose(1, 2).reshape(batch, tokens, -1))
         return self.out_drop(self.gamma1(self.proj_drop(x)))
 
@@ -208,9 +208,8 @@ class ElasticVisionTransformer(VisionTransformer):
                 if prefix not in position:
                     continue
                 name = position[prefix] + name.removeprefix(prefix)
-            for key, tensor in module.sliced(self._share(module.full_width, subnet.width)).items():
-                if tensor is not None:
-                    state[f'{name}.{key}'] = tensor
+            width = self._share(module.full_width, subnet.width)
+            state.update({f'{name}.{key}': part for key, part in module.sliced(width).items()})
         return state
 
     @torch.no_grad()
@@ -238,9 +237,8 @@ class ElasticVisionTransformer(VisionTransformer):
         total = sum(parameter.numel() for parameter in self.parameters())
         block = sum(parameter.numel() for parameter in self.layers[0].parameters())
         # Within a block the weights of linear layers shrink along both axes, all else along one.
-        square = sum(
-            layer.weight.numel() for layer in self.layers[0].modules() if isinstance(layer, nn.Linear)
-        )
+        linears = (layer for layer in self.layers[0].modules() if isinstance(layer, nn.Linear))
+        square = sum(layer.weight.numel() for layer in linears)
         per_block = square * width**2 // full**2 + (block - square) * width // full
         return subnet.depth * per_block + (total - self.num_layers * block) * width // full
 

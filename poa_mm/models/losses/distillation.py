@@ -1,8 +1,7 @@
-"""Distillation between the branches and views (paper Eq. 6 to 10)."""
+"""Distillation between the branches and views, for one projection head (paper Eq. 6 to 10)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
 from poa_mm.models.losses.precision import full_precision
@@ -10,22 +9,18 @@ from poa_mm.models.losses.precision import full_precision
 NUM_GLOBAL = 2  # global views of an image; the formulas of the paper hold for two
 
 
-def soft_cross_entropy(targets: Tensor, logits: Tensor, temperature: float) -> Tensor:
-    """``−Σ_k P_k log softmax(logits / τ)_k`` for each row.
+def student_log_probs(logits: Tensor, temperature: float) -> Tensor:
+    """Logarithm of a student's softmax over prototypes, (…, K), at temperature τ_s."""
+    return (full_precision(logits) / temperature).log_softmax(dim=-1)
 
-    Args:
-        targets: P, (…, K). Rows may sum to any number.
-        logits: Student logits, (…, K).
-        temperature: τ_s.
 
-    Returns:
-        Cross-entropies, (…).
-    """
-    return -(targets * (full_precision(logits) / temperature).log_softmax(dim=-1)).sum(dim=-1)
+def soft_cross_entropy(targets: Tensor, log_probs: Tensor) -> Tensor:
+    """``−Σ_k P_k log Q_k`` of targets P and predictions log Q, (…, K) both; the result is (…)."""
+    return -(targets * log_probs).sum(dim=-1)
 
 
 def cross_view_losses(
-    targets: Tensor, global_logits: Tensor, local_logits: Tensor, temperature: float
+    targets: Tensor, global_log_probs: Tensor, local_log_probs: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Distil the teacher's view of an image into a student's other views (Eq. 6, 8; ES1 of 7, 9).
 
@@ -35,52 +30,83 @@ def cross_view_losses(
 
     Args:
         targets: Teacher targets (2B, K): view 1 of all images, then view 2.
-        global_logits: Student logits of the global views, (2B, K), in the same order.
-        local_logits: Student logits of the local views, (V·B, K), view-major.
-        temperature: τ_s.
+        global_log_probs: The student's for the global views, (2B, K), in the same order.
+        local_log_probs: The student's for the local views, (V·B, K), view-major.
 
     Returns:
         The global and the local loss.
     """
     batch = len(targets) // NUM_GLOBAL
-    num_local = len(local_logits) // batch
+    num_local = len(local_log_probs) // batch
     num_pairs = NUM_GLOBAL * (NUM_GLOBAL - 1) + NUM_GLOBAL * num_local
     other_view = targets.roll(batch, dims=0)
-    global_loss = soft_cross_entropy(other_view, global_logits, temperature).mean()
-    # Targets enter linearly, so one pass over the local logits serves both teacher views.
-    both_views = targets.view(NUM_GLOBAL, 1, batch, -1).sum(dim=0)
-    local_loss = soft_cross_entropy(
-        both_views, local_logits.view(num_local, batch, -1), temperature
-    ).mean(dim=1)
-    return NUM_GLOBAL / num_pairs * global_loss, local_loss.sum() / num_pairs
+    global_loss = soft_cross_entropy(other_view, global_log_probs).mean()
+    # Targets enter linearly, so one pass over the local views serves both teacher views.
+    both_views = targets.unflatten(0, (NUM_GLOBAL, batch)).sum(dim=0)
+    local_loss = soft_cross_entropy(both_views, local_log_probs.unflatten(0, (num_local, batch)))
+    return (
+        NUM_GLOBAL / num_pairs * global_loss,
+        num_local / num_pairs * local_loss.mean(),
+    )
 
 
-def same_view_loss(target_logits: Tensor, logits: Tensor, temperature: float) -> Tensor:
+def same_view_loss(target_log_probs: Tensor, log_probs: Tensor) -> Tensor:
     """Distil the intact student into the elastic one on the same view (ES2 of Eq. 7 and 9).
 
     The target is the intact student's softmax at the student temperature, without gradient and
     without Sinkhorn-Knopp.
 
     Args:
-        target_logits: Logits of the intact student, (N, K).
-        logits: Logits of the elastic student for the same views, (N, K).
-        temperature: τ_s.
+        target_log_probs: Of the intact student, (N, K).
+        log_probs: Of the elastic student for the same views, (N, K).
 
     Returns:
         Mean cross-entropy over all views.
     """
-    targets = (full_precision(target_logits.detach()) / temperature).softmax(dim=-1)
-    return soft_cross_entropy(targets, logits, temperature).mean()
+    return soft_cross_entropy(target_log_probs.detach().exp(), log_probs).mean()
 
 
-def overall_loss(intact: Sequence[Tensor], elastic: Sequence[Tensor], intact_weight: float) -> Tensor:
-    """λ · (intact terms) + (1 − λ) · (elastic terms) (Eq. 10), as the mean over the heads.
+def distillation_losses(
+    targets: Tensor,
+    intact_logits: tuple[Tensor, Tensor],
+    elastic_logits: tuple[Tensor, Tensor],
+    temperature: float,
+) -> dict[str, Tensor]:
+    """All terms of one head (Eq. 6 to 9).
 
     Args:
-        intact: Terms of the intact student, (H,) each.
-        elastic: Terms of the elastic student, (H,) each.
+        targets: Teacher targets of the global views, (2B, K).
+        intact_logits: Logits of the intact student for the global views (2B, K) and the local
+            views (V·B, K).
+        elastic_logits: The same of the elastic student.
+        temperature: τ_s.
+
+    Returns:
+        Scalars: ``intact_global``, ``intact_local``, ``elastic_global``, ``elastic_local``,
+        ``same_view_global``, ``same_view_local``.
+    """
+    intact = [student_log_probs(logits, temperature) for logits in intact_logits]
+    elastic = [student_log_probs(logits, temperature) for logits in elastic_logits]
+    intact_global, intact_local = cross_view_losses(targets, *intact)
+    elastic_global, elastic_local = cross_view_losses(targets, *elastic)
+    return {
+        'intact_global': intact_global,
+        'intact_local': intact_local,
+        'elastic_global': elastic_global,
+        'elastic_local': elastic_local,
+        'same_view_global': same_view_loss(intact[0], elastic[0]),
+        'same_view_local': same_view_loss(intact[1], elastic[1]),
+    }
+
+
+def overall_loss(terms: Mapping[str, Tensor], intact_weight: float) -> Tensor:
+    """λ · (intact terms) + (1 − λ) · (elastic and same-view terms) (Eq. 10).
+
+    Args:
+        terms: As :func:`distillation_losses` returns them; tensors of any one shape.
         intact_weight: λ.
     """
-    per_head = intact_weight * torch.stack(list(intact)).sum(dim=0)
-    per_head = per_head + (1 - intact_weight) * torch.stack(list(elastic)).sum(dim=0)
-    return per_head.mean()
+    intact = terms['intact_global'] + terms['intact_local']
+    elastic = terms['elastic_global'] + terms['elastic_local']
+    same_view = terms['same_view_global'] + terms['same_view_local']
+    return intact_weight * intact + (1 - intact_weight) * (elastic + same_view)

@@ -9,8 +9,7 @@ from mmpretrain.models.selfsup import BaseSelfSupervisor
 from torch import Tensor, nn
 
 from poa_mm.elastic import Subnet, SubnetSampler
-from poa_mm.models.losses import cross_view_losses, overall_loss, same_view_loss, sinkhorn_knopp
-from poa_mm.models.losses.distillation import NUM_GLOBAL
+from poa_mm.models.losses import NUM_GLOBAL, distillation_losses, overall_loss, sinkhorn_knopp
 from poa_mm.registry import MODELS
 
 
@@ -26,6 +25,18 @@ class Branch(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.head = head
+
+
+def class_logits(branch: Any, crops: Tensor, subnet: Subnet | str | None = None) -> list[Tensor]:
+    """Logits (N, K_h) of each head for the class tokens of crops (N, 3, h, w).
+
+    Args:
+        branch: Anything with an elastic ``backbone`` and a ``head``.
+        crops: Crops of one size.
+        subnet: The sub-network that sees them; ``None`` is the intact one.
+    """
+    class_tokens, _ = branch.backbone.tokens(crops, subnet)
+    return branch.head(class_tokens)
 
 
 @MODELS.register_module()
@@ -167,42 +178,16 @@ class POA(BaseSelfSupervisor):
         if subnet is None:
             subnet = self.sampler(self.step, dist.get_rank())
         with torch.no_grad():
-            logits = self.teacher.head(self.teacher.backbone.tokens(global_crops)[0])
-            targets = sinkhorn_knopp(logits, teacher_temp)
-        intact = self._student_logits(global_crops, local_crops)
-        elastic = self._student_logits(global_crops, local_crops, subnet)
-
-        names = (
-            'intact_global',
-            'intact_local',
-            'elastic_global',
-            'elastic_local',
-            'same_view_global',
-            'same_view_local',
-        )
+            targets = sinkhorn_knopp(class_logits(self.teacher, global_crops), teacher_temp)
+        views = (global_crops, local_crops)
+        intact = [class_logits(self, crops) for crops in views]
+        elastic = [class_logits(self, crops, subnet) for crops in views]
         per_head = [
-            (
-                *cross_view_losses(target, *intact_logits, self.student_temp),
-                *cross_view_losses(target, *elastic_logits, self.student_temp),
-                *(
-                    same_view_loss(whole, part, self.student_temp)
-                    for whole, part in zip(intact_logits, elastic_logits, strict=True)
-                ),
+            distillation_losses(target, intact_logits, elastic_logits, self.student_temp)
+            for target, intact_logits, elastic_logits in zip(
+                targets, zip(*intact, strict=True), zip(*elastic, strict=True), strict=True
             )
-            for target, intact_logits, elastic_logits in zip(targets, intact, elastic, strict=True)
         ]
-        terms = {
-            name: torch.stack(values)
-            for name, values in zip(names, zip(*per_head, strict=True), strict=True)
-        }
-        values = list(terms.values())
-        terms['total'] = overall_loss(values[:2], values[2:], self.intact_weight)
+        terms = {name: torch.stack([head[name] for head in per_head]) for name in per_head[0]}
+        terms['total'] = overall_loss(terms, self.intact_weight).mean()
         return terms
-
-    def _student_logits(
-        self, global_crops: Tensor, local_crops: Tensor, subnet: Subnet | str | None = None
-    ) -> list[tuple[Tensor, Tensor]]:
-        """Logits of the global and of the local crops, for each head."""
-        global_logits = self.head(self.backbone.tokens(global_crops, subnet)[0])
-        local_logits = self.head(self.backbone.tokens(local_crops, subnet)[0])
-        return list(zip(global_logits, local_logits, strict=True))
