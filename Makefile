@@ -1,0 +1,53 @@
+# The two commands of the README, `make demo` and `make test`, each work alone on a fresh machine
+# with Python >= 3.10. The environment lives in .venv and is rebuilt when setup.py changes.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PIP := $(BIN)/pip install --disable-pip-version-check
+
+.PHONY: help env demo test lint format check-env clean
+
+help:
+	@echo 'make demo       pre-train a small supernet on real photographs and evaluate all of its sizes'
+	@echo 'make test       run all tests'
+	@echo 'make lint       ruff and mypy'
+	@echo 'make format     format the code'
+	@echo 'make check-env  show what is installed and what is missing'
+	@echo 'make clean      remove the environment'
+
+env: $(READY)
+
+# The stamp is the last thing written, so an interrupted installation is done again.
+$(READY): setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+		|| { echo 'poa_mm needs Python >= 3.10; choose one with: make PYTHON=python3.11 ...'; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -e '.[onedl,test]'
+# Dependencies pull in opencv-python as well, which needs the system's libGL. Both builds install the
+# same folder, so the one without a display goes last.
+	$(PIP) --no-deps --force-reinstall 'opencv-python-headless<4.13'
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/python tools/demo.py
+
+# Two processes, one for each core of a small machine, with one thread each.
+test: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+check-env: $(READY)
+	$(BIN)/python tools/check_env.py
+
+clean:
+	rm -rf $(VENV)

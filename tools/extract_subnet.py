@@ -1,0 +1,42 @@
+#!/usr/bin/env python
+"""Cut a sub-network out of a pre-training checkpoint, as a stock backbone of mmpretrain."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import poa_mm
+from poa_mm.engine import save_backbone
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('checkpoint', type=Path, help='training checkpoint')
+    parser.add_argument('subnet', help='which sub-network: vit-s, w448-d13, smallest, largest, …')
+    parser.add_argument('out', type=Path, help='file to write')
+    parser.add_argument('--branch', choices=['teacher', 'student'], default='teacher')
+    parser.add_argument('--overwrite', action='store_true', help='replace an existing file')
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Extract."""
+    args = parse_args(argv)
+    try:
+        supernet: Any = poa_mm.load_supernet(args.checkpoint, args.branch)
+        subnet = supernet.space.resolve(args.subnet)
+        save_backbone(supernet, subnet, args.out, args.overwrite)
+    except (FileNotFoundError, FileExistsError, ValueError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    millions = supernet.num_params(subnet) / 1e6
+    print(f'{subnet} ({millions:.2f} M parameters) → {args.out}')
+    print(f"open it with poa_mm.load_backbone('{args.out}'), or in a config of any OpenMMLab library")
+    print(f"with init_cfg=dict(type='Pretrained', checkpoint='{args.out}')")
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
