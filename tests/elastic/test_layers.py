@@ -1,0 +1,101 @@
+"""Slices of the elastic layers against Eq. 2 and 3 written out."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from poa_mm.elastic import (
+    ElasticConv2d,
+    ElasticInputLinear,
+    ElasticLayerNorm,
+    ElasticLayerScale,
+    ElasticLinear,
+    ElasticQKV,
+    make_elastic,
+)
+
+D, D_I = 8, 6
+ALPHA = D / D_I
+
+
+def test_linear_slices_both_sides_and_scales_the_weight():
+    layer = ElasticLinear(D, 4 * D).double()
+    x = torch.randn(3, D_I, dtype=torch.float64)
+    by_hand = x @ (layer.weight[: 4 * D_I, :D_I] * ALPHA).T + layer.bias[: 4 * D_I]
+    torch.testing.assert_close(layer(x), by_hand, rtol=0, atol=1e-12)
+    on_input = F.linear(x * ALPHA, layer.weight[: 4 * D_I, :D_I], layer.bias[: 4 * D_I])
+    torch.testing.assert_close(layer(x), on_input, rtol=0, atol=1e-12)
+
+
+def test_qkv_keeps_the_first_rows_of_each_of_q_k_v():
+    layer = ElasticQKV(D, 3 * D).double()
+    x = torch.randn(3, D_I, dtype=torch.float64)
+    q, k, v = layer(x).chunk(3, dim=-1)
+    for part, start in ((q, 0), (k, D), (v, 2 * D)):
+        rows = slice(start, start + D_I)
+        by_hand = x @ (layer.weight[rows, :D_I] * ALPHA).T + layer.bias[rows]
+        torch.testing.assert_close(part, by_hand, rtol=0, atol=1e-12)
+
+
+def test_input_linear_keeps_all_outputs():
+    layer = ElasticInputLinear(D, 5).double()
+    x = torch.randn(3, D_I, dtype=torch.float64)
+    by_hand = x @ (layer.weight[:, :D_I] * ALPHA).T + layer.bias
+    torch.testing.assert_close(layer(x), by_hand, rtol=0, atol=1e-12)
+
+
+def test_layer_norm_normalises_the_prefix():
+    layer = ElasticLayerNorm(D, eps=1e-6).double()
+    nn.init.normal_(layer.weight)
+    nn.init.normal_(layer.bias)
+    x = torch.randn(3, D_I, dtype=torch.float64)
+    variance, mean = torch.var_mean(x, dim=-1, keepdim=True, unbiased=False)
+    by_hand = (x - mean) / (variance + 1e-6).sqrt() * layer.weight[:D_I] + layer.bias[:D_I]
+    torch.testing.assert_close(layer(x), by_hand, rtol=0, atol=1e-12)
+
+
+def test_convolution_has_no_alpha():
+    layer = ElasticConv2d(3, D, 4, stride=4).double()
+    x = torch.randn(2, 3, 8, 8, dtype=torch.float64)
+    torch.testing.assert_close(
+        layer(x, D_I), F.conv2d(x, layer.weight, layer.bias, stride=4)[:, :D_I], rtol=0, atol=1e-12
+    )
+
+
+def test_layer_scale():
+    layer = ElasticLayerScale()
+    layer.weight = nn.Parameter(torch.arange(D, dtype=torch.float32))
+    assert torch.equal(layer(torch.ones(2, D_I)), torch.arange(6.0).expand(2, -1))
+
+
+@pytest.mark.parametrize(
+    ('stock', 'elastic', 'shape'),
+    [
+        (nn.Linear(D, 3), ElasticLinear, (2, D)),
+        (nn.Linear(D, 3, bias=False), ElasticLinear, (2, D)),
+        (nn.Linear(D, 3 * D), ElasticQKV, (2, D)),
+        (nn.LayerNorm(D), ElasticLayerNorm, (2, D)),
+        (nn.Conv2d(3, D, 2), ElasticConv2d, (2, 3, 4, 4)),
+        (nn.Conv2d(3, D, 2, bias=False), ElasticConv2d, (2, 3, 4, 4)),
+    ],
+)
+def test_intact_layers_equal_the_stock_ones_bit_for_bit(stock, elastic, shape):
+    x = torch.randn(shape)
+    expected = stock(x)
+    parameters = dict(stock.named_parameters())
+    make_elastic(stock, {type(stock): elastic})
+    assert type(stock) is elastic
+    assert torch.equal(stock(x), expected)
+    assert all(stock.get_parameter(name) is value for name, value in parameters.items())
+
+
+def test_gradients_reach_the_slice_alone():
+    layer = ElasticQKV(D, 3 * D)
+    layer(torch.randn(5, D_I)).square().sum().backward()
+    inside = torch.zeros(3, D, D, dtype=torch.bool)
+    inside[:, :D_I, :D_I] = True
+    grad = layer.weight.grad.view(3, D, D)
+    assert (grad[inside] != 0).all()
+    assert (grad[~inside] == 0).all()
+    assert (layer.bias.grad.view(3, D)[:, D_I:] == 0).all()

@@ -1,0 +1,49 @@
+"""Which sub-network trains at which step."""
+
+from collections import Counter
+
+import pytest
+
+from poa_mm.elastic import SearchSpace, SubnetSampler
+
+SPACE = SearchSpace([32, 48, 64], [2, 4])
+PASS = 9 + 3 + 6 + 2 + 3  # round(s_ij) tickets of each candidate; the intact network has none
+
+
+@pytest.mark.parametrize('number', range(3))
+def test_every_pass_visits_each_candidate_as_often_as_its_weight(number):
+    sampler = SubnetSampler(SPACE)
+    counts = Counter(sampler(step) for step in range(number * PASS, (number + 1) * PASS))
+    assert counts == {subnet: round(SPACE.weight(subnet)) for subnet in SPACE.candidates}
+
+
+@pytest.mark.parametrize('order', ['shuffled', 'independent'])
+def test_the_choice_depends_on_seed_rank_and_step_alone(order):
+    forwards = [SubnetSampler(SPACE, order)(step, rank=1) for step in range(60)]
+    sampler = SubnetSampler(SPACE, order)
+    backwards = [sampler(step, rank=1) for step in reversed(range(60))]
+    assert forwards == backwards[::-1]
+    assert forwards != [SubnetSampler(SPACE, order, seed=1)(step, rank=1) for step in range(60)]
+    assert forwards != [sampler(step, rank=0) for step in range(60)]
+
+
+def test_ranks_may_share_one_choice():
+    sampler = SubnetSampler(SPACE, per_rank=False)
+    assert [sampler(step, rank=0) for step in range(60)] == [
+        sampler(step, rank=3) for step in range(60)
+    ]
+
+
+def test_independent_draws_follow_the_probabilities():
+    sampler = SubnetSampler(SPACE, 'independent')
+    counts = Counter(sampler(step) for step in range(3000))
+    for subnet, probability in zip(SPACE.candidates, SPACE.probabilities(), strict=True):
+        deviation = (3000 * probability * (1 - probability)) ** 0.5
+        assert abs(counts[subnet] - 3000 * probability) < 4 * deviation
+
+
+def test_wrong_arguments():
+    with pytest.raises(ValueError, match="'shuffled', 'independent'.*'random'"):
+        SubnetSampler(SPACE, 'random')
+    with pytest.raises(ValueError, match='nothing to draw'):
+        SubnetSampler(SearchSpace([64], [4]))

@@ -1,0 +1,126 @@
+"""Sub-networks and their space: Eq. 4, Eq. 14, names."""
+
+import copy
+import pickle
+import random
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+from poa_mm.elastic import SearchSpace, Subnet, active_blocks
+
+VIT_L = SearchSpace(range(384, 1025, 64), range(12, 25), names={'vit-s': Subnet(384, 12)})
+
+
+def test_active_blocks_of_the_paper():
+    assert active_blocks(12, 24) == (0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 23)
+    assert active_blocks(1, 24) == (0,)
+    assert active_blocks(3, 3) == (0, 1, 2)
+
+
+@pytest.mark.parametrize('depth', range(2, 25))
+def test_active_blocks_are_spread_over_the_whole_network(depth):
+    blocks = active_blocks(depth, 24)
+    assert blocks[0] == 0
+    assert blocks[-1] == 23
+    assert len(set(blocks)) == depth
+    assert list(blocks) == sorted(blocks)
+
+
+@pytest.mark.parametrize('depth', [0, 25])
+def test_active_blocks_outside_the_network(depth):
+    with pytest.raises(ValueError, match=f'depth {depth} is outside 1…24'):
+        active_blocks(depth, 24)
+
+
+@pytest.mark.parametrize(
+    ('width_step', 'depth_step', 'members'), [(64, 1, 143), (128, 2, 42), (192, 3, 20), (192, 4, 16)]
+)
+def test_number_of_members_for_the_intervals_of_table_19(width_step, depth_step, members):
+    space = SearchSpace(range(384, 1025, width_step), range(12, 25, depth_step))
+    assert len(space) == len(set(space)) == members
+
+
+def test_order_and_lookup():
+    sizes = [subnet.depth * subnet.width**2 for subnet in VIT_L]
+    assert sizes == sorted(sizes)
+    assert VIT_L[0] == VIT_L.smallest == VIT_L['smallest'] == VIT_L['vit-s'] == Subnet(384, 12)
+    assert VIT_L[-1] == VIT_L.largest == VIT_L['largest'] == VIT_L['w1024-d24']
+    assert str(VIT_L['w448-d13']) == 'w448-d13'
+    assert VIT_L.resolve(None) == Subnet(1024, 24)
+
+
+@pytest.mark.parametrize('name', ['vit-x', 'w400-d12', 'w384-d11', '', 'w384'])
+def test_unknown_names_list_the_valid_ones(name):
+    with pytest.raises(ValueError, match=r'vit-s, smallest, largest.*384, 448.*12, 13') as error:
+        VIT_L[name]
+    assert repr(name) in str(error.value)
+
+
+def test_unknown_subnet_and_type():
+    with pytest.raises(ValueError, match='no sub-network w32-d2'):
+        VIT_L.resolve(Subnet(32, 2))
+    with pytest.raises(TypeError, match=r'3\.5'):
+        VIT_L.resolve(3.5)
+
+
+def test_weights_are_those_of_equation_14():
+    space = SearchSpace([32, 48, 64], [2, 4], gamma=3)
+    # s_ij = [1 + (γ − 1)(M − i)/(M − 1)] · [1 + (γ − 1)(N − j)/(N − 1)] by hand for M = 3, N = 2
+    by_hand = {(32, 2): 9, (32, 4): 3, (48, 2): 6, (48, 4): 2, (64, 2): 3, (64, 4): 1}
+    assert {(s.width, s.depth): space.weight(s) for s in space} == by_hand
+    drawn = {s: by_hand[s.width, s.depth] / 23 for s in space.candidates}  # without the intact one
+    assert dict(zip(space.candidates, space.probabilities(), strict=True)) == pytest.approx(drawn)
+
+
+def test_an_axis_of_one_value_weighs_one():
+    space = SearchSpace([64], [2, 4], gamma=3)
+    assert [space.weight(subnet) for subnet in space] == [3, 1]
+
+
+@pytest.mark.parametrize(
+    'rng', [random.Random(0), np.random.default_rng(0), torch.Generator().manual_seed(0)]
+)
+def test_sampling_follows_the_probabilities(rng):
+    space = SearchSpace([32, 48, 64], [2, 4])
+    draws = 4000
+    counts = Counter(space.sample(rng) for _ in range(draws))
+    assert space.intact not in counts
+    for subnet, probability in zip(space.candidates, space.probabilities(), strict=True):
+        deviation = (draws * probability * (1 - probability)) ** 0.5
+        assert abs(counts[subnet] - draws * probability) < 4 * deviation
+
+
+def test_an_intact_network_outside_the_grid():
+    space = SearchSpace([384, 576], [12, 24], intact=Subnet(1024, 24))
+    assert space.largest in space.candidates
+    assert space['w1024-d24'] == space.resolve(None) == Subnet(1024, 24)
+    assert len(space.candidates) == len(space) == 4
+
+
+def test_copies_are_equal():
+    for twin in (copy.deepcopy(VIT_L), pickle.loads(pickle.dumps(VIT_L))):
+        assert list(twin) == list(VIT_L)
+        assert twin['vit-s'] == VIT_L['vit-s']
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ({'widths': [], 'depths': [2]}, 'widths is empty'),
+        ({'widths': [32, 32], 'depths': [2]}, 'twice'),
+        ({'widths': [32], 'depths': [0]}, r'depths must be positive integers, got \[0\]'),
+        ({'widths': [32], 'depths': [2.5]}, r'\[2.5\]'),
+        ({'widths': [32], 'depths': [2], 'gamma': 0.5}, 'gamma'),
+    ],
+)
+def test_wrong_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        SearchSpace(**arguments)
+
+
+def test_nothing_to_draw():
+    with pytest.raises(ValueError, match='nothing to draw'):
+        SearchSpace([64], [4]).sample(random.Random(0))

@@ -1,0 +1,70 @@
+#!/usr/bin/env python
+"""The whole way on real photographs: pre-train, evaluate every sub-network, extract one."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.rule import Rule
+
+TOOLS = Path(__file__).parent
+CONFIG = TOOLS.parent / 'configs/pretrain/poa_vit-tiny_photos.py'
+CONSOLE = Console(highlight=False)
+
+
+def run(*command: str | Path, only: str | None = None) -> None:
+    """Run one of the tools with this interpreter.
+
+    Args:
+        *command: The tool and its arguments.
+        only: Show just the lines of its output that contain this, shortened.
+    """
+    CONSOLE.print(f'[dim]$ python {" ".join(map(str, command))}[/dim]', soft_wrap=True)
+    process = subprocess.Popen(
+        [sys.executable, *map(str, command)], stdout=subprocess.PIPE if only else None, text=True
+    )
+    for line in process.stdout or ():
+        if only is not None and only in line:
+            CONSOLE.print(line[line.index(only) :].strip().replace('  ', ' '))
+    if process.wait():
+        sys.exit(f'error: {command[0]} failed; its output above, or the log in the work dir, says why')
+
+
+def main() -> None:
+    """Run the demo into a new folder below work_dirs/demo."""
+    work_dir = Path('work_dirs/demo') / time.strftime('%Y%m%d_%H%M%S')
+    started = time.time()
+
+    CONSOLE.print(Rule('1. Pre-train one elastic ViT on patches of 20 photographs'))
+    run(TOOLS / 'train.py', CONFIG, '--work-dir', work_dir, only='Iter(train)')
+    checkpoint = work_dir / (work_dir / 'last_checkpoint').read_text().strip().rsplit('/', 1)[-1]
+
+    CONSOLE.print(Rule('2. k-NN of every sub-network, beside random weights and raw pixels'))
+    run(TOOLS / 'eval_knn.py', checkpoint, '--baselines', '--out-dir', work_dir / 'knn')
+
+    CONSOLE.print(Rule('3. Extract the smallest sub-network as a stock mmpretrain backbone'))
+    extracted = work_dir / 'smallest.pth'
+    run(TOOLS / 'extract_subnet.py', checkpoint, 'smallest', extracted)
+
+    CONSOLE.print(Rule(f'Done in {(time.time() - started) / 60:.1f} minutes'))
+    CONSOLE.print(
+        f'checkpoint        {checkpoint}\n'
+        f'accuracies        {work_dir}/knn/knn.csv\n'
+        f'frontier plot     {work_dir}/knn/frontier.png\n'
+        f'smallest network  {extracted}\n'
+        f'learning curves   tensorboard --logdir {work_dir}\n\n'
+        'Three things to try next:\n'
+        '1. Another size: python tools/extract_subnet.py '
+        f'{checkpoint} largest {work_dir}/largest.pth\n'
+        '2. Your own images: python tools/train.py configs/pretrain/poa_vit-tiny_photos.py '
+        '--work-dir work_dirs/mine --cfg-options train_dataloader.dataset.type=ImageFolder '
+        'train_dataloader.dataset.split=None train_dataloader.dataset.data_root=/my/photos\n'
+        '3. More images: python tools/train.py configs/pretrain/poa_vit-tiny_fashion-mnist.py',
+        soft_wrap=True,
+    )
+
+
+if __name__ == '__main__':
+    main()
