@@ -43,7 +43,7 @@ def test_independent_draws_follow_the_probabilities():
 
 
 def test_wrong_arguments():
-    with pytest.raises(ValueError, match="'shuffled', 'independent'.*'random'"):
+    with pytest.raises(ValueError, match=r"'shuffled', 'independent'.*'random'"):
         SubnetSampler(SPACE, 'random')
     with pytest.raises(ValueError, match='nothing to draw'):
         SubnetSampler(SearchSpace([64], [4]))

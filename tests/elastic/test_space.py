@@ -36,7 +36,8 @@ def test_active_blocks_outside_the_network(depth):
 
 
 @pytest.mark.parametrize(
-    ('width_step', 'depth_step', 'members'), [(64, 1, 143), (128, 2, 42), (192, 3, 20), (192, 4, 16)]
+    ('width_step', 'depth_step', 'members'),
+    [(64, 1, 143), (128, 2, 42), (192, 3, 20), (192, 4, 16)],
 )
 def test_number_of_members_for_the_intervals_of_table_19(width_step, depth_step, members):
     space = SearchSpace(range(384, 1025, width_step), range(12, 25, depth_step))

@@ -1,0 +1,1 @@
+"""Puts tests/ on the path, so that any test imports from ``helpers``."""

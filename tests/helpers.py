@@ -1,0 +1,68 @@
+"""Shared by the tests of distributed code, of training and of the tools."""
+
+import importlib.util
+import tempfile
+from pathlib import Path
+
+import torch
+import torch.distributed as torch_dist
+import torch.multiprocessing as mp
+
+ROOT = Path(__file__).parents[1]
+CONFIG = ROOT / 'configs' / 'pretrain' / 'poa_vit-tiny_photos.py'
+
+HEADS = (24, 40)  # prototypes of the heads of a tiny POA
+VIT = {
+    'type': 'ElasticVisionTransformer',
+    'arch': {'embed_dims': 32, 'num_layers': 3, 'num_heads': 4, 'feedforward_channels': 64},
+    'widths': [16, 24, 32],
+    'depths': [2, 3],
+    'img_size': 16,
+    'patch_size': 8,
+    'layer_scale_init_value': 0.5,
+}
+
+
+def poa_config(**changes):
+    """A POA that trains in milliseconds."""
+    head = {
+        'type': 'MultiProjectionHead',
+        'num_prototypes': HEADS,
+        'hidden': 32,
+        'bottleneck': 16,
+    }
+    return {'type': 'POA', 'backbone': dict(VIT), 'head': head, **changes}
+
+
+def load_tool(name):
+    """Module of ``tools/<name>.py``."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / 'tools' / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run_distributed(fn, world_size, *args):
+    """What ``fn(rank, *args)`` returns in each of ``world_size`` processes joined by gloo.
+
+    ``fn`` must be a function of a module, and what it returns must be small data or tensors.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        mp.spawn(_run_rank, (world_size, folder, fn, args), nprocs=world_size)
+        paths = [_result_path(folder, rank) for rank in range(world_size)]
+        return [torch.load(path, weights_only=True) for path in paths]
+
+
+def _run_rank(rank, world_size, folder, fn, args):
+    torch.set_num_threads(1)
+    torch_dist.init_process_group(
+        'gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=world_size
+    )
+    try:
+        torch.save(fn(rank, *args), _result_path(folder, rank))
+    finally:
+        torch_dist.destroy_process_group()
+
+
+def _result_path(folder, rank):
+    return Path(folder) / f'rank{rank}.pth'
