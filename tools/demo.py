@@ -29,7 +29,9 @@ def run(*command: str | Path, only: str | None = None) -> None:
         if only is not None and only in line:
             CONSOLE.print(line[line.index(only) :].strip().replace('  ', ' '))
     if process.wait():
-        sys.exit(f'error: {command[0]} failed; its output above, or the log in the work dir, says why')
+        sys.exit(
+            f'error: {command[0]} failed; its output above, or the log in the work dir, says why'
+        )
 
 
 def main() -> None:

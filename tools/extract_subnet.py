@@ -33,7 +33,9 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     millions = supernet.num_params(subnet) / 1e6
     print(f'{subnet} ({millions:.2f} M parameters) → {args.out}')
-    print(f"open it with poa_mm.load_backbone('{args.out}'), or in a config of any OpenMMLab library")
+    print(
+        f"open it with poa_mm.load_backbone('{args.out}'), or in a config of any OpenMMLab library"
+    )
     print(f"with init_cfg=dict(type='Pretrained', checkpoint='{args.out}')")
     return 0
 

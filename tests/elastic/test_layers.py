@@ -1,5 +1,8 @@
 """Slices of the elastic layers against Eq. 2 and 3 written out."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,6 +11,7 @@ from torch import nn
 from poa_mm.elastic import (
     ElasticConv2d,
     ElasticInputLinear,
+    ElasticLayer,
     ElasticLayerNorm,
     ElasticLayerScale,
     ElasticLinear,
@@ -99,3 +103,91 @@ def test_gradients_reach_the_slice_alone():
     assert (grad[inside] != 0).all()
     assert (grad[~inside] == 0).all()
     assert (layer.bias.grad.view(3, D)[:, D_I:] == 0).all()
+
+
+LAYERS = {
+    'linear': (lambda: ElasticLinear(D, 4 * D), nn.Linear(D_I, 4 * D_I)),
+    'linear without bias': (
+        lambda: ElasticLinear(4 * D, D, bias=False),
+        nn.Linear(4 * D_I, D_I, bias=False),
+    ),
+    'qkv': (lambda: ElasticQKV(D, 3 * D), nn.Linear(D_I, 3 * D_I)),
+    'qkv without bias': (
+        lambda: ElasticQKV(D, 3 * D, bias=False),
+        nn.Linear(D_I, 3 * D_I, bias=False),
+    ),
+    'input linear': (lambda: ElasticInputLinear(D, 5), nn.Linear(D_I, 5)),
+    'norm': (lambda: ElasticLayerNorm(D), nn.LayerNorm(D_I)),
+}
+
+
+@pytest.fixture(params=LAYERS)
+def pair(request):
+    """An elastic layer, and a stock one of 3/4 of its width with the sliced weights."""
+    make, stock = LAYERS[request.param]
+    torch.manual_seed(0)
+    layer = make()
+    for parameter in layer.parameters():
+        nn.init.normal_(parameter)
+    stock = copy.deepcopy(stock)
+    width = layer.full_width * D_I // D
+    stock.load_state_dict(layer.sliced(width))
+    return layer, stock, torch.randn(5, width)
+
+
+def test_a_slice_is_the_stock_layer_bit_for_bit(pair):
+    layer, stock, x = pair
+    assert torch.equal(layer(x), stock(x))
+    for dtype in (torch.float64, torch.bfloat16):
+        layer.to(dtype)
+        stock.to(dtype).load_state_dict(layer.sliced(x.shape[-1]))
+        assert torch.equal(layer(x.to(dtype)), stock(x.to(dtype)))
+
+
+def test_a_slice_is_the_stock_layer_under_autocast(pair):
+    layer, stock, x = pair
+    with torch.autocast('cpu', torch.bfloat16):
+        assert torch.equal(layer(x), stock(x))
+
+
+def test_gradients_are_those_of_the_stock_layer_times_alpha(pair):
+    layer, stock, x = (part.double() for part in pair)
+    stock.load_state_dict(layer.sliced(x.shape[-1]))  # α = 4/3 is not exact in float32
+    layer(x).square().sum().backward()
+    stock(x).square().sum().backward()
+    alpha = 1.0 if isinstance(layer, nn.LayerNorm) else ALPHA
+    for name, parameter in layer.named_parameters():
+        scale = alpha if name == 'weight' else 1.0
+        inside = parameter.grad != 0
+        expected = stock.get_parameter(name).grad * scale
+        assert inside.sum() == expected.numel()
+        torch.testing.assert_close(
+            parameter.grad[inside], expected.flatten(), rtol=1e-12, atol=1e-12
+        )
+
+
+def test_second_derivatives(pair):
+    layer, _, x = pair
+    layer, x = layer.double(), x.double().requires_grad_()
+    assert torch.autograd.gradgradcheck(layer, (x,))
+
+
+def test_names_and_protocol(pair):
+    layer, stock, _ = pair
+    assert isinstance(layer, ElasticLayer)
+    assert not isinstance(stock, ElasticLayer)
+    assert layer.sliced(layer.full_width).keys() == layer.state_dict().keys()
+    twin = pickle.loads(pickle.dumps(layer))
+    assert type(twin) is type(layer)
+
+
+def test_a_width_without_a_slice():
+    with pytest.raises(AssertionError, match='no slice of width 3'):
+        ElasticLinear(8, 12)(torch.randn(2, 3))
+
+
+def test_make_elastic_leaves_other_layers_and_is_idempotent():
+    network = nn.Sequential(nn.Linear(D, D), nn.ReLU(), nn.LayerNorm(D))
+    for _ in range(2):
+        make_elastic(network, {nn.Linear: ElasticLinear})
+        assert [type(layer) for layer in network] == [ElasticLinear, nn.ReLU, nn.LayerNorm]

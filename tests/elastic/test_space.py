@@ -125,3 +125,60 @@ def test_wrong_arguments(arguments, message):
 def test_nothing_to_draw():
     with pytest.raises(ValueError, match='nothing to draw'):
         SearchSpace([64], [4]).sample(random.Random(0))
+
+
+@pytest.mark.parametrize('gamma', [1, 2, 2.5, 3])
+@pytest.mark.parametrize(('widths', 'depths'), [([6, 2, 4], [1, 2, 5, 3]), ([2], [4, 9])])
+def test_weights_of_any_space(widths, depths, gamma):
+    space = SearchSpace(widths, depths, gamma=gamma)
+    num_widths, num_depths = len(widths), len(depths)
+    for i, width in enumerate(sorted(widths), start=1):
+        for j, depth in enumerate(sorted(depths), start=1):
+            expected = 1.0
+            if num_widths > 1:
+                expected *= 1 + (gamma - 1) * (num_widths - i) / (num_widths - 1)
+            if num_depths > 1:
+                expected *= 1 + (gamma - 1) * (num_depths - j) / (num_depths - 1)
+            assert space.weight(Subnet(width, depth)) == pytest.approx(expected, rel=1e-12)
+
+
+def test_probabilities_of_the_vit_l_space():
+    probabilities = dict(zip(VIT_L.candidates, VIT_L.probabilities(), strict=True))
+    assert len(probabilities) == 142
+    assert sum(probabilities.values()) == pytest.approx(1, rel=1e-12)
+    assert VIT_L.weight(VIT_L.smallest) / VIT_L.weight(VIT_L.largest) == pytest.approx(3**2)
+    assert max(probabilities, key=probabilities.get) == VIT_L.smallest
+
+
+def test_a_space_is_a_sequence():
+    assert VIT_L[:2] == (Subnet(384, 12), Subnet(384, 13))
+    assert Subnet(448, 13) in VIT_L
+    assert Subnet(448, 25) not in VIT_L
+    assert next(reversed(VIT_L)) == VIT_L[142]
+    assert VIT_L.index(VIT_L.largest) == 142
+    with pytest.raises(IndexError):
+        VIT_L[143]
+
+
+def test_order_follows_the_given_size():
+    by_depth_first = SearchSpace([1, 2], [1, 2], size=lambda subnet: 10 * subnet.depth)
+    assert [str(subnet) for subnet in by_depth_first] == ['w1-d1', 'w2-d1', 'w1-d2', 'w2-d2']
+
+
+def test_names_outside_the_space_are_dropped():
+    assert set(SearchSpace([64], [2], names={'vit-s': Subnet(384, 12)}).names) == {
+        'smallest',
+        'largest',
+    }
+
+
+def test_sub_networks_are_values():
+    assert len({Subnet(384, 12), Subnet(width=384, depth=12)}) == 1
+    with pytest.raises(AttributeError):
+        Subnet(384, 12).width = 768
+
+
+@pytest.mark.xfail(strict=True, reason='NaN passes every comparison')
+def test_gamma_must_be_a_number():
+    with pytest.raises(ValueError, match='gamma'):
+        SearchSpace([32], [2], gamma=float('nan'))

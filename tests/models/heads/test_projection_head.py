@@ -47,3 +47,43 @@ def test_heads_differ_in_prototypes():
 def test_wrong_numbers_of_prototypes(numbers):
     with pytest.raises(ValueError, match='num_prototypes'):
         MultiProjectionHead(8, num_prototypes=numbers)
+
+
+def test_gradients_are_those_of_weight_normalisation():
+    prototypes = randomise(Prototypes(8, 5)).double()
+    reference = weight_norm(nn.Linear(8, 5, bias=False)).double()
+    reference.parametrizations.weight.original0.data = prototypes.weight_g.data.clone()
+    reference.parametrizations.weight.original1.data = prototypes.weight_v.data.clone()
+    x = torch.randn(3, 8, dtype=torch.float64)
+    prototypes(x).square().sum().backward()
+    reference(x).square().sum().backward()
+    weight = reference.parametrizations.weight
+    torch.testing.assert_close(prototypes.weight_g.grad, weight.original0.grad)
+    torch.testing.assert_close(prototypes.weight_v.grad, weight.original1.grad)
+
+
+def test_logits_do_not_depend_on_the_scale_of_the_bottleneck():
+    head = randomise(ProjectionHead(8, 5, hidden=12, bottleneck=4)).double()
+    x = torch.randn(3, 6, dtype=torch.float64)
+    logits = head(x)
+    assert (logits.norm(dim=1) > 0).all()
+    with torch.no_grad():
+        head.mlp[-1].weight *= 1e6
+        head.mlp[-1].bias *= 1e6
+    torch.testing.assert_close(head(x), logits)
+
+
+def test_logits_of_vanishing_and_huge_features_are_finite():
+    head = ProjectionHead(8, 5, hidden=12, bottleneck=4)
+    for scale in (0.0, 1e-30, 1e30):
+        logits = head(scale * torch.randn(3, 8))
+        assert logits.isfinite().all()
+        assert (logits.abs() <= 1 + 1e-5).all()
+
+
+def test_initialisation():
+    head = MultiProjectionHead(64, num_prototypes=[256], hidden=128, bottleneck=64).heads[0]
+    for weight in (head.mlp[0].weight, head.mlp[2].weight, head.prototypes.weight_v):
+        assert weight.std().item() == pytest.approx(0.02, rel=0.05)
+    assert all((head.mlp[index].bias == 0).all() for index in (0, 2, 4))
+    assert (head.prototypes.weight_g == 1).all()

@@ -1,0 +1,139 @@
+"""tools/train.py on the demo's config, a few iterations at a time."""
+
+import sys
+
+import pytest
+import torch
+from helpers import CONFIG, load_tool
+
+import poa_mm
+from poa_mm.engine import load_config
+
+SMALL = [
+    'train_dataloader.batch_size=4',
+    'train_dataloader.num_workers=0',
+    'train_dataloader.persistent_workers=False',
+    'train_dataloader.dataset.patches_per_photo=1',
+    'default_hooks.logger.interval=1',
+    'default_hooks.checkpoint.interval=2',
+]
+
+
+@pytest.fixture(scope='module')
+def tool():
+    return load_tool('train')
+
+
+@pytest.fixture
+def train(tool, monkeypatch, tmp_path):
+    """Run the tool below ``tmp_path``; the result is what it exits with, ``None`` if all went well.
+
+    mmengine keeps its loggers by the name of the experiment, so each run needs one of its own.
+    """
+    monkeypatch.chdir(tmp_path)
+    runs = iter(range(100))
+
+    def run(*args, config=CONFIG, iters=2):
+        options = [*SMALL, f'train_cfg.max_iters={iters}']
+        options.append(f'experiment_name={tmp_path.name}-{next(runs)}')
+        argv = ['train.py', str(config), *args, '--cfg-options', *options]
+        monkeypatch.setattr(sys, 'argv', argv)
+        try:
+            tool.main()
+        except SystemExit as end:
+            return end.code
+        return None
+
+    return run
+
+
+def read(path):
+    return torch.load(path, weights_only=False)
+
+
+def test_a_run_leaves_a_checkpoint_that_opens(train, tmp_path):
+    assert train() is None
+    folder = tmp_path / 'work_dirs' / CONFIG.stem  # the default, below the current folder
+    path = folder / 'iter_2.pth'
+    assert (folder / 'last_checkpoint').read_text() == str(path.relative_to(tmp_path))
+    student, teacher = (poa_mm.load_supernet(path, branch) for branch in ('student', 'teacher'))
+    state = read(path)['state_dict']
+    for name, value in student.state_dict().items():
+        assert torch.equal(value, state[f'backbone.{name}'])
+    for name, value in teacher.state_dict().items():
+        assert torch.equal(value, state[f'teacher.backbone.{name}'])
+    cfg = load_config(path)
+    assert cfg.train_dataloader.batch_size == 4  # --cfg-options are part of the config
+    assert cfg.launcher == 'none'
+
+
+def test_work_dir_decides_where_a_run_writes(train, tmp_path):
+    assert train('--work-dir', 'here/below') is None
+    assert (tmp_path / 'here' / 'below' / 'iter_2.pth').is_file()
+    assert not (tmp_path / 'work_dirs').exists()
+
+
+def test_a_second_run_does_not_write_over_the_first(train, tmp_path):
+    assert train('--work-dir', 'w') is None
+    before = {path: path.read_bytes() for path in (tmp_path / 'w').glob('*.pth')}
+    message = train('--work-dir', 'w')
+    assert message == (
+        'error: w holds the checkpoints of an earlier run; go on with --resume, '
+        'or choose another --work-dir'
+    )
+    assert {path: path.read_bytes() for path in (tmp_path / 'w').glob('*.pth')} == before
+
+
+@pytest.mark.parametrize('named', [True, False], ids=['named', 'latest'])
+def test_resume_goes_on(train, tmp_path, named):
+    assert train('--work-dir', 'w') is None
+    first = (tmp_path / 'w' / 'iter_2.pth').read_bytes()
+    resume = ['--resume', 'w/iter_2.pth'] if named else ['--resume']
+    # A named checkpoint may come from another folder, the latest one lies in this one.
+    assert train('--work-dir', 'v' if named else 'w', *resume, iters=4) is None
+    assert (tmp_path / 'w' / 'iter_2.pth').read_bytes() == first
+    old, new = (
+        read(tmp_path / 'w' / 'iter_2.pth'),
+        read(tmp_path / ('v' if named else 'w') / 'iter_4.pth'),
+    )
+    assert (old['meta']['iter'], new['meta']['iter']) == (2, 4)
+    steps = [{s['step'].item() for s in c['optimizer']['state'].values()} for c in (old, new)]
+    assert steps == [{2.0}, {4.0}]
+    # Two steps at most, not four from a fresh start: the weights are still near the first run's.
+    for branch in ('backbone', 'teacher.backbone'):
+        key = f'{branch}.patch_embed.projection.weight'
+        distance = (new['state_dict'][key] - old['state_dict'][key]).abs().max()
+        assert 0 < distance < 0.01
+
+
+@pytest.mark.parametrize(
+    ('args', 'message'),
+    [
+        (['--resume', 'none.pth'], 'error: no checkpoint to resume from at none.pth'),
+        pytest.param(
+            ['--amp'],
+            'error: --amp needs a GPU; on a CPU train in float32',
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU'),
+        ),
+        (
+            ['--auto-scale-lr'],
+            'error: --auto-scale-lr needs auto_scale_lr.base_batch_size in the config',
+        ),
+    ],
+    ids=['resume', 'amp', 'auto-scale-lr'],
+)
+def test_user_errors_are_one_line(train, tmp_path, args, message):
+    assert train(*args) == message  # sys.exit prints it and exits with 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_config_is_one_line(train, tmp_path):
+    message = train(config=tmp_path / 'none.py')
+    assert message.startswith('error: ')
+    assert 'none.py' in message
+    assert len(message.splitlines()) == 1
+
+
+def test_an_unknown_launcher_is_refused(train, capsys):
+    assert train('--launcher', 'mpi') == 2
+    assert "invalid choice: 'mpi'" in capsys.readouterr().err
