@@ -1,12 +1,9 @@
 """Files of training runs and of extracted backbones."""
 
-import io
-import os
 import zipfile
 
 import pytest
 import torch
-from helpers import poa_config
 from mmpretrain.models.backbones import VisionTransformer
 from mmpretrain.registry import MODELS
 from tiny_training import make_runner
@@ -196,79 +193,6 @@ def test_weights_that_do_not_fit(trained, tmp_path, change, message):
     with pytest.raises(ValueError, match=r'(?s)changed\.pth do not fit.*' + message):
         load_supernet(path)
     load_supernet(path, 'student')
-
-
-class Trojan:
-    """Touches a file where it is unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.system, (f'touch {self.path}',)
-
-
-@LOADERS
-def test_pickled_code_does_not_run(load, tmp_path):
-    path, trace = tmp_path / 'bad.pth', tmp_path / 'trace'
-    torch.save({'state_dict': {}, 'supernet': Trojan(trace), 'backbone': Trojan(trace)}, path)
-    with pytest.raises(ValueError, match='not a checkpoint that can be read'):
-        load(path)
-    assert not trace.exists()
-
-
-def pickled_call_through_getattr(code):
-    """``eval(code)``, with ``eval`` reached from the function ``getattr`` alone."""
-
-    def function(module, name):
-        return f'c{module}\n{name}\n'.encode()
-
-    def text(value):
-        return b'X' + len(value).to_bytes(4, 'little') + value.encode()
-
-    getattr_ = function('__builtin__', 'getattr')
-    builtins = getattr_ + getattr_ + text('__self__') + b'\x86R'
-    evaluate = getattr_ + builtins + text('eval') + b'\x86R'
-    # A function that torch trusts, and that calls its first argument.
-    call = function('torch._tensor', '_rebuild_from_type_v2') + b'(' + evaluate
-    call += function('torch', 'Tensor') + text(code) + b'\x85' + b'N' + b't' + b'R'
-    return b'\x80\x02}' + text('state_dict') + call + b's.'
-
-
-@pytest.mark.xfail(strict=True, reason='getattr among the safe globals leads to eval')
-@LOADERS
-def test_pickled_code_does_not_run_by_way_of_getattr(load, tmp_path):
-    path, trace = tmp_path / 'bad.pth', tmp_path / 'trace'
-    harmless = io.BytesIO()
-    torch.save({'state_dict': {}}, harmless)
-    with zipfile.ZipFile(harmless) as source, zipfile.ZipFile(path, 'w') as target:
-        for name in source.namelist():
-            content = source.read(name)
-            if name.endswith('data.pkl'):
-                content = pickled_call_through_getattr(f'open({str(trace)!r}, "w")')
-            target.writestr(name, content)
-    with pytest.raises(ValueError, match='not a checkpoint that can be read'):
-        load(path)
-    assert not trace.exists()
-
-
-@pytest.mark.xfail(strict=True, reason='mmengine imports and calls what a "type" with dots names')
-@pytest.mark.parametrize('load', [load_supernet, load_backbone])
-@pytest.mark.parametrize('nested', [False, True])
-def test_configs_in_files_call_nothing(load, nested, tmp_path):
-    path, trace = tmp_path / 'bad.pth', tmp_path / 'trace'
-    cfg = {'type': 'subprocess.getoutput', 'cmd': f'touch {trace}'}
-    if nested:
-        backbone = poa_config()['backbone']
-        if load is load_backbone:
-            backbone = {'type': 'VisionTransformer', 'arch': backbone['arch']}
-        cfg = {**backbone, 'layer_cfgs': {'act_cfg': cfg}}
-    torch.save(
-        {'state_dict': {}, 'supernet': {'backbone': cfg, 'config': {}}, 'backbone': cfg}, path
-    )
-    with pytest.raises(ValueError, match=r'subprocess\.getoutput'):
-        load(path)
-    assert not trace.exists()
 
 
 @pytest.mark.xfail(strict=True, reason='what came as ConfigDict is written as ConfigDict')
