@@ -1,10 +1,11 @@
 """Opening training checkpoints, and files that hold one extracted backbone.
 
-Nothing that is read here can run code: files are unpickled with ``weights_only=True``, and a
-config comes as plain data.
+Opening a file runs no code that came with it: files are unpickled with ``weights_only=True``, and
+the backbone they describe must be a registered class.
 """
 
 import pickle
+from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
+from mmengine.registry import Registry
 from torch import nn
 
 from poa_mm.elastic import Subnet
@@ -23,19 +25,26 @@ BACKBONE_INFO = 'backbone'  # key of a file with one extracted backbone
 BRANCHES = {'teacher': 'teacher.backbone.', 'student': 'backbone.'}
 
 # mmengine stores its log buffers beside the weights; these are all the classes that takes.
+_LOG_BUFFER_METHODS = ('min', 'max', 'current', 'mean')
+
+
+def _log_buffer_method(owner: Any, name: str) -> Any:
+    """Stands in for ``getattr``, by which pickle refers to methods: the real one leads to eval."""
+    if owner is not HistoryBuffer or name not in _LOG_BUFFER_METHODS:
+        raise pickle.UnpicklingError(f'the file asks for {name!r} of {owner!r}')
+    return getattr(owner, name)
+
+
 _LOG_BUFFER_CLASSES = [
     HistoryBuffer,
-    HistoryBuffer.min,
-    HistoryBuffer.max,
-    HistoryBuffer.current,
-    HistoryBuffer.mean,
+    *(getattr(HistoryBuffer, name) for name in _LOG_BUFFER_METHODS),
     np.ndarray,
     np.dtype,
     type(np.dtype(np.float64)),
     type(np.dtype(np.int64)),
     np.zeros(1).__reduce__()[0],
     np.float64(0).__reduce__()[0],
-    getattr,  # how pickle refers to a method
+    (_log_buffer_method, 'builtins.getattr'),
 ]
 
 
@@ -64,13 +73,16 @@ def load_supernet(path: str | PathLike, branch: str = 'teacher') -> nn.Module:
         for key, tensor in checkpoint['state_dict'].items()
         if key.startswith(prefix)
     }
-    backbone = ELASTIC_BACKBONES.build(info['backbone'])
+    backbone = _build(info['backbone'], ELASTIC_BACKBONES, path)
     _fill(backbone, state, path)
     return backbone
 
 
 def load_config(path: str | PathLike) -> Config:
     """The config of the run that wrote a training checkpoint.
+
+    Reading it is safe; building data sets or models from it calls whatever it names, so do that
+    with files of a source you trust.
 
     Raises:
         FileNotFoundError: No such file.
@@ -87,7 +99,7 @@ def load_backbone(path: str | PathLike) -> nn.Module:
         ValueError: Not a file that :func:`save_backbone` wrote, or weights that do not fit.
     """
     content = _read(path)
-    backbone = MODELS.build(dict(_info(content, path, BACKBONE_INFO)))
+    backbone = _build(_info(content, path, BACKBONE_INFO), MODELS, path)
     _fill(backbone, content['state_dict'], path)
     return backbone
 
@@ -150,6 +162,29 @@ def _info(content: dict[str, Any], path: str | PathLike, key: str) -> dict[str, 
     }
     found = next((kinds[other] for other in kinds if other in content), 'neither kind')
     raise ValueError(f'{path} is not {kinds[key]}; it looks like {found}')
+
+
+def _build(cfg: dict[str, Any], registry: Registry, path: str | PathLike) -> nn.Module:
+    """Build a backbone that a file describes, from registered classes alone."""
+    cfg = {**cfg, 'type': str(cfg.get('type')).removeprefix('mmpretrain.')}
+    # mmengine imports and calls what a name with dots stands for, at any depth.
+    dotted = [name for name in _type_names(cfg) if '.' in name]
+    if dotted or cfg['type'] not in registry.module_dict:
+        wrong = dotted[0] if dotted else cfg['type']
+        raise ValueError(
+            f'{path} describes its backbone with {wrong}, which is no registered class'
+        )
+    return registry.build(cfg)
+
+
+def _type_names(value: Any) -> Iterator[str]:
+    """What a config would have mmengine build, at any depth."""
+    if isinstance(value, Mapping):
+        yield from (str(item) for key, item in value.items() if str(key).endswith('type'))
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _type_names(item)
 
 
 def _fill(module: nn.Module, state: dict[str, torch.Tensor], path: str | PathLike) -> None:

@@ -50,7 +50,6 @@ def pickled_call_through_getattr(code):
     return b'\x80\x02}' + text('state_dict') + call + b's.'
 
 
-@pytest.mark.xfail(strict=True, reason='getattr among the safe globals leads to eval')
 @LOADERS
 def test_pickled_code_does_not_run_by_way_of_getattr(load, tmp_path):
     path, trace = tmp_path / 'bad.pth', tmp_path / 'trace'
@@ -67,7 +66,6 @@ def test_pickled_code_does_not_run_by_way_of_getattr(load, tmp_path):
     assert not trace.exists()
 
 
-@pytest.mark.xfail(strict=True, reason='mmengine imports and calls what a "type" with dots names')
 @pytest.mark.parametrize('load', [load_supernet, load_backbone])
 @pytest.mark.parametrize('nested', [False, True])
 def test_configs_in_files_call_nothing(load, nested, tmp_path):
