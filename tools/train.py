@@ -9,6 +9,8 @@ from mmengine.config import Config, DictAction
 import poa_mm  # noqa: F401  # registers the package's classes
 from poa_mm.engine import launch
 
+REQUIRED = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
+
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
@@ -41,6 +43,9 @@ def load_config(args: argparse.Namespace) -> Config:
     """The config with all options applied."""
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
+    missing = [key for key in REQUIRED if key not in cfg]
+    if missing:
+        raise ValueError(f'{args.config} is no training config: it has no {", ".join(missing)}')
     launch.set_work_dir(cfg, args.config, args.work_dir)
     launch.set_resume(cfg, args.resume)
     if args.amp:
@@ -55,8 +60,8 @@ def main() -> None:
     args = parse_args()
     try:
         cfg = load_config(args)
-    except (FileNotFoundError, FileExistsError, ValueError) as error:
-        sys.exit(f'error: {error}')
+    except (OSError, SyntaxError, ValueError) as error:
+        sys.exit(f'error: {" ".join(str(error).split())}')
     launch.build_runner(cfg, args.launcher).train()
 
 

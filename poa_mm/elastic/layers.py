@@ -69,7 +69,8 @@ class ElasticLinear(nn.Linear):
         return F.linear(x, **self.sliced(x.shape[-1]))
 
 
-class ElasticQKV(ElasticLinear):
+# mmengine's initialisers know a layer by its direct bases, hence nn.Linear once more.
+class ElasticQKV(ElasticLinear, nn.Linear):
     """Query, key and value projections of all heads, stacked as q, k, v.
 
     A narrower network drops heads and keeps the head dimension: the first D_i rows of each.
@@ -78,7 +79,7 @@ class ElasticQKV(ElasticLinear):
     groups = 3
 
 
-class ElasticInputLinear(ElasticLinear):
+class ElasticInputLinear(ElasticLinear, nn.Linear):
     """Linear layer elastic in its input alone: the first layer of a projection head (Sec. 3.2)."""
 
     def _rows(self, width: int) -> int:

@@ -40,10 +40,9 @@ class SubnetSampler:
         self.order = order
         self.per_rank = per_rank
         self.seed = seed
-        self._tickets = [
+        self._tickets = tuple(
             subnet for subnet in space.candidates for _ in range(round(space.weight(subnet)))
-        ]
-        self._shuffled_pass = lru_cache(maxsize=2)(self._shuffle)
+        )
 
     def __call__(self, step: int, rank: int = 0) -> Subnet:
         """The sub-network of ``step`` (from 0) on ``rank``."""
@@ -51,9 +50,11 @@ class SubnetSampler:
         if self.order == 'independent':
             return self.space.sample(random.Random(f'{self.seed}/{stream}/{step}'))
         number, position = divmod(step, len(self._tickets))
-        return self._shuffled_pass(number, stream)[position]
+        return _shuffled(self._tickets, f'{self.seed}/{stream}/{number}')[position]
 
-    def _shuffle(self, number: int, stream: int) -> list[Subnet]:
-        tickets = list(self._tickets)
-        random.Random(f'{self.seed}/{stream}/{number}').shuffle(tickets)
-        return tickets
+
+@lru_cache(maxsize=16)  # outside the class, so that samplers can be copied and pickled
+def _shuffled(tickets: tuple[Subnet, ...], seed: str) -> list[Subnet]:
+    order = list(tickets)
+    random.Random(seed).shuffle(order)
+    return order

@@ -77,7 +77,7 @@ class SearchSpace(Sequence[Subnet]):
         names: Mapping[str, Subnet] | None = None,
         size: Callable[[Subnet], float] | None = None,
     ) -> None:
-        if gamma < 1:
+        if not gamma >= 1:  # NaN too
             raise ValueError(f'gamma must be at least 1, got {gamma}')
         self.widths = _checked_axis('widths', widths)
         self.depths = _checked_axis('depths', depths)

@@ -25,12 +25,16 @@ def set_resume(cfg: Config, resume: str | None) -> None:
         FileNotFoundError: No such checkpoint.
         FileExistsError: A new run, and the work dir already holds the checkpoints of another.
     """
+    if resume is None and cfg.get('resume'):
+        return
+    latest = Path(cfg.work_dir) / 'last_checkpoint'
+    elsewhere = resume not in (None, 'auto') and not _lies_in(str(resume), cfg.work_dir)
+    if latest.exists() and (resume is None or elsewhere):
+        raise FileExistsError(
+            f'{cfg.work_dir} holds the checkpoints of an earlier run; go on with --resume, '
+            'or choose another --work-dir'
+        )
     if resume is None:
-        if (Path(cfg.work_dir) / 'last_checkpoint').exists():
-            raise FileExistsError(
-                f'{cfg.work_dir} holds the checkpoints of an earlier run; go on with --resume, '
-                'or choose another --work-dir'
-            )
         return
     cfg.resume = True
     cfg.load_from = None
@@ -38,6 +42,10 @@ def set_resume(cfg: Config, resume: str | None) -> None:
         if not Path(resume).is_file():
             raise FileNotFoundError(f'no checkpoint to resume from at {resume}')
         cfg.load_from = resume
+
+
+def _lies_in(path: str, folder: str) -> bool:
+    return Path(path).resolve().parent == Path(folder).resolve()
 
 
 def set_amp(cfg: Config) -> None:

@@ -28,7 +28,12 @@ class LayerDecayConstructor(DefaultOptimWrapperConstructor):
 
     Raises:
         ValueError: Another key, or a factor outside (0, 1].
+        TypeError: ``layer_decay`` for a model without such a backbone.
     """
+
+    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
+        # mmengine skips add_params where there are no options at all.
+        super().__init__(optim_wrapper_cfg, {'layer_decay': 1.0, **(paramwise_cfg or {})})
 
     def _validate_cfg(self) -> None:
         super()._validate_cfg()
@@ -61,6 +66,11 @@ class LayerDecayConstructor(DefaultOptimWrapperConstructor):
         layer_decay = self.paramwise_cfg.get('layer_decay', 1.0)
         mult = 1.0
         if layer_decay != 1.0:
+            if not hasattr(getattr(module, 'backbone', None), 'get_layer_depth'):
+                raise TypeError(
+                    'layer_decay needs a model whose backbone has get_layer_depth, '
+                    f'{type(module).__name__} has none'
+                )
             depth, num_layers = module.backbone.get_layer_depth(name, 'backbone.')
             mult = layer_decay ** (num_layers - 1 - depth)
         if name.startswith('backbone.patch_embed.'):

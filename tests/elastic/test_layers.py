@@ -191,3 +191,52 @@ def test_make_elastic_leaves_other_layers_and_is_idempotent():
     for _ in range(2):
         make_elastic(network, {nn.Linear: ElasticLinear})
         assert [type(layer) for layer in network] == [ElasticLinear, nn.ReLU, nn.LayerNorm]
+
+
+@pytest.mark.parametrize('make', [ElasticLinear, ElasticQKV, ElasticInputLinear])
+def test_alpha_on_the_input_is_alpha_on_the_weight(make):
+    layer = make(D, 3 * D).double()
+    x = torch.randn(5, D_I, dtype=torch.float64)
+    sliced = {name: part.detach() for name, part in layer.sliced(D_I).items()}
+    unscaled = F.linear(x * ALPHA, sliced['weight'] / ALPHA, sliced['bias'])
+    torch.testing.assert_close(layer(x), unscaled, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize('bias', [True, False])
+def test_convolution_slice_and_gradients(bias):
+    layer = ElasticConv2d(3, D, 4, stride=4, bias=bias).double()
+    stock = nn.Conv2d(3, D_I, 4, stride=4, bias=bias).double()
+    stock.load_state_dict(layer.sliced(D_I))
+    x = torch.randn(2, 3, 8, 8, dtype=torch.float64)
+    assert torch.equal(layer(x, D_I), stock(x))
+    layer(x, D_I).square().sum().backward()
+    stock(x).square().sum().backward()
+    for name, parameter in layer.named_parameters():
+        torch.testing.assert_close(parameter.grad[:D_I], stock.get_parameter(name).grad)
+        assert (parameter.grad[D_I:] == 0).all()
+
+
+def test_layer_scale_gradients():
+    layer = ElasticLayerScale()
+    layer.weight = nn.Parameter(torch.ones(D))
+    x = torch.randn(5, D_I)
+    layer(x).sum().backward()
+    torch.testing.assert_close(layer.weight.grad[:D_I], x.sum(dim=0))
+    assert (layer.weight.grad[D_I:] == 0).all()
+
+
+def test_make_elastic_keeps_the_state_of_its_modules():
+    network = nn.Sequential(nn.Linear(D, D), nn.LayerNorm(D)).eval()
+    network[0].bias.requires_grad_(False)
+    network[0].register_buffer('count', torch.tensor(7))
+    calls = []
+    network[0].register_forward_hook(lambda *_: calls.append(1))
+    before = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    make_elastic(network, {nn.Linear: ElasticLinear, nn.LayerNorm: ElasticLayerNorm})
+    after = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    assert before.keys() == after.keys()
+    assert all(after[name] is value for name, value in before.items())
+    assert not network[0].bias.requires_grad
+    assert not network[0].training
+    network(torch.randn(2, D_I))
+    assert calls == [1]

@@ -195,7 +195,6 @@ def test_weights_that_do_not_fit(trained, tmp_path, change, message):
     load_supernet(path, 'student')
 
 
-@pytest.mark.xfail(strict=True, reason='what came as ConfigDict is written as ConfigDict')
 def test_dicts_among_the_arguments_are_written_as_plain_data(tmp_path, images):
     runner, _ = make_runner(
         tmp_path, max_iters=3, model__backbone__norm_cfg={'type': 'LN', 'eps': 1e-3}

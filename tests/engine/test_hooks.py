@@ -125,7 +125,6 @@ def test_poa_hook_is_for_poa(tmp_path):
         POAHook().before_train_iter(runner, 0)
 
 
-@pytest.mark.xfail(strict=True, reason='an assertion instead of an error', raises=AssertionError)
 def test_supernet_info_is_for_poa(tmp_path):
     runner, _ = make_runner(tmp_path, max_iters=1)
     runner.model = torch.nn.Linear(2, 2)

@@ -60,7 +60,6 @@ def test_resuming_from_no_file(cfg, tmp_path):
         launch.set_resume(cfg, str(tmp_path / 'iter_9.pth'))
 
 
-@pytest.mark.xfail(strict=True, reason='only the option counts, not the resume of the config')
 def test_a_config_that_resumes(cfg, tmp_path):
     (tmp_path / 'last_checkpoint').write_text('iter_3.pth')
     cfg.resume = True
@@ -157,7 +156,6 @@ def test_the_speed_counts_the_images_of_all_ranks(ranks):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='the launcher uses gloo without a GPU')
-@pytest.mark.xfail(strict=True, reason='the length of an InfiniteSampler counts all ranks')
 def test_a_pass_over_the_data_is_shorter_on_several_ranks(ranks):
     iterations = LENGTH // BATCH // WORLD
     temperatures = [0.04 + 0.03 * min(step / iterations, 1) for step in range(5)]

@@ -117,7 +117,6 @@ def test_parameters_of_one_kind_share_a_group(poa):
     assert len(kinds) == len(groups) == 2 * 5
 
 
-@pytest.mark.xfail(strict=True, reason='mmengine passes add_params by where paramwise_cfg is empty')
 def test_without_options_weight_decay_still_spares_biases(poa):
     assert settings(poa) == approx({**backbone(1.0, 1.0), **head(0), **head(1)})
 
@@ -136,7 +135,6 @@ def test_wrong_options(poa, paramwise, message):
         wrapper(poa, **paramwise)
 
 
-@pytest.mark.xfail(strict=True, reason='an AttributeError from inside')
 def test_layer_decay_needs_a_backbone_that_knows_its_layers():
     model = MODELS.build({'type': 'LinearClsHead', 'num_classes': 3, 'in_channels': 32})
     with pytest.raises((TypeError, ValueError), match='get_layer_depth'):

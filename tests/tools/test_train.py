@@ -134,7 +134,6 @@ def test_a_missing_config_is_one_line(train, tmp_path):
     assert len(message.splitlines()) == 1
 
 
-@pytest.mark.xfail(strict=True, reason='SyntaxError, OSError and KeyError are not caught')
 @pytest.mark.parametrize(
     ('name', 'text'), [('broken.py', 'x = = 1'), ('config.txt', 'x = 1'), ('other.py', 'x = 1')]
 )
@@ -146,7 +145,6 @@ def test_a_config_that_cannot_be_used_is_one_line(train, tmp_path, name, text):
     assert len(message.splitlines()) == 1
 
 
-@pytest.mark.xfail(strict=True, reason='with --resume nobody looks at what the work dir holds')
 def test_resuming_one_run_does_not_write_over_another(train, tmp_path):
     assert train('--work-dir', 'one') is None
     assert train('--work-dir', 'two', iters=4) is None

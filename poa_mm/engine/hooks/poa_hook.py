@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from mmengine import dist
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -9,6 +10,18 @@ from mmengine.runner import Runner
 from poa_mm.engine.schedules import cosine, linear
 from poa_mm.models.selfsup import POA
 from poa_mm.registry import HOOKS
+
+
+def poa_of(runner: Runner, hook: Hook) -> POA:
+    """The POA model that a runner trains.
+
+    Raises:
+        TypeError: It trains something else.
+    """
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    if not isinstance(model, POA):
+        raise TypeError(f'{type(hook).__name__} works on POA, not on {type(model).__name__}')
+    return model
 
 
 @HOOKS.register_module()
@@ -37,8 +50,11 @@ class POAHook(Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Tell the model which step it is, and the temperature of it."""
-        model = self._model(runner)
-        warmup = round(self.temp_warmup_epochs * len(runner.train_dataloader))
+        model = poa_of(runner, self)
+        loader = runner.train_dataloader
+        # Not len(loader): an InfiniteSampler counts the images of all ranks.
+        epoch = len(loader.dataset) // (loader.batch_size * dist.get_world_size())
+        warmup = round(self.temp_warmup_epochs * max(epoch, 1))
         model.step = runner.iter
         model.teacher_temp = linear(*self.teacher_temp, step=runner.iter, num_steps=warmup)
 
@@ -48,15 +64,8 @@ class POAHook(Hook):
         """Update the teacher if the optimiser has stepped."""
         if not runner.optim_wrapper.should_update():
             return
-        model = self._model(runner)
+        model = poa_of(runner, self)
         momentum = cosine(*self.momentum, step=runner.iter, num_steps=runner.max_iters)
         model.update_teacher(momentum)
         runner.message_hub.update_scalar('train/momentum', momentum)
         runner.message_hub.update_scalar('train/teacher_temp', model.teacher_temp)
-
-    @staticmethod
-    def _model(runner: Runner) -> POA:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        if not isinstance(model, POA):
-            raise TypeError(f'POAHook works on POA, not on {type(model).__name__}')
-        return model

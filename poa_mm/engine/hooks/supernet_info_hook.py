@@ -4,7 +4,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from poa_mm.engine.checkpoint import SUPERNET_INFO
-from poa_mm.models.selfsup import POA
+from poa_mm.engine.hooks.poa_hook import poa_of
 from poa_mm.registry import HOOKS
 
 
@@ -18,9 +18,7 @@ class SupernetInfoHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Add the information."""
-        model = getattr(runner.model, 'module', runner.model)
-        assert isinstance(model, POA), type(model)
         checkpoint[SUPERNET_INFO] = {
-            'backbone': model.backbone.config,
+            'backbone': poa_of(runner, self).backbone.config,
             'config': runner.cfg.to_dict(),
         }

@@ -1,12 +1,13 @@
 """Elastic Vision Transformer (paper Sec. 3.1)."""
 
+import copy
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from mmcv.cnn.bricks import scale as mmcv_scale
-from mmcv.cnn.bricks.transformer import PatchEmbed
+from mmcv.cnn.bricks.transformer import FFN, PatchEmbed
 from mmpretrain.models.backbones import VisionTransformer
 from mmpretrain.models.utils import LayerScale, MultiheadAttention, resize_pos_embed
 from torch import Tensor, nn
@@ -95,12 +96,16 @@ class ElasticVisionTransformer(VisionTransformer):
         super().__init__(arch=arch, out_indices=-1, **kwargs)
         self.out_indices = [out_indices] if isinstance(out_indices, int) else list(out_indices)
         self._stock_args = {
-            key: value
+            key: _plain(value)
             for key, value in kwargs.items()
             # Regularisation belongs to pre-training; what a user freezes is a downstream choice.
             if key not in ('drop_rate', 'drop_path_rate', 'frozen_stages', 'init_cfg')
         }
         self.space = self._search_space(widths, depths, gamma)
+        if not all(isinstance(layer.ffn, FFN) for layer in self.layers):
+            raise ValueError(
+                "layer_cfgs: ffn_type must be 'origin', the only one with an elastic form"
+            )
         make_elastic(
             self,
             {
@@ -115,6 +120,12 @@ class ElasticVisionTransformer(VisionTransformer):
         )
         for layer in self.layers:
             make_elastic(layer.attn.qkv, {ElasticLinear: ElasticQKV})
+        self._check_elastic()
+
+    def train(self, mode: bool = True) -> 'ElasticVisionTransformer':
+        """As torch has it; mmpretrain's backbones return None."""
+        super().train(mode)
+        return self
 
     @property
     def config(self) -> dict[str, Any]:
@@ -156,7 +167,12 @@ class ElasticVisionTransformer(VisionTransformer):
 
         Returns:
             Class token (B, D) and patch tokens (B, h·w, D), both after the final norm.
+
+        Raises:
+            ValueError: Unknown sub-network, or a supernet without a class token.
         """
+        if self.cls_token is None:
+            raise ValueError('this supernet has no class token (with_cls_token=False)')
         subnet = self.space.resolve(subnet)
         (out,), _ = self._run_blocks(x, subnet, {subnet.depth - 1})
         return out[:, 0], out[:, self.num_extra_tokens :]
@@ -178,13 +194,17 @@ class ElasticVisionTransformer(VisionTransformer):
                 self.arch_settings['feedforward_channels'], subnet.width
             ),
         }
-        return {
+        cfg = {
             'type': 'mmpretrain.VisionTransformer',
             'arch': arch,
             'out_indices': list(self.out_indices),
             **self._stock_args,
-            **overrides,
         }
+        if isinstance(cfg.get('layer_cfgs'), list):  # one for each block
+            blocks = active_blocks(subnet.depth, self.num_layers)
+            cfg['layer_cfgs'] = [cfg['layer_cfgs'][block] for block in blocks]
+        # Copied, because the stock class counts negative out_indices in the caller's list.
+        return {**cfg, **copy.deepcopy(overrides)}
 
     def subnet_state_dict(self, subnet: Subnet | str | None = None) -> dict[str, Tensor]:
         """Weights of a sub-network under the names of the stock class.
@@ -251,8 +271,8 @@ class ElasticVisionTransformer(VisionTransformer):
         self, widths: Sequence[int] | None, depths: Sequence[int] | None, gamma: float
     ) -> SearchSpace:
         space = SearchSpace(
-            widths or [self.embed_dims],
-            depths or [self.num_layers],
+            [self.embed_dims] if widths is None else widths,
+            [self.num_layers] if depths is None else depths,
             gamma=gamma,
             intact=Subnet(self.embed_dims, self.num_layers),
             names=VIT_SIZES if self.head_dims == NAMED_HEAD_DIM else None,
@@ -264,10 +284,25 @@ class ElasticVisionTransformer(VisionTransformer):
                 f'widths must be multiples of the head dimension {self.head_dims} up to '
                 f'{self.embed_dims}, got {wrong}'
             )
+        hidden = self.arch_settings['feedforward_channels']
+        wrong = [w for w in space.widths if hidden * w % self.embed_dims]
+        if wrong:
+            raise ValueError(
+                f'feedforward_channels {hidden} of width {self.embed_dims} have no whole share at '
+                f'the widths {wrong}'
+            )
         wrong = [depth for depth in space.depths if depth > self.num_layers]
         if wrong:
             raise ValueError(f'depths must be at most {self.num_layers}, got {wrong}')
         return space
+
+    def _check_elastic(self) -> None:
+        for name, module in self.named_modules():
+            own = any(True for _ in module.parameters(recurse=False))
+            if own and module is not self and not isinstance(module, ElasticLayer):
+                raise ValueError(
+                    f'{name} ({type(module).__name__}) has no elastic form; norm_cfg must be LN'
+                )
 
     def _share(self, channels: int, width: int) -> int:
         """Channels that a layer of ``channels`` keeps in a sub-network of ``width``."""
@@ -311,3 +346,10 @@ class ElasticVisionTransformer(VisionTransformer):
             num_extra_tokens=self.num_extra_tokens,
         )
         return self.pre_norm(self.drop_after_pos(x)), resolution
+
+
+def _plain(value: Any) -> Any:
+    """Config data as builtin containers, which a file can hold without mmengine's classes."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

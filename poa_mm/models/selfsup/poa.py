@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from poa_mm.elastic import Subnet, SubnetSampler
 from poa_mm.models.losses import NUM_GLOBAL, distillation_losses, overall_loss, sinkhorn_knopp
-from poa_mm.registry import MODELS
+from poa_mm.registry import ELASTIC_BACKBONES, MODELS
 
 
 class Branch(nn.Module):
@@ -65,6 +65,7 @@ class POA(BaseSelfSupervisor):
 
     Raises:
         ValueError: λ outside 0…1, or a temperature that is not positive.
+        TypeError: The backbone is not elastic.
     """
 
     def __init__(
@@ -82,6 +83,11 @@ class POA(BaseSelfSupervisor):
         if student_temp <= 0:
             raise ValueError(f'student_temp must be positive, got {student_temp}')
         built = MODELS.build(backbone)
+        if not hasattr(built, 'space'):
+            raise TypeError(
+                f'POA needs an elastic backbone ({", ".join(ELASTIC_BACKBONES.module_dict)}), '
+                f'got {type(built).__name__}'
+            )
         super().__init__(
             backbone=built,
             head={'in_features': built.space.intact.width, **head},

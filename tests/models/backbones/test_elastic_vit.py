@@ -5,9 +5,11 @@ import timm
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmcv.cnn.bricks import DropPath
 from mmpretrain.models.backbones import VisionTransformer
 from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
 from tiny import TINY_BACKBONE, randomise
+from torch import nn
 
 import poa_mm  # noqa: F401
 from poa_mm.elastic import Subnet, active_blocks
@@ -28,6 +30,7 @@ def supernets_and_subnets(draw):
     head_dim = draw(st.sampled_from([4, 8]))
     heads = draw(st.integers(1, 4))
     layers = draw(st.integers(1, 5))
+    out_type = draw(st.sampled_from(['cls_token', 'raw', 'featmap', 'avg_featmap']))
     net = build(
         arch={
             'embed_dims': heads * head_dim,
@@ -39,9 +42,11 @@ def supernets_and_subnets(draw):
         depths=list(range(1, layers + 1)),
         layer_scale_init_value=draw(st.sampled_from([0.0, 0.5])),
         qkv_bias=draw(st.booleans()),
-        out_type=draw(st.sampled_from(['cls_token', 'raw', 'featmap', 'avg_featmap'])),
-        out_indices=draw(st.sampled_from([-1, [0, -1]])),
+        out_type=out_type,
+        with_cls_token=out_type == 'cls_token' or draw(st.booleans()),
+        out_indices=draw(st.sampled_from([-1, [0, -1], [-1, 0]])),
         final_norm=draw(st.booleans()),
+        pre_norm=draw(st.booleans()),
     ).double()
     subnet = Subnet(
         draw(st.sampled_from(net.space.widths)), draw(st.sampled_from(net.space.depths))
@@ -62,17 +67,19 @@ def test_extracted_network_equals_the_sub_network(case):
     assert net.num_params(subnet) == sum(p.numel() for p in stock.parameters())
 
 
-def test_intact_network_equals_the_stock_class_bit_for_bit():
-    net = build(out_type='raw', out_indices=[1, -1])
+@pytest.mark.parametrize('out_type', ['raw', 'cls_token', 'featmap', 'avg_featmap'])
+def test_intact_network_equals_the_stock_class_bit_for_bit(out_type):
+    net = build(out_type=out_type, out_indices=[1, -1])
     stock = VisionTransformer(
         **{key: value for key, value in net.subnet_cfg().items() if key != 'type'}
     )
     stock.load_state_dict(net.state_dict(), strict=True)
     net.load_state_dict(stock.state_dict(), strict=True)
     stock.eval()
-    x = torch.randn(2, 3, 16, 16)
-    for ours, theirs in zip(net(x), stock(x), strict=True):
-        assert torch.equal(ours, theirs)
+    for size in ((16, 16), (24, 12)):
+        x = torch.randn(2, 3, *size)
+        for ours, theirs in zip(net(x), stock(x), strict=True):
+            assert torch.equal(ours, theirs)
 
 
 @pytest.mark.parametrize('name', ['w16-d2', 'w24-d3', 'w32-d3'])
@@ -124,9 +131,47 @@ def test_extraction_takes_overrides_and_shares_no_memory():
     assert not any(p.untyped_storage().data_ptr() in storages for p in stock.parameters())
 
 
+@pytest.mark.parametrize('img_size', [24, 8, (16, 24)])
+def test_a_new_image_size_resizes_the_position_embedding(img_size):
+    net = build().double()
+    stock = net.extract('w24-d3', img_size=img_size)
+    height, width = stock.img_size
+    assert stock.pos_embed.shape == (1, 1 + height // 4 * (width // 4), 24)
+    x = torch.randn(2, 3, height, width, dtype=torch.float64)
+    torch.testing.assert_close(net(x, 'w24-d3')[0], stock(x)[0], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize('img_size', [(24, 16), 24, (32, 32)])
+def test_a_new_image_size_of_an_oblong_supernet(img_size):
+    net = build(img_size=(16, 24)).double()
+    stock = net.extract('w24-d3', img_size=img_size)
+    x = torch.randn(2, 3, *stock.img_size, dtype=torch.float64)
+    torch.testing.assert_close(net(x, 'w24-d3')[0], stock(x)[0], rtol=0, atol=1e-12)
+
+
 def test_extraction_fails_where_the_stock_network_needs_more():
     with pytest.raises(RuntimeError, match=r'Missing key.*ln2'):
         build().extract('w24-d3', out_type='avg_featmap')
+
+
+def test_regularisation_is_left_behind():
+    stock = build(drop_rate=0.5, drop_path_rate=0.5).extract('w24-d3')
+    assert not any(module.p for module in stock.modules() if isinstance(module, nn.Dropout))
+    assert not any(module.drop_prob for module in stock.modules() if isinstance(module, DropPath))
+    stock = build().extract('w24-d3', drop_path_rate=0.5)
+    assert stock.layers[-1].attn.out_drop.drop_prob == 0.5
+
+
+def test_regularisation_of_the_blocks_is_left_behind():
+    stock = build(layer_cfgs={'drop_path_rate': 0.5}).extract('w24-d3')
+    assert not any(module.drop_prob for module in stock.modules() if isinstance(module, DropPath))
+
+
+def test_empty_batches():
+    net = build()
+    x = torch.zeros(0, 3, 16, 16)
+    assert net.extract('w24-d3')(x)[0].shape == (0, 24)
+    assert net(x, 'w24-d3')[0].shape == (0, 24)
 
 
 def test_config_and_registries():
@@ -162,6 +207,12 @@ def test_vit_l_holds_the_sizes_of_timm():
 def test_sub_networks_that_do_not_fit(arguments, message):
     with pytest.raises(ValueError, match=message):
         build(**arguments)
+
+
+@pytest.mark.parametrize('out_indices', [4, [0, -5]])
+def test_blocks_that_even_the_intact_network_lacks(out_indices):
+    with pytest.raises(ValueError, match='out_indices'):
+        build(out_indices=out_indices)
 
 
 def test_blocks_that_a_sub_network_lacks():

@@ -169,7 +169,6 @@ def test_initialisation_is_that_of_the_stock_class():
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
-@pytest.mark.xfail(strict=True, reason='mmengine looks at the direct bases of ElasticQKV alone')
 def test_initialisation_of_linear_layers_reaches_qkv():
     init_cfg = {'type': 'Constant', 'layer': 'Linear', 'val': 0.125}
     net = ElasticVisionTransformer(**ELASTIC, **STOCK, init_cfg=init_cfg)
@@ -178,7 +177,6 @@ def test_initialisation_of_linear_layers_reaches_qkv():
     assert (net.layers[0].attn.qkv.weight == 0.125).all()
 
 
-@pytest.mark.xfail(strict=True, reason='layer_cfgs of dropped blocks are not left out')
 def test_settings_of_single_blocks_follow_their_blocks():
     activations = [{'act_cfg': {'type': kind}} for kind in ('GELU', 'ReLU', 'GELU', 'ReLU')]
     net = build({'layer_cfgs': activations})
@@ -186,7 +184,6 @@ def test_settings_of_single_blocks_follow_their_blocks():
     torch.testing.assert_close(net(images(), subnet)[0], net.extract(subnet)(images())[0])
 
 
-@pytest.mark.xfail(strict=True, reason='found out only when a sub-network runs, by an assertion')
 @pytest.mark.parametrize(
     'arguments',
     [
@@ -201,27 +198,23 @@ def test_what_cannot_be_sliced_is_refused_at_once(arguments):
         build(arguments)
 
 
-@pytest.mark.xfail(strict=True, reason='the first patch passes for the class token')
 def test_tokens_need_a_class_token():
     net = build({'with_cls_token': False, 'out_type': 'raw'})
     with pytest.raises(ValueError, match='class token'):
         net.tokens(images())
 
 
-@pytest.mark.xfail(strict=True, reason="mmpretrain's backbones return None from train and eval")
 def test_eval_returns_the_network():
     net = build()
     assert net.eval() is net
 
 
-@pytest.mark.xfail(strict=True, reason='an empty list passes for "not given"')
 @pytest.mark.parametrize('axis', ['widths', 'depths'])
 def test_empty_axes(axis):
     with pytest.raises(ValueError, match=f'{axis} is empty'):
         build(**{axis: []})
 
 
-@pytest.mark.xfail(strict=True, reason="mmpretrain's class counts negative indices in place")
 def test_extraction_leaves_the_overrides_alone():
     net = build()
     out_indices = [0, -1]

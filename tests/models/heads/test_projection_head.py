@@ -1,5 +1,8 @@
 """Projection heads against their formulas."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -87,3 +90,51 @@ def test_initialisation():
         assert weight.std().item() == pytest.approx(0.02, rel=0.05)
     assert all((head.mlp[index].bias == 0).all() for index in (0, 2, 4))
     assert (head.prototypes.weight_g == 1).all()
+
+
+def test_gradients_of_the_first_layer_reach_its_slice_alone():
+    head = randomise(ProjectionHead(8, 5, hidden=12, bottleneck=4)).double()
+    narrow = copy.deepcopy(head)
+    narrow.mlp[0] = nn.Linear(6, 12).double()
+    with torch.no_grad():
+        narrow.mlp[0].weight.copy_(head.mlp[0].weight[:, :6] * (8 / 6))
+        narrow.mlp[0].bias.copy_(head.mlp[0].bias)
+    x = torch.randn(3, 6, dtype=torch.float64)
+    for network in (head, narrow):
+        network(x).square().sum().backward()
+    grad = head.mlp[0].weight.grad
+    torch.testing.assert_close(grad[:, :6], narrow.mlp[0].weight.grad * (8 / 6))
+    assert (grad[:, 6:] == 0).all()
+    for name, parameter in head.named_parameters():
+        if name != 'mlp.0.weight':
+            torch.testing.assert_close(parameter.grad, narrow.get_parameter(name).grad)
+
+
+def test_each_head_gives_its_own_logits():
+    heads = randomise(MultiProjectionHead(8, num_prototypes=[3, 7], hidden=12, bottleneck=4))
+    x = torch.randn(2, 6)
+    for logits, head in zip(heads(x), heads.heads, strict=True):
+        assert torch.equal(logits, head(x))
+
+
+def test_copies_are_independent_and_equal():
+    head = randomise(ProjectionHead(8, 5, hidden=12, bottleneck=4))
+    x = torch.randn(3, 6)
+    for twin in (copy.deepcopy(head), pickle.loads(pickle.dumps(head))):
+        assert torch.equal(twin(x), head(x))
+        randomise(twin, seed=1)
+        assert not torch.equal(twin(x), head(x))
+
+
+def test_logits_under_autocast():
+    head = randomise(ProjectionHead(8, 5, hidden=12, bottleneck=4))
+    x = torch.randn(3, 6)
+    with torch.autocast('cpu', torch.bfloat16):
+        logits = head(x)
+    torch.testing.assert_close(logits.float(), head(x), rtol=0, atol=0.05)
+
+
+@pytest.mark.parametrize('numbers', [4, [4.5], ['8']])
+def test_numbers_of_prototypes_that_are_none(numbers):
+    with pytest.raises((TypeError, ValueError), match='num_prototypes'):
+        MultiProjectionHead(8, num_prototypes=numbers)

@@ -176,7 +176,6 @@ def test_a_copy_is_independent():
     assert all(map(torch.equal, poa.teacher.parameters(), before))
 
 
-@pytest.mark.xfail(strict=True, reason='the sampler holds an lru_cache of a bound method')
 def test_the_model_can_be_pickled():
     poa = build()
     twin = pickle.loads(pickle.dumps(poa))
@@ -210,7 +209,6 @@ def test_inputs_that_are_no_views(inputs):
         build().loss(inputs)
 
 
-@pytest.mark.xfail(strict=True, reason='an AttributeError about "space"')
 def test_a_backbone_that_is_not_elastic():
     with pytest.raises((TypeError, ValueError), match='VisionTransformer'):
         build(backbone={'type': 'VisionTransformer', 'arch': 'deit-tiny'})
