@@ -1,5 +1,7 @@
 """A thousand steps for two CPU cores: AdamW, warm-up and cosine, a teacher that follows quickly."""
 
+_base_ = './pretrain_runtime.py'
+
 max_iters = 1000
 warmup_iters = 100
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters)

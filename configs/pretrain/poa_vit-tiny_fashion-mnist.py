@@ -9,7 +9,6 @@ Measured k-NN accuracies: README.md in this folder.
 _base_ = [
     '../_base_/models/poa_vit-tiny.py',
     '../_base_/datasets/fashion_mnist.py',
-    '../_base_/pretrain_runtime.py',
     '../_base_/schedule_tiny.py',
 ]
 

@@ -9,6 +9,5 @@ Measured k-NN accuracies: README.md in this folder.
 _base_ = [
     '../_base_/models/poa_vit-tiny.py',
     '../_base_/datasets/photo_patches.py',
-    '../_base_/pretrain_runtime.py',
     '../_base_/schedule_tiny.py',
 ]

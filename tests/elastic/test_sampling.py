@@ -83,9 +83,6 @@ def test_a_run_resumes_under_any_later_version():
         assert ' '.join(str(sampler(step, rank=2)) for step in range(30, 35)) == expected
 
 
-PICKLING = 'the lru_cache of a bound method is no value: neither pickled nor copied'
-
-
 def test_samplers_can_be_pickled():
     sampler = SubnetSampler(SPACE, seed=3)
     twin = pickle.loads(pickle.dumps(sampler))
