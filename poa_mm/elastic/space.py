@@ -86,6 +86,7 @@ class SearchSpace(Sequence[Subnet]):
         size = size or (lambda subnet: subnet.depth * subnet.width**2)
         members = [Subnet(width, depth) for width in self.widths for depth in self.depths]
         self._members = tuple(sorted(members, key=lambda subnet: (size(subnet), subnet)))
+        members.append(self.intact)
         known = {name: subnet for name, subnet in (names or {}).items() if subnet in members}
         self.names: Mapping[str, Subnet] = {
             **known,
@@ -118,7 +119,7 @@ class SearchSpace(Sequence[Subnet]):
         return subnet in self._members
 
     def __getitem__(self, key):  # type: ignore[no-untyped-def] # Sequence's overloads plus names
-        if isinstance(key, int | slice):
+        if isinstance(key, slice) or hasattr(key, '__index__'):
             return self._members[key]
         return self.resolve(key)
 

@@ -195,13 +195,11 @@ def test_gamma_must_be_a_number():
         SearchSpace([32], [2], gamma=float('nan'))
 
 
-@pytest.mark.xfail(strict=True, reason='names are looked up among the members')
 def test_the_intact_network_keeps_its_name_outside_the_grid():
     vit_l = Subnet(1024, 24)
     space = SearchSpace([384, 576], [12, 24], intact=vit_l, names={'vit-l': vit_l})
     assert space['vit-l'] == space['w1024-d24'] == vit_l
 
 
-@pytest.mark.xfail(strict=True, reason='only the built-in int counts as a position')
 def test_positions_of_numpy():
     assert VIT_L[np.int64(-1)] == VIT_L.largest

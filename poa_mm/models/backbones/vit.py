@@ -34,6 +34,8 @@ VIT_SIZES = {
     'vit-l': Subnet(1024, 24),
 }
 NAMED_HEAD_DIM = 64
+# What layer_cfgs may set: nothing that changes a shape, no regularisation.
+BLOCK_OPTIONS = ('act_cfg', 'ffn_type', 'norm_cfg')
 
 
 class ElasticPatchEmbed(PatchEmbed):
@@ -54,12 +56,13 @@ class ElasticMultiheadAttention(MultiheadAttention):
 
     def forward(self, x: Tensor) -> Tensor:
         """Attend within (B, N, width)."""
-        batch, tokens, _ = x.shape
-        qkv = self.qkv(x).reshape(batch, tokens, 3, -1, self.head_dims)
+        batch, tokens, width = x.shape
+        heads = width // self.head_dims
+        qkv = self.qkv(x).reshape(batch, tokens, 3, heads, self.head_dims)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
         attn_drop = self.attn_drop if self.training else 0.0
         x = F.scaled_dot_product_attention(q, k, v, dropout_p=attn_drop)
-        x = self.proj(x.transpose(1, 2).reshape(batch, tokens, -1))
+        x = self.proj(x.transpose(1, 2).reshape(batch, tokens, width))
         return self.out_drop(self.gamma1(self.proj_drop(x)))
 
 
@@ -93,6 +96,10 @@ class ElasticVisionTransformer(VisionTransformer):
         out_indices: int | Sequence[int] = -1,
         **kwargs: Any,
     ) -> None:
+        conv_type = kwargs.get('patch_cfg', {}).get('conv_type', 'Conv2d')
+        if conv_type != 'Conv2d':
+            raise ValueError(f"patch_cfg: conv_type must be 'Conv2d', got {conv_type!r}")
+        _check_layer_cfgs(kwargs.get('layer_cfgs', {}))
         super().__init__(arch=arch, out_indices=-1, **kwargs)
         self.out_indices = [out_indices] if isinstance(out_indices, int) else list(out_indices)
         self._stock_args = {
@@ -121,6 +128,7 @@ class ElasticVisionTransformer(VisionTransformer):
         for layer in self.layers:
             make_elastic(layer.attn.qkv, {ElasticLinear: ElasticQKV})
         self._check_elastic()
+        self._block_positions(self.space.intact)  # out_indices that exist nowhere
 
     def train(self, mode: bool = True) -> 'ElasticVisionTransformer':
         """As torch has it; mmpretrain's backbones return None."""
@@ -244,7 +252,16 @@ class ElasticVisionTransformer(VisionTransformer):
         """
         stock = MODELS.build(self.subnet_cfg(subnet, **overrides))
         stock.to(device=self.pos_embed.device, dtype=self.pos_embed.dtype)
-        stock.load_state_dict(self.subnet_state_dict(subnet), strict=True)
+        state = self.subnet_state_dict(subnet)
+        # Here, because the stock class would take the grid of the supernet for a square.
+        state['pos_embed'] = resize_pos_embed(
+            state['pos_embed'],
+            self.patch_resolution,
+            stock.patch_resolution,
+            mode=self.interpolate_mode,
+            num_extra_tokens=self.num_extra_tokens,
+        )
+        stock.load_state_dict(state, strict=True)
         stock.train(self.training)
         return stock
 
@@ -346,6 +363,14 @@ class ElasticVisionTransformer(VisionTransformer):
             num_extra_tokens=self.num_extra_tokens,
         )
         return self.pre_norm(self.drop_after_pos(x)), resolution
+
+
+def _check_layer_cfgs(layer_cfgs: Any) -> None:
+    """Refuse settings of blocks that an extracted network could not follow."""
+    for cfg in layer_cfgs if isinstance(layer_cfgs, list | tuple) else [layer_cfgs]:
+        wrong = sorted(set(cfg) - set(BLOCK_OPTIONS))
+        if wrong:
+            raise ValueError(f'layer_cfgs takes {BLOCK_OPTIONS} in an elastic network, got {wrong}')
 
 
 def _plain(value: Any) -> Any:

@@ -85,7 +85,11 @@ class MultiProjectionHead(BaseModule):
         bottleneck: int = 256,
     ) -> None:
         super().__init__()
-        if not num_prototypes or min(num_prototypes) < 2:
+        if (
+            not isinstance(num_prototypes, Sequence)
+            or not num_prototypes
+            or not all(isinstance(number, int) and number >= 2 for number in num_prototypes)
+        ):
             raise ValueError(
                 f'num_prototypes needs one number >= 2 for each head, got {num_prototypes}'
             )

@@ -134,7 +134,6 @@ def test_logits_under_autocast():
     torch.testing.assert_close(logits.float(), head(x), rtol=0, atol=0.05)
 
 
-@pytest.mark.xfail(strict=True, reason='found out by a built-in, which does not name the argument')
 @pytest.mark.parametrize('numbers', [4, [4.5], ['8']])
 def test_numbers_of_prototypes_that_are_none(numbers):
     with pytest.raises((TypeError, ValueError), match='num_prototypes'):
