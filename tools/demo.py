@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """The whole way on real photographs: pre-train, evaluate every sub-network, extract one."""
 
+import os
 import subprocess
 import sys
 import time
@@ -22,12 +23,17 @@ def run(*command: str | Path, only: str | None = None) -> None:
         only: Show just the lines of its output that contain this, shortened.
     """
     CONSOLE.print(f'[dim]$ python {" ".join(map(str, command))}[/dim]', soft_wrap=True)
+    # Threads that wait for a core which a data loader holds make a small machine many times slower.
+    threads = str(max(1, (os.cpu_count() or 1) - 1))
     process = subprocess.Popen(
-        [sys.executable, *map(str, command)], stdout=subprocess.PIPE if only else None, text=True
+        [sys.executable, *map(str, command)],
+        stdout=subprocess.PIPE if only else None,
+        text=True,
+        env={'OMP_NUM_THREADS': threads, **os.environ},
     )
     for line in process.stdout or ():
         if only is not None and only in line:
-            CONSOLE.print(line[line.index(only) :].strip().replace('  ', ' '))
+            CONSOLE.print(line[line.index(only) :].strip().replace('  ', ' '), soft_wrap=True)
     if process.wait():
         sys.exit(
             f'error: {command[0]} failed; its output above, or the log in the work dir, says why'
@@ -60,9 +66,8 @@ def main() -> None:
         'Three things to try next:\n'
         '1. Another size: python tools/extract_subnet.py '
         f'{checkpoint} largest {work_dir}/largest.pth\n'
-        '2. Your own images: python tools/train.py configs/pretrain/poa_vit-tiny_photos.py '
-        '--work-dir work_dirs/mine --cfg-options train_dataloader.dataset.type=ImageFolder '
-        'train_dataloader.dataset.split=None train_dataloader.dataset.data_root=/my/photos\n'
+        '2. Your own images: python tools/train.py configs/pretrain/poa_vit-tiny_folder.py '
+        '--cfg-options train_dataloader.dataset.data_root=/my/photos\n'
         '3. More images: python tools/train.py configs/pretrain/poa_vit-tiny_fashion-mnist.py',
         soft_wrap=True,
     )
