@@ -168,7 +168,11 @@ class SearchSpace(Sequence[Subnet]):
         """
         if not self.candidates:
             raise ValueError(f'{self!r} holds nothing but the intact network: nothing to draw')
-        point = torch.rand((), generator=rng).item() if isinstance(rng, torch.Generator) else None
+        point = (
+            torch.rand((), generator=rng, device=rng.device).item()
+            if isinstance(rng, torch.Generator)
+            else None
+        )
         point = rng.random() if point is None else point  # type: ignore[union-attr]
         cumulative = list(accumulate(self.probabilities()))
         # Rounding can leave the last sum a hair below one, and the point above it.
