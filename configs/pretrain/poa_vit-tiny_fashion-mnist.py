@@ -2,8 +2,7 @@
 
 Paper: the method of Sec. 3 at a hundredth of its size; see ../_base_/models/poa_vit-tiny.py.
 Command: python tools/train.py configs/pretrain/poa_vit-tiny_fashion-mnist.py
-Hardware: about ten minutes on two CPU cores.
-Measured k-NN accuracies: README.md in this folder.
+Hardware: two CPU cores; time and accuracy have not been measured yet.
 """
 
 _base_ = [

@@ -2,7 +2,7 @@
 
 Command: python tools/train.py configs/pretrain/poa_vit-tiny_folder.py \
     --cfg-options train_dataloader.dataset.data_root=/my/photos
-Hardware: about five minutes on two CPU cores for small images; decoding large ones takes longer.
+Hardware: two CPU cores; decoding large images takes longer than training.
 Images need no labels; k-NN goes on measuring on the photo patches.
 """
 

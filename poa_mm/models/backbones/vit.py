@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from mmcv.cnn.bricks import scale as mmcv_scale
-from mmcv.cnn.bricks.transformer import FFN, PatchEmbed
+from mmcv.cnn.bricks.transformer import PatchEmbed
 from mmpretrain.models.backbones import VisionTransformer
 from mmpretrain.models.utils import LayerScale, MultiheadAttention, resize_pos_embed
 from torch import Tensor, nn
@@ -35,7 +35,7 @@ VIT_SIZES = {
 }
 NAMED_HEAD_DIM = 64
 # What layer_cfgs may set: nothing that changes a shape, no regularisation.
-BLOCK_OPTIONS = ('act_cfg', 'ffn_type', 'norm_cfg')
+BLOCK_OPTIONS = ('act_cfg',)
 
 
 class ElasticPatchEmbed(PatchEmbed):
@@ -109,10 +109,6 @@ class ElasticVisionTransformer(VisionTransformer):
             if key not in ('drop_rate', 'drop_path_rate', 'frozen_stages', 'init_cfg')
         }
         self.space = self._search_space(widths, depths, gamma)
-        if not all(isinstance(layer.ffn, FFN) for layer in self.layers):
-            raise ValueError(
-                "layer_cfgs: ffn_type must be 'origin', the only one with an elastic form"
-            )
         make_elastic(
             self,
             {
@@ -250,7 +246,10 @@ class ElasticVisionTransformer(VisionTransformer):
             subnet: Which one; ``None`` is the intact network.
             **overrides: See :meth:`subnet_cfg`. A new ``img_size`` resizes the position embedding.
         """
-        stock = MODELS.build(self.subnet_cfg(subnet, **overrides))
+        with (
+            torch.random.fork_rng()
+        ):  # initialising what is overwritten draws nothing from training
+            stock = MODELS.build(self.subnet_cfg(subnet, **overrides))
         stock.to(device=self.pos_embed.device, dtype=self.pos_embed.dtype)
         state = self.subnet_state_dict(subnet)
         # Here, because the stock class would take the grid of the supernet for a square.
