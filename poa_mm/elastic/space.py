@@ -168,12 +168,10 @@ class SearchSpace(Sequence[Subnet]):
         """
         if not self.candidates:
             raise ValueError(f'{self!r} holds nothing but the intact network: nothing to draw')
-        point = (
-            torch.rand((), generator=rng, device=rng.device).item()
-            if isinstance(rng, torch.Generator)
-            else None
-        )
-        point = rng.random() if point is None else point  # type: ignore[union-attr]
+        if isinstance(rng, torch.Generator):
+            point = torch.rand((), generator=rng, device=rng.device).item()
+        else:
+            point = rng.random()
         cumulative = list(accumulate(self.probabilities()))
         # Rounding can leave the last sum a hair below one, and the point above it.
         return self.candidates[min(bisect_right(cumulative, point), len(cumulative) - 1)]

@@ -246,9 +246,8 @@ class ElasticVisionTransformer(VisionTransformer):
             subnet: Which one; ``None`` is the intact network.
             **overrides: See :meth:`subnet_cfg`. A new ``img_size`` resizes the position embedding.
         """
-        with (
-            torch.random.fork_rng()
-        ):  # initialising what is overwritten draws nothing from training
+        # Initialising what is overwritten below must draw nothing from training's random stream.
+        with torch.random.fork_rng():
             stock = MODELS.build(self.subnet_cfg(subnet, **overrides))
         stock.to(device=self.pos_embed.device, dtype=self.pos_embed.dtype)
         state = self.subnet_state_dict(subnet)
