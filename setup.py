@@ -30,6 +30,7 @@ TEST = [
     'pytest>=8.0',
     'pytest-xdist>=3.5',
     'ruff>=0.6',
+    'timm>=1.0',
 ]
 
 setup(
