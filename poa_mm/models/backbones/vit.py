@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmcv.cnn.bricks import scale as mmcv_scale
 from mmcv.cnn.bricks.transformer import PatchEmbed
 from mmpretrain.models.backbones import VisionTransformer
@@ -24,6 +23,12 @@ from poa_mm.elastic import (
     active_blocks,
     make_elastic,
 )
+from poa_mm.models.backbones.vit_layers import (
+    ElasticMultiheadAttention,
+    ElasticPatchEmbed,
+    check_layer_cfgs,
+    plain_data,
+)
 from poa_mm.registry import ELASTIC_BACKBONES, MODELS
 
 # The sizes that the field has names for; their head dimension is 64.
@@ -34,36 +39,6 @@ VIT_SIZES = {
     'vit-l': Subnet(1024, 24),
 }
 NAMED_HEAD_DIM = 64
-# What layer_cfgs may set: nothing that changes a shape, no regularisation.
-BLOCK_OPTIONS = ('act_cfg',)
-
-
-class ElasticPatchEmbed(PatchEmbed):
-    """mmcv's patch embedding, with the number of output channels as an argument."""
-
-    def forward(self, x: Tensor, width: int | None = None) -> tuple[Tensor, tuple[int, int]]:
-        """Embed (B, C, H, W) as (B, h·w, width) and tell (h, w)."""
-        if self.adaptive_padding:
-            x = self.adaptive_padding(x)
-        x = self.projection(x, width)
-        size = (x.shape[2], x.shape[3])
-        x = x.flatten(2).transpose(1, 2)
-        return (x if self.norm is None else self.norm(x)), size
-
-
-class ElasticMultiheadAttention(MultiheadAttention):
-    """mmpretrain's attention with as many heads as the input width holds."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Attend within (B, N, width)."""
-        batch, tokens, width = x.shape
-        heads = width // self.head_dims
-        qkv = self.qkv(x).reshape(batch, tokens, 3, heads, self.head_dims)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        attn_drop = self.attn_drop if self.training else 0.0
-        x = F.scaled_dot_product_attention(q, k, v, dropout_p=attn_drop)
-        x = self.proj(x.transpose(1, 2).reshape(batch, tokens, width))
-        return self.out_drop(self.gamma1(self.proj_drop(x)))
 
 
 @MODELS.register_module()
@@ -99,11 +74,11 @@ class ElasticVisionTransformer(VisionTransformer):
         conv_type = kwargs.get('patch_cfg', {}).get('conv_type', 'Conv2d')
         if conv_type != 'Conv2d':
             raise ValueError(f"patch_cfg: conv_type must be 'Conv2d', got {conv_type!r}")
-        _check_layer_cfgs(kwargs.get('layer_cfgs', {}))
+        check_layer_cfgs(kwargs.get('layer_cfgs', {}))
         super().__init__(arch=arch, out_indices=-1, **kwargs)
         self.out_indices = [out_indices] if isinstance(out_indices, int) else list(out_indices)
         self._stock_args = {
-            key: _plain(value)
+            key: plain_data(value)
             for key, value in kwargs.items()
             # Regularisation belongs to pre-training; what a user freezes is a downstream choice.
             if key not in ('drop_rate', 'drop_path_rate', 'frozen_stages', 'init_cfg')
@@ -361,18 +336,3 @@ class ElasticVisionTransformer(VisionTransformer):
             num_extra_tokens=self.num_extra_tokens,
         )
         return self.pre_norm(self.drop_after_pos(x)), resolution
-
-
-def _check_layer_cfgs(layer_cfgs: Any) -> None:
-    """Refuse settings of blocks that an extracted network could not follow."""
-    for cfg in layer_cfgs if isinstance(layer_cfgs, list | tuple) else [layer_cfgs]:
-        wrong = sorted(set(cfg) - set(BLOCK_OPTIONS))
-        if wrong:
-            raise ValueError(f'layer_cfgs takes {BLOCK_OPTIONS} in an elastic network, got {wrong}')
-
-
-def _plain(value: Any) -> Any:
-    """Config data as builtin containers, which a file can hold without mmengine's classes."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

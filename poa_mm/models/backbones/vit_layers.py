@@ -1,0 +1,59 @@
+"""Parts of the elastic ViT: layers that fix their width elsewhere, and what its settings may be."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch.nn.functional as F
+from mmcv.cnn.bricks.transformer import PatchEmbed
+from mmpretrain.models.utils import MultiheadAttention
+from torch import Tensor
+
+# What layer_cfgs may set: nothing that changes a shape, no regularisation.
+BLOCK_OPTIONS = ('act_cfg',)
+
+
+class ElasticPatchEmbed(PatchEmbed):
+    """mmcv's patch embedding, with the number of output channels as an argument."""
+
+    def forward(self, x: Tensor, width: int | None = None) -> tuple[Tensor, tuple[int, int]]:
+        """Embed (B, C, H, W) as (B, h·w, width) and tell (h, w)."""
+        if self.adaptive_padding:
+            x = self.adaptive_padding(x)
+        x = self.projection(x, width)
+        size = (x.shape[2], x.shape[3])
+        x = x.flatten(2).transpose(1, 2)
+        return (x if self.norm is None else self.norm(x)), size
+
+
+class ElasticMultiheadAttention(MultiheadAttention):
+    """mmpretrain's attention with as many heads as the input width holds."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Attend within (B, N, width)."""
+        batch, tokens, width = x.shape
+        heads = width // self.head_dims
+        qkv = self.qkv(x).reshape(batch, tokens, 3, heads, self.head_dims)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        attn_drop = self.attn_drop if self.training else 0.0
+        x = F.scaled_dot_product_attention(q, k, v, dropout_p=attn_drop)
+        x = self.proj(x.transpose(1, 2).reshape(batch, tokens, width))
+        return self.out_drop(self.gamma1(self.proj_drop(x)))
+
+
+def check_layer_cfgs(layer_cfgs: Any) -> None:
+    """Refuse settings of blocks that an extracted network could not follow.
+
+    Raises:
+        ValueError: A setting other than those of ``BLOCK_OPTIONS``.
+    """
+    for cfg in layer_cfgs if isinstance(layer_cfgs, list | tuple) else [layer_cfgs]:
+        wrong = sorted(set(cfg) - set(BLOCK_OPTIONS))
+        if wrong:
+            raise ValueError(f'layer_cfgs takes {BLOCK_OPTIONS} in an elastic network, got {wrong}')
+
+
+def plain_data(value: Any) -> Any:
+    """Config data as builtin containers, which a file can hold without mmengine's classes."""
+    if isinstance(value, Mapping):
+        return {str(key): plain_data(item) for key, item in value.items()}
+    return [plain_data(item) for item in value] if isinstance(value, list | tuple) else value
