@@ -8,6 +8,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from poa_mm.elastic import ElasticInputLinear
+from poa_mm.models.losses.precision import full_precision
 from poa_mm.registry import MODELS
 
 
@@ -60,7 +61,7 @@ class ProjectionHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (B, K) of features (B, D_i) of any elastic width."""
-        return self.prototypes(F.normalize(self.mlp(x), dim=-1))
+        return self.prototypes(F.normalize(full_precision(self.mlp(x)), dim=-1))
 
 
 @MODELS.register_module()

@@ -138,3 +138,13 @@ def test_logits_under_autocast():
 def test_numbers_of_prototypes_that_are_none(numbers):
     with pytest.raises((TypeError, ValueError), match='num_prototypes'):
         MultiProjectionHead(8, num_prototypes=numbers)
+
+
+def test_the_bottleneck_is_normalised_in_float32_under_autocast():
+    head = randomise(ProjectionHead(8, 5, hidden=12, bottleneck=4))
+    seen = []
+    head.prototypes.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    with torch.autocast('cpu', torch.bfloat16):
+        head(torch.randn(64, 8))
+    assert seen[0].dtype == torch.float32
+    torch.testing.assert_close(seen[0].norm(dim=-1), torch.ones(64), rtol=0, atol=1e-6)
