@@ -51,8 +51,8 @@ setup(
         'scikit-image>=0.22',
         'scikit-learn>=1.3',
         'tensorboard>=2.13',
-        'torch>=2.1',
-        'torchvision>=0.16',
+        'torch>=2.7',
+        'torchvision>=0.22',
     ],
     extras_require={'onedl': ONEDL, 'openmmlab': OPENMMLAB, 'test': TEST},
     classifiers=[

@@ -60,9 +60,11 @@ def main() -> None:
     args = parse_args()
     try:
         cfg = load_config(args)
+        runner = launch.build_runner(cfg, args.launcher)
+        _ = runner.train_loop  # builds the data sets: a wrong folder shows before training starts
     except (OSError, SyntaxError, ValueError) as error:
         sys.exit(f'error: {" ".join(str(error).split())}')
-    launch.build_runner(cfg, args.launcher).train()
+    runner.train()
 
 
 if __name__ == '__main__':

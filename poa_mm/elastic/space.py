@@ -155,7 +155,8 @@ class SearchSpace(Sequence[Subnet]):
     def probabilities(self) -> tuple[float, ...]:
         """Probability of each of :attr:`candidates` (Eq. 14)."""
         weights = [self.weight(subnet) for subnet in self.candidates]
-        return tuple(weight / sum(weights) for weight in weights)
+        total = sum(weights)
+        return tuple(weight / total for weight in weights)
 
     def sample(self, rng: RandomState) -> Subnet:
         """Draw one candidate with the probabilities of Eq. 14.

@@ -5,6 +5,7 @@ the backbone they describe must be a registered class.
 """
 
 import pickle
+import zipfile
 from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
@@ -142,6 +143,10 @@ def _read(path: str | PathLike) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'no checkpoint at {path}')
+    if not zipfile.is_zipfile(path):  # torch would talk about memory mapping
+        raise ValueError(
+            f'{path} is not a checkpoint that can be read: no file that torch.save has finished'
+        )
     try:
         with torch.serialization.safe_globals(_LOG_BUFFER_CLASSES):
             content = torch.load(path, map_location='cpu', weights_only=True, mmap=True)

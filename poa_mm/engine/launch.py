@@ -1,6 +1,7 @@
 """From a config and command-line options to a runner, on GPUs and on CPUs."""
 
 import os
+import zipfile
 from pathlib import Path
 
 import torch
@@ -23,7 +24,8 @@ def set_resume(cfg: Config, resume: str | None) -> None:
 
     Raises:
         FileNotFoundError: No such checkpoint.
-        FileExistsError: A new run, and the work dir already holds the checkpoints of another.
+        ValueError: The file is no checkpoint.
+        FileExistsError: The work dir already holds the checkpoints of another run.
     """
     if resume is None and cfg.get('resume'):
         return
@@ -41,6 +43,8 @@ def set_resume(cfg: Config, resume: str | None) -> None:
     if resume != 'auto':
         if not Path(resume).is_file():
             raise FileNotFoundError(f'no checkpoint to resume from at {resume}')
+        if not zipfile.is_zipfile(resume):
+            raise ValueError(f'{resume} is not a checkpoint: no file that torch.save has finished')
         cfg.load_from = resume
 
 

@@ -47,7 +47,7 @@ def test_a_new_run_does_not_write_over_an_old_one(cfg, tmp_path):
 
 def test_resuming_from_a_file_or_from_the_latest(cfg, tmp_path):
     checkpoint = tmp_path / 'iter_3.pth'
-    checkpoint.touch()
+    torch.save({}, checkpoint)
     (tmp_path / 'last_checkpoint').write_text(str(checkpoint))
     launch.set_resume(cfg, 'auto')
     assert (cfg.resume, cfg.load_from) == (True, None)
@@ -58,6 +58,13 @@ def test_resuming_from_a_file_or_from_the_latest(cfg, tmp_path):
 def test_resuming_from_no_file(cfg, tmp_path):
     with pytest.raises(FileNotFoundError, match=r'resume from at .*iter_9\.pth'):
         launch.set_resume(cfg, str(tmp_path / 'iter_9.pth'))
+
+
+def test_resuming_from_an_empty_file(cfg, tmp_path):
+    (tmp_path / 'iter_3.pth').touch()
+    with pytest.raises(ValueError, match=r'iter_3\.pth is not a checkpoint'):
+        launch.set_resume(cfg, str(tmp_path / 'iter_3.pth'))
+    assert not cfg.get('resume')
 
 
 def test_a_config_that_resumes(cfg, tmp_path):

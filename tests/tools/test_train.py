@@ -157,3 +157,19 @@ def test_resuming_one_run_does_not_write_over_another(train, tmp_path):
 def test_an_unknown_launcher_is_refused(train, capsys):
     assert train('--launcher', 'mpi') == 2
     assert "invalid choice: 'mpi'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (('--cfg-options', 'model.backbone.widths=[30]'), 'widths must be multiples'),
+        (('--cfg-options', 'train_dataloader.dataset.split=none'), "'none'"),
+        (('--resume', 'junk.pth'), 'junk.pth is not a checkpoint'),
+    ],
+)
+def test_what_shows_when_a_run_is_built_is_one_line(train, tmp_path, options, message):
+    (tmp_path / 'junk.pth').write_text('junk')
+    answer = train(*options)
+    assert answer.startswith('error: ')
+    assert message in answer
+    assert len(answer.splitlines()) == 1
