@@ -38,14 +38,13 @@ def set_resume(cfg: Config, resume: str | None) -> None:
         )
     if resume is None:
         return
-    cfg.resume = True
-    cfg.load_from = None
     if resume != 'auto':
         if not Path(resume).is_file():
             raise FileNotFoundError(f'no checkpoint to resume from at {resume}')
         if not zipfile.is_zipfile(resume):
             raise ValueError(f'{resume} is not a checkpoint: no file that torch.save has finished')
-        cfg.load_from = resume
+    cfg.resume = True
+    cfg.load_from = None if resume == 'auto' else resume
 
 
 def _lies_in(path: str, folder: str) -> bool:
