@@ -94,7 +94,8 @@ def _baselines(rows: list[KnnRow]) -> dict[str, float | list[float]]:
     untrained = [row.untrained for row in rows if row.untrained is not None]
     if not untrained or rows[0].pixels is None:
         return {}
-    return {'untrained network': untrained, 'raw pixels': rows[0].pixels}
+    pixels = {f'{kind} pixels': accuracy for kind, accuracy in rows[0].pixels.items()}
+    return {'untrained network': untrained, **pixels}
 
 
 def _device(name: str) -> torch.device:

@@ -15,8 +15,6 @@ from poa_mm.registry import TRANSFORMS
 
 FLIP_PROB = 0.5
 JITTER_PROB = 0.8
-GRAY_PROB = 0.2
-SOLARIZE_PROB = 0.2
 SOLARIZE_THRESHOLD = 128
 
 
@@ -52,6 +50,8 @@ class MultiCrop(BaseTransform):
         global_scale: Range of a global crop's share of the image area.
         local_scale: Range of a local crop's share of the image area.
         color_jitter: Strengths for brightness, contrast, saturation and hue.
+        gray_prob: Probability of grayscale for every crop.
+        solarize_prob: Probability of solarisation for global crop 2.
         blur_prob: Probability of blur for global crop 1, global crop 2 and the local crops.
         blur_sigma: Range of the blur's standard deviation in pixels. The kernel reaches two of the
             largest standard deviations to either side: 9 pixels for 2.0, as in DINOv2. Crops of
@@ -70,6 +70,8 @@ class MultiCrop(BaseTransform):
         global_scale: Sequence[float] = (0.32, 1.0),
         local_scale: Sequence[float] = (0.05, 0.32),
         color_jitter: Sequence[float] = (0.4, 0.4, 0.2, 0.1),
+        gray_prob: float = 0.2,
+        solarize_prob: float = 0.2,
         blur_prob: Sequence[float] = (1.0, 0.1, 0.5),
         blur_sigma: Sequence[float] = (0.1, 2.0),
     ) -> None:
@@ -82,6 +84,9 @@ class MultiCrop(BaseTransform):
             )
         if len(blur_prob) != 3 or not all(0 <= prob <= 1 for prob in blur_prob):
             raise ValueError(f'blur_prob must be three probabilities, got {blur_prob}')
+        for name, prob in (('gray_prob', gray_prob), ('solarize_prob', solarize_prob)):
+            if not 0 <= prob <= 1:
+                raise ValueError(f'{name} must be a probability, got {prob}')
         _check_range('global_scale', global_scale, upper=1.0)
         _check_range('local_scale', local_scale, upper=1.0)
         _check_range('blur_sigma', blur_sigma, upper=math.inf)
@@ -100,19 +105,20 @@ class MultiCrop(BaseTransform):
             'global_scale': global_scale,
             'local_scale': local_scale,
             'color_jitter': color_jitter,
+            'gray_prob': gray_prob,
+            'solarize_prob': solarize_prob,
             'blur_prob': blur_prob,
             'blur_sigma': blur_sigma,
         }
         self.num_local = num_local
         jitter = v2.ColorJitter(*color_jitter)
         blur = v2.GaussianBlur(kernel, tuple(blur_sigma))
-        solarize = v2.RandomSolarize(SOLARIZE_THRESHOLD, SOLARIZE_PROB)
-        global_1 = _augmentations(global_size, global_scale, jitter, blur, blur_prob[0])
-        global_2 = _augmentations(global_size, global_scale, jitter, blur, blur_prob[1])
-        local = _augmentations(local_size, local_scale, jitter, blur, blur_prob[2])
-        self.global_1 = v2.Compose(global_1)
-        self.global_2 = v2.Compose([*global_2, solarize])
-        self.local = v2.Compose(local)
+        color = (v2.RandomApply([jitter], JITTER_PROB), v2.RandomGrayscale(gray_prob))
+        solarize = v2.RandomSolarize(SOLARIZE_THRESHOLD, solarize_prob)
+        self.global_1 = _augmentations(global_size, global_scale, color, blur, blur_prob[0])
+        self.global_2 = _augmentations(global_size, global_scale, color, blur, blur_prob[1])
+        self.global_2.transforms.append(solarize)
+        self.local = _augmentations(local_size, local_scale, color, blur, blur_prob[2])
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Replace the image by its crops."""
@@ -133,19 +139,24 @@ class MultiCrop(BaseTransform):
 
 
 def _augmentations(
-    size: int, scale: Sequence[float], jitter: Transform, blur: Transform, blur_prob: float
-) -> list[Transform]:
+    size: int,
+    scale: Sequence[float],
+    color: Sequence[Transform],
+    blur: Transform,
+    blur_prob: float,
+) -> v2.Compose:
     """What all crops have in common: a PIL image becomes a (3, size, size) uint8 tensor."""
     bicubic = v2.InterpolationMode.BICUBIC
-    return [
-        v2.RandomResizedCrop(size, tuple(scale), interpolation=bicubic),
-        v2.RandomHorizontalFlip(FLIP_PROB),
-        v2.RandomApply([jitter], JITTER_PROB),
-        v2.RandomGrayscale(GRAY_PROB),
-        # Pillow is the faster of torchvision's backends up to here, tensors from here on.
-        v2.PILToTensor(),
-        v2.RandomApply([blur], blur_prob),
-    ]
+    return v2.Compose(
+        [
+            v2.RandomResizedCrop(size, tuple(scale), interpolation=bicubic),
+            v2.RandomHorizontalFlip(FLIP_PROB),
+            *color,
+            # Pillow is the faster of torchvision's backends up to here, tensors from here on.
+            v2.PILToTensor(),
+            v2.RandomApply([blur], blur_prob),
+        ]
+    )
 
 
 def _check_range(name: str, bounds: Sequence[float], upper: float) -> None:

@@ -12,11 +12,19 @@ from torch.utils.data import DataLoader, Dataset
 
 from poa_mm.elastic import Subnet
 
-__all__ = ['FEATURES', 'Features', 'extract_features', 'extract_pixels', 'feature_loader']
+__all__ = [
+    'FEATURES',
+    'PIXELS',
+    'Features',
+    'extract_features',
+    'extract_pixels',
+    'feature_loader',
+]
 
 # 'cls': class token after the final norm (pooled map for families without one), as in the paper.
 # 'mean': mean of the patch tokens.
 FEATURES = ('cls', 'mean')
+PIXELS = ('raw', 'normalised')
 
 Features = dict[Subnet, dict[str, Tensor]]
 
@@ -95,7 +103,7 @@ def extract_features(
     device = next(backbone.parameters()).device
     labels = torch.empty(num_images(loader), dtype=torch.int64)
     with _evaluating(backbone):
-        for rows, images, batch_labels in _batches(loader, preprocessor, progress):
+        for rows, _, images, batch_labels in _batches(loader, preprocessor, progress):
             labels[rows] = batch_labels
             for subnet in subnets:
                 with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
@@ -109,10 +117,12 @@ def extract_features(
 
 def extract_pixels(
     loader: DataLoader, preprocessor: nn.Module, progress: str | None = None
-) -> tuple[Tensor, Tensor]:
+) -> tuple[dict[str, Tensor], Tensor]:
     """The images themselves as features: what a network must beat to be of use.
 
-    Images are normalised like the network's inputs and larger ones averaged down to 32 x 32.
+    Raw, as values from 0 to 255, and normalised like the network's inputs. k-NN compares angles, so
+    the two differ: normalised pixels have no common brightness, and often do better. Images
+    larger than 32 x 32 are averaged down to it.
 
     Args:
         loader: As :func:`feature_loader` returns it.
@@ -120,27 +130,29 @@ def extract_pixels(
         progress: See :func:`extract_features`.
 
     Returns:
-        Flattened images, float32 (N, 3·H·W) on the CPU, and the labels (N,).
+        Flattened images by kind, of :data:`PIXELS`, float32 (N, 3·H·W) on the CPU, and the labels
+        (N,).
     """
     pixels: dict[str, Tensor] = {}
     labels = torch.empty(num_images(loader), dtype=torch.int64)
-    for rows, images, batch_labels in _batches(loader, preprocessor, progress):
+    for rows, raw, normalised, batch_labels in _batches(loader, preprocessor, progress):
         labels[rows] = batch_labels
-        height, width = images.shape[-2:]
-        small = F.adaptive_avg_pool2d(images, (min(height, _PIXEL_SIDE), min(width, _PIXEL_SIDE)))
-        _store(pixels, 'pixels', rows, small.flatten(1), len(labels))
-    return pixels['pixels'], labels
+        for kind, images in zip(PIXELS, (raw.float(), normalised), strict=True):
+            height, width = (min(length, _PIXEL_SIDE) for length in images.shape[-2:])
+            small = F.adaptive_avg_pool2d(images, (height, width))
+            _store(pixels, kind, rows, small.flatten(1), len(labels))
+    return pixels, labels
 
 
 def _batches(
     loader: DataLoader, preprocessor: nn.Module, progress: str | None
-) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Rows of the dataset, their preprocessed images and their labels."""
+) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
+    """Rows of the dataset, their images as they are, preprocessed, and their labels."""
     start = 0
     for images, labels in track(loader, progress or '', disable=progress is None):
         # mmpretrain's self-supervised preprocessor unpacks exactly these two entries.
         inputs = preprocessor({'inputs': images, 'data_samples': None})['inputs']
-        yield slice(start, start + len(labels)), inputs, labels
+        yield slice(start, start + len(labels)), images, inputs, labels
         start += len(labels)
 
 

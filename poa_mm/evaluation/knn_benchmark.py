@@ -33,7 +33,9 @@ class KnnRow:
         accuracies: Top-1 accuracy in percent by k.
         untrained: Accuracy of the same sub-network with random weights, the better of its class
             token and its mean patch token; None if not evaluated.
-        pixels: Accuracy of raw pixels, the same for all sub-networks; None if not evaluated.
+        pixels: Accuracies of the pixels by kind, of
+            :data:`~poa_mm.evaluation.features.PIXELS`, the same for all sub-networks; None if not
+            evaluated.
     """
 
     subnet: str
@@ -44,7 +46,7 @@ class KnnRow:
     feature: str
     accuracies: Mapping[int, float]
     untrained: float | None = None
-    pixels: float | None = None
+    pixels: Mapping[str, float] | None = None
 
     @property
     def k(self) -> int:
@@ -79,12 +81,14 @@ def knn_rows(
         untrained: The same backbone with random weights. If given, it and raw pixels are
             evaluated as baselines.
     """
-    pixels = None if untrained is None else evaluator.pixels()
+    k = headline_k(evaluator.k)
+    pixels = None
+    if untrained is not None:
+        pixels = {kind: by_k[k] for kind, by_k in evaluator.pixels().items()}
     baselines: Iterable[tuple[Subnet, dict[str, Accuracies]] | None] = (
         repeat(None) if untrained is None else evaluator.evaluate(untrained, subnets, FEATURES)
     )
     trained = evaluator.evaluate(backbone, subnets, (feature,))
-    k = headline_k(evaluator.k)
     for (subnet, accuracies), baseline in zip(trained, baselines, strict=False):
         yield KnnRow(
             subnet=str(subnet),
@@ -95,7 +99,7 @@ def knn_rows(
             feature=feature,
             accuracies=accuracies[feature],
             untrained=baseline and max(by_k[k] for by_k in baseline[1].values()),
-            pixels=None if pixels is None else pixels[k],
+            pixels=pixels,
         )
 
 

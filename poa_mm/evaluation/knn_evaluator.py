@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from poa_mm.elastic import Subnet
 from poa_mm.evaluation.features import (
+    PIXELS,
     Features,
     extract_features,
     extract_pixels,
@@ -117,15 +118,18 @@ class KnnEvaluator:
         for start in range(0, len(subnets), size):
             yield from self._evaluate_pass(backbone, subnets[start : start + size], features)
 
-    def pixels(self) -> Accuracies:
-        """Accuracy in percent by k of the raw (normalised) pixels as features."""
+    def pixels(self) -> dict[str, Accuracies]:
+        """Accuracies in percent of the pixels as features, by kind (raw, normalised) and k."""
         train, train_labels = extract_pixels(
             self.train_loader, self.preprocessor, self._text('train pixels')
         )
         test, test_labels = extract_pixels(
             self.test_loader, self.preprocessor, self._text('test pixels')
         )
-        return self._accuracy(train, train_labels, test, test_labels)
+        return {
+            kind: self._accuracy(train[kind], train_labels, test[kind], test_labels)
+            for kind in PIXELS
+        }
 
     def _evaluate_pass(
         self, backbone: Any, subnets: Sequence[Subnet], features: Sequence[str]

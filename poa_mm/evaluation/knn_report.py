@@ -53,7 +53,8 @@ def _cells(row: KnnRow) -> dict[str, object]:
         'feature': row.feature,
     }
     cells |= {f'k{k}': f'{accuracy:.3f}' for k, accuracy in row.accuracies.items()}
-    baselines = {'untrained': row.untrained, 'gain': row.gain, 'pixels': row.pixels}
+    baselines = {'untrained': row.untrained, 'gain': row.gain}
+    baselines |= {f'{kind}_pixels': value for kind, value in (row.pixels or {}).items()}
     return cells | {key: f'{value:.3f}' for key, value in baselines.items() if value is not None}
 
 
@@ -92,7 +93,5 @@ def _caption(rows: Sequence[KnnRow]) -> str | None:
     gains = [row.gain for row in rows if row.gain is not None]
     if not gains or rows[0].pixels is None:
         return None
-    return (
-        f'gain over the untrained supernet {min(gains):+.1f} to {max(gains):+.1f}\n'
-        f'raw pixels {rows[0].pixels:.1f}'
-    )
+    pixels = ', '.join(f'{kind} pixels {value:.1f}' for kind, value in rows[0].pixels.items())
+    return f'gain over the untrained supernet {min(gains):+.1f} to {max(gains):+.1f}\n{pixels}'

@@ -78,12 +78,19 @@ def test_the_whole_image_at_its_own_size_stays_as_it_is_or_is_flipped():
     assert within_5_sigma(colour, 600, 0.8)
 
 
-def test_grayscale_in_a_fifth_of_all_crops():
+@pytest.mark.parametrize('prob', [None, 0.6])
+def test_grayscale_in_a_share_of_all_crops(prob):
     torch.manual_seed(0)
-    transform = MultiCrop(**TINY, **NO_JITTER)
+    transform = MultiCrop(**TINY, **NO_JITTER, **({} if prob is None else {'gray_prob': prob}))
     views = [view for _ in range(300) for view in crops(transform, constant(0, 100, 0))]
     grey = sum(torch.equal(view[0], view[1]) for view in views)
-    assert within_5_sigma(grey, len(views), 0.2)
+    assert within_5_sigma(grey, len(views), 0.2 if prob is None else prob)
+
+
+def test_crops_can_keep_their_colours_and_tones():
+    transform = MultiCrop(**TINY, **NO_JITTER, gray_prob=0.0, solarize_prob=0.0)
+    for view in (view for _ in range(20) for view in crops(transform, constant(0, 100, 200))):
+        assert view[:, 0, 0].tolist() == [200, 100, 0]
 
 
 def test_jitter_in_four_fifths_of_all_crops_and_within_its_strength():
@@ -99,16 +106,17 @@ def test_jitter_in_four_fifths_of_all_crops_and_within_its_strength():
     assert within_5_sigma(unchanged, len(values), 0.2 + 0.8 / 80)
 
 
-def test_solarisation_only_in_global_2_and_in_a_fifth_of_them():
+@pytest.mark.parametrize('prob', [None, 0.6])
+def test_solarisation_only_in_global_2_and_in_a_share_of_them(prob):
     torch.manual_seed(0)
-    transform = MultiCrop(**TINY, **NO_JITTER)
+    transform = MultiCrop(**TINY, **NO_JITTER, **({} if prob is None else {'solarize_prob': prob}))
     counts = np.zeros(6, dtype=int)
     for _ in range(500):
         values = [view[0, 0, 0].item() for view in crops(transform, constant(200, 200, 200))]
         assert set(values) <= {200, 55}
         counts += np.array(values) == 55
     assert counts[[0, 2, 3, 4, 5]].tolist() == [0] * 5
-    assert within_5_sigma(counts[1], 500, 0.2)
+    assert within_5_sigma(counts[1], 500, 0.2 if prob is None else prob)
 
 
 def test_solarisation_inverts_from_128_on():
@@ -234,6 +242,8 @@ def test_batch_reaches_the_data_preprocessor():
     [
         ({'num_local': -1}, 'num_local must be at least 0, got -1'),
         ({'color_jitter': (0.4, 0.4)}, 'color_jitter must be four strengths'),
+        ({'gray_prob': 1.5}, 'gray_prob must be a probability, got 1.5'),
+        ({'solarize_prob': -0.1}, 'solarize_prob must be a probability, got -0.1'),
         ({'blur_prob': (1.0, 0.1)}, 'blur_prob must be three probabilities'),
         ({'blur_prob': (1.0, 0.1, 1.5)}, 'blur_prob must be three probabilities'),
         ({'global_scale': (0.5, 1.5)}, 'global_scale must be'),

@@ -127,18 +127,24 @@ def test_autocast_runs_the_network_in_bfloat16_and_keeps_float32(backbone, prepr
     torch.testing.assert_close(rough, exact, atol=0.1, rtol=0.1)
 
 
-def test_pixels_are_the_normalised_image(preprocessor):
+def test_pixels_are_the_image_raw_and_normalised(preprocessor):
     dataset = Images()
     pixels, labels = extract_pixels(feature_loader(dataset, 4), preprocessor)
-    torch.testing.assert_close(pixels, normalised(dataset.images).flatten(1))
+    assert list(pixels) == ['raw', 'normalised']
+    assert torch.equal(pixels['raw'], dataset.images.flatten(1).float())
+    torch.testing.assert_close(pixels['normalised'], normalised(dataset.images).flatten(1))
     assert labels.tolist() == [3 * i % 7 for i in range(10)]
 
 
 def test_pixels_of_large_images_are_averages(preprocessor):
     dataset = Images(count=3, size=64)
     pixels, _ = extract_pixels(feature_loader(dataset, 2), preprocessor)
-    blocks = normalised(dataset.images).reshape(3, 3, 32, 2, 32, 2).mean((3, 5))
-    torch.testing.assert_close(pixels, blocks.flatten(1), atol=1e-5, rtol=1e-5)
+    for kind, images in (
+        ('raw', dataset.images.float()),
+        ('normalised', normalised(dataset.images)),
+    ):
+        blocks = images.reshape(3, 3, 32, 2, 32, 2).mean((3, 5))
+        torch.testing.assert_close(pixels[kind], blocks.flatten(1), atol=1e-5, rtol=1e-5)
 
 
 def test_bad_arguments_are_refused(backbone, preprocessor):

@@ -35,11 +35,13 @@ def test_rows_with_baselines_take_the_better_feature(backbone, evaluator):
     untrained = untrained_backbone(backbone)
     rows = list(knn_rows(evaluator, backbone, subnets, 'cls', untrained))
     random = dict(evaluator.evaluate(untrained, subnets, ('cls', 'mean')))
-    pixels = knn_accuracy(
-        *extract_pixels(evaluator.train_loader, evaluator.preprocessor),
-        *extract_pixels(evaluator.test_loader, evaluator.preprocessor),
-        (20,),
-    )[20]
+    train, train_labels = extract_pixels(evaluator.train_loader, evaluator.preprocessor)
+    test, test_labels = extract_pixels(evaluator.test_loader, evaluator.preprocessor)
+    pixels = {
+        kind: knn_accuracy(train[kind], train_labels, test[kind], test_labels, (20,))[20]
+        for kind in ('raw', 'normalised')
+    }
+    assert pixels['raw'] != pixels['normalised']
     assert len({row.untrained for row in rows}) > 1
     for row, subnet in zip(rows, subnets, strict=True):
         assert row.untrained == max(random[subnet]['cls'][20], random[subnet]['mean'][20])

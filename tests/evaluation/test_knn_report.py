@@ -7,6 +7,8 @@ from rich.console import Console
 
 from poa_mm.evaluation import KnnRow, knn_table, save_csv
 
+PIXELS = {'raw': 7.5, 'normalised': 8.5}
+
 
 def make_row(width=384, depth=12, accuracy=76.78, untrained=None, pixels=None, name=''):
     return KnnRow(
@@ -40,10 +42,13 @@ def test_csv_holds_every_k(tmp_path):
 
 
 def test_csv_holds_the_baselines(tmp_path):
-    save_csv([make_row(untrained=10.0, pixels=0.0)], tmp_path / 'knn.csv')
+    save_csv(
+        [make_row(untrained=10.0, pixels={'raw': 0.0, 'normalised': 1.0})], tmp_path / 'knn.csv'
+    )
     with (tmp_path / 'knn.csv').open() as file:
         (row,) = csv.DictReader(file)
-    assert (row['untrained'], row['gain'], row['pixels']) == ('10.000', '66.780', '0.000')
+    assert (row['untrained'], row['gain']) == ('10.000', '66.780')
+    assert (row['raw_pixels'], row['normalised_pixels']) == ('0.000', '1.000')
 
 
 def test_an_interrupted_run_keeps_its_rows(tmp_path):
@@ -83,17 +88,17 @@ def test_a_few_subnets_are_listed():
 
 
 def test_baselines_are_listed_with_the_gain():
-    rows = [make_row(untrained=10.06, pixels=7.5), make_row(768, untrained=80.0, pixels=7.5)]
+    rows = [make_row(untrained=10.06, pixels=PIXELS), make_row(768, untrained=80.0, pixels=PIXELS)]
     shown = text(knn_table(rows))
     assert '│      10.1 │ +66.7 │' in shown
     assert '│      80.0 │  -3.2 │' in shown
     assert 'gain over the untrained supernet -3.2 to +66.7' in shown
-    assert 'raw pixels 7.5' in shown
+    assert 'raw pixels 7.5, normalised pixels 8.5' in shown
 
 
 def test_many_subnets_become_a_matrix():
     rows = [
-        make_row(width, depth, accuracy=width / 10 + depth, untrained=50.0, pixels=7.5)
+        make_row(width, depth, accuracy=width / 10 + depth, untrained=50.0, pixels=PIXELS)
         for depth in range(12, 17)
         for width in range(384, 705, 64)
     ]

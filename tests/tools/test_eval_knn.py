@@ -108,7 +108,8 @@ def test_baselines_add_columns(run, tmp_path):
         assert float(row['gain']) == pytest.approx(
             float(row['k20']) - float(row['untrained']), abs=2e-3
         )
-        assert 5 < float(row['pixels']) <= 100
+        assert 5 < float(row['raw_pixels']) <= 100
+        assert 5 < float(row['normalised_pixels']) <= 100
 
 
 def test_options_reach_the_evaluation(run, tmp_path):
