@@ -13,6 +13,17 @@ train_dataloader = dict(
         _delete_=True,
         type='ImageFolder',
         data_root='data/images',
-        pipeline={{_base_.train_dataloader.dataset.pipeline}},
+        pipeline=[
+            dict(
+                type='MultiCrop',  # scales and colours of Table 6
+                global_size=32,
+                local_size=16,
+                num_local=4,
+                # 2 of 224 pixels are 0.3 of 32, a blur that leaves the pixels as they are; 2.0
+                # would leave nothing of them.
+                blur_sigma=(0.1, 0.5),
+            ),
+            dict(type='PackInputs', meta_keys=('sample_idx',)),
+        ],
     )
 )

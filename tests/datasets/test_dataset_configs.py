@@ -55,15 +55,19 @@ def test_survives_dumping(name, tmp_path):
     assert Config.fromfile(tmp_path / 'dumped.py').to_dict() == config.to_dict()
 
 
+IMAGENET = [(123.675, 58.395), (116.28, 57.12), (103.53, 57.375)]
+FASHION_MNIST = [(72.94, 90.02)] * 3
+
+
 @pytest.mark.parametrize(
-    ('name', 'sizes'),
+    ('name', 'sizes', 'statistics'),
     [
-        ('photo_patches', [32] * 2 + [16] * 4),
-        ('fashion_mnist', [28] * 2 + [16] * 4),
-        ('image_folder', [224] * 2 + [96] * 8),
+        ('photo_patches', [32] * 2 + [16] * 4, IMAGENET),
+        ('fashion_mnist', [28] * 2 + [14] * 2, FASHION_MNIST),
+        ('image_folder', [224] * 2 + [96] * 8, IMAGENET),
     ],
 )
-def test_training_batches(name, sizes, imagenet):
+def test_training_batches(name, sizes, statistics, imagenet):
     config = local_config(name, imagenet)
     loader_cfg = config.train_dataloader
     loader_cfg.update(batch_size=2, num_workers=0, persistent_workers=False)
@@ -72,7 +76,7 @@ def test_training_batches(name, sizes, imagenet):
     assert all(view.dtype == torch.uint8 for view in batch['inputs'])
     views = MODELS.build(config.data_preprocessor)(batch)['inputs']
     expected = batch['inputs'][-1].double()
-    for channel, (mean, std) in enumerate([(123.675, 58.395), (116.28, 57.12), (103.53, 57.375)]):
+    for channel, (mean, std) in enumerate(statistics):
         torch.testing.assert_close(
             views[-1][:, channel].double(), (expected[:, channel] - mean) / std, atol=1e-5, rtol=0
         )
@@ -108,3 +112,8 @@ def test_knn_images_are_rgb_like_the_crops(imagenet):
     dataset = DATASETS.build(patches.knn_test_dataset)
     bgr = torch.from_numpy(dataset.images[7]).permute(2, 0, 1)
     assert torch.equal(dataset[7]['inputs'], bgr.flip(0))
+
+
+def test_fashion_mnist_is_normalised_by_its_own_statistics(imagenet):
+    images = DATASETS.build(local_config('fashion_mnist', imagenet).knn_train_dataset).images
+    assert FASHION_MNIST[0] == (round(images.mean(), 2), round(images.std(), 2))
