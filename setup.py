@@ -19,10 +19,11 @@ ONEDL = [
 ]
 OPENMMLAB = [
     'mmengine>=0.10.7',
-    'mmcv>=2.1.0',
+    'mmcv>=2.1.0,<2.2.0',  # mmdet 3.3.0 refuses newer ones
     'mmdet>=3.3.0',
     'mmsegmentation>=1.2.2',
     'mmpretrain>=1.2.0',
+    'setuptools<81',  # mmengine imports pkg_resources
 ]
 TEST = [
     'hypothesis>=6.100',

@@ -1,6 +1,6 @@
 """Everything that exists only because of another package's defect, one file each."""
 
-from poa_mm.compat import config_bases, mmcv_ops, onedl_message
+from poa_mm.compat import config_bases, log_buffers, mmcv_ops, onedl_message
 
 __all__ = ['install']
 
@@ -13,4 +13,5 @@ def install() -> None:
     """
     mmcv_ops.install()
     config_bases.install()
+    log_buffers.install()
     onedl_message.install()  # imports mmpretrain: after what mends it

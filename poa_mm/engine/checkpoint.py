@@ -4,49 +4,24 @@ Opening a file runs no code that came with it: files are unpickled with ``weight
 the backbone they describe must be a registered class.
 """
 
-import pickle
 import zipfile
 from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.logging import HistoryBuffer
 from mmengine.registry import Registry
 from torch import nn
 
+from poa_mm.compat import log_buffers
 from poa_mm.elastic import Subnet
 from poa_mm.registry import ELASTIC_BACKBONES, MODELS
 
 SUPERNET_INFO = 'supernet'  # key of a training checkpoint, written by SupernetInfoHook
 BACKBONE_INFO = 'backbone'  # key of a file with one extracted backbone
 BRANCHES = {'teacher': 'teacher.backbone.', 'student': 'backbone.'}
-
-# mmengine stores its log buffers beside the weights; these are all the classes that takes.
-_LOG_BUFFER_METHODS = ('min', 'max', 'current', 'mean')
-
-
-def _log_buffer_method(owner: Any, name: str) -> Any:
-    """Stands in for ``getattr``, by which pickle refers to methods: the real one leads to eval."""
-    if owner is not HistoryBuffer or name not in _LOG_BUFFER_METHODS:
-        raise pickle.UnpicklingError(f'the file asks for {name!r} of {owner!r}')
-    return getattr(owner, name)
-
-
-_LOG_BUFFER_CLASSES = [
-    HistoryBuffer,
-    *(getattr(HistoryBuffer, name) for name in _LOG_BUFFER_METHODS),
-    np.ndarray,
-    np.dtype,
-    type(np.dtype(np.float64)),
-    type(np.dtype(np.int64)),
-    np.zeros(1).__reduce__()[0],
-    np.float64(0).__reduce__()[0],
-    (_log_buffer_method, 'builtins.getattr'),
-]
 
 
 def load_supernet(path: str | PathLike, branch: str = 'teacher') -> nn.Module:
@@ -148,9 +123,11 @@ def _read(path: str | PathLike) -> dict[str, Any]:
             f'{path} is not a checkpoint that can be read: no file that torch.save has finished'
         )
     try:
-        with torch.serialization.safe_globals(_LOG_BUFFER_CLASSES):
+        with log_buffers.allowed():
             content = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except OSError:  # no permission, a disk that fails: not the file's fault
+        raise
+    except Exception as error:  # a damaged pickle can raise anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f'{path} is not a checkpoint that can be read: {reason}') from error
     if not isinstance(content, dict) or 'state_dict' not in content:

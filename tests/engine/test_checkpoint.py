@@ -1,5 +1,6 @@
 """Files of training runs and of extracted backbones."""
 
+import random
 import zipfile
 
 import pytest
@@ -134,6 +135,27 @@ def test_truncated_files(load, share, trained, tmp_path):
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(ValueError, match=r'cut\.pth is not a checkpoint that can be read'):
         load(path)
+
+
+def opened_or_refused(path):
+    try:
+        return load_supernet(path)
+    except ValueError as error:
+        return error
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_damaged_files(seed, trained, tmp_path):
+    """A few wrong bytes in the pickle: refused in one way, unless they hit a spare place."""
+    content = bytearray(trained[1].read_bytes())
+    start = content.index(b'data.pkl') + 64  # the first file of the archive
+    rng = random.Random(seed)
+    for _ in range(5):
+        content[start + rng.randrange(6000)] = rng.randrange(256)
+    path = tmp_path / 'damaged.pth'
+    path.write_bytes(content)
+    result = opened_or_refused(path)
+    assert isinstance(result, ElasticVisionTransformer) or str(path) in str(result)
 
 
 @LOADERS
