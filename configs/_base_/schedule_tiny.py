@@ -3,7 +3,7 @@
 _base_ = './pretrain_runtime.py'
 
 max_iters = 850
-warmup_iters = 85
+warmup_iters = 100
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters)
 optim_wrapper = dict(
     type='OptimWrapper',

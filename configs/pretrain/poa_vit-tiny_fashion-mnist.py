@@ -14,16 +14,7 @@ _base_ = [
 model = dict(backbone=dict(img_size=28, patch_size=7))
 
 max_iters = 3500
-warmup_iters = 100
 train_cfg = dict(max_iters=max_iters)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-3, by_epoch=False, begin=0, end=warmup_iters),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min=8e-6,
-        by_epoch=False,
-        begin=warmup_iters,
-        end=max_iters,
-    ),
-]
+param_scheduler = _base_.param_scheduler
+param_scheduler[1].end = max_iters
 default_hooks = dict(checkpoint=dict(interval=500, max_keep_ckpts=10))
