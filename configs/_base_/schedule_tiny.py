@@ -2,7 +2,7 @@
 
 _base_ = './pretrain_runtime.py'
 
-max_iters = 850
+max_iters = 1000
 warmup_iters = 100
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters)
 optim_wrapper = dict(

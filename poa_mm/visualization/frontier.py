@@ -1,7 +1,8 @@
 """The accuracy of every sub-network over its size (the picture of POA's Fig. 1)."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +17,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 __all__ = ['FrontierRow', 'plot_frontier']
 
 MUTED = '0.55'
+LEVEL_STYLES = (':', '-.')  # of horizontal lines
 # A single line per depth names itself in a legend up to here, and in a colour bar beyond.
 MAX_LEGEND = 6
 
@@ -75,8 +77,9 @@ def plot_frontier(
     axes = figure.subplots()
     _draw_depths(figure, axes, rows)
     _draw_pareto_front(axes, rows)
+    level_styles = cycle(LEVEL_STYLES)
     for name, values in (baselines or {}).items():
-        _draw_baseline(axes, rows, name, values)
+        _draw_baseline(axes, rows, name, values, level_styles)
     _style(axes, rows, title, ylabel)
     _draw_names(axes, rows)
     # Below the axes: inside them, some space or other always fills every corner.
@@ -124,9 +127,13 @@ def _draw_depths(figure: Figure, axes: Axes, rows: Sequence[FrontierRow]) -> Non
 
 
 def _draw_baseline(
-    axes: Axes, rows: Sequence[FrontierRow], name: str, values: float | Sequence[float]
+    axes: Axes,
+    rows: Sequence[FrontierRow],
+    name: str,
+    values: float | Sequence[float],
+    level_styles: Iterator[str],
 ) -> None:
-    """A dotted horizontal line for one value, dashed lines along the depths for one per row."""
+    """A horizontal line in the next style for one value, dashed lines along the depths for one per row."""
     if isinstance(values, Sequence):
         if len(values) != len(rows):
             raise ValueError(f'baseline {name!r} has {len(values)} values for {len(rows)} rows')
@@ -143,7 +150,14 @@ def _draw_baseline(
                 zorder=2,
             )
     else:
-        axes.axhline(values, linestyle=':', linewidth=1.5, color=MUTED, label=name, zorder=1)
+        axes.axhline(
+            values,
+            linestyle=next(level_styles),
+            linewidth=1.5,
+            color=MUTED,
+            label=name,
+            zorder=1,
+        )
 
 
 def _draw_pareto_front(axes: Axes, rows: Sequence[FrontierRow]) -> None:

@@ -91,12 +91,20 @@ def test_names_are_inside_and_clear_of_the_lines(draw, rows):
 
 def test_baselines_are_a_level_or_lines_of_their_own(draw, rows):
     untrained = [row.accuracy - 60 for row in rows]
-    figure = draw(rows, {'untrained': untrained, 'raw pixels': 12.0})
+    figure = draw(rows, {'untrained': untrained, 'raw pixels': 12.0, 'normalised pixels': 13.0})
     drawn = lines(figure)
     assert set(drawn['raw pixels'].get_ydata()) == {12.0}
     assert list(drawn['untrained'].get_ydata()) == [16.0, 20.0, 21.0]
     entries = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert entries == ['depth 12', 'depth 24', 'Pareto front', 'untrained', 'raw pixels']
+    assert entries == [
+        'depth 12',
+        'depth 24',
+        'Pareto front',
+        'untrained',
+        'raw pixels',
+        'normalised pixels',
+    ]
+    assert drawn['raw pixels'].get_linestyle() != drawn['normalised pixels'].get_linestyle()
     with pytest.raises(ValueError, match="'untrained' has 5 values for 6 rows"):
         draw(rows, {'untrained': untrained[1:]})
 
