@@ -133,7 +133,7 @@ def _draw_baseline(
     values: float | Sequence[float],
     level_styles: Iterator[str],
 ) -> None:
-    """A horizontal line in the next style for one value, dashed lines along the depths for one per row."""
+    """A horizontal line for one value, dashed lines along the depths for one per row."""
     if isinstance(values, Sequence):
         if len(values) != len(rows):
             raise ValueError(f'baseline {name!r} has {len(values)} values for {len(rows)} rows')
