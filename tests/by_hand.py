@@ -1,7 +1,7 @@
 """Sub-networks cut by the formulas as the paper prints them, independent of the package's own."""
 
 from mmpretrain.models.backbones import VisionTransformer
-from torch import cat
+from torch import cat, where
 
 
 def slice_by_hand(state, subnet, arch):
@@ -15,6 +15,8 @@ def slice_by_hand(state, subnet, arch):
         blocks = [(arch['num_layers'] - 1) * j // (subnet.depth - 1) for j in steps]
     sliced = {}
     for name, value in state.items():
+        if name == 'mask_token':  # of pre-training
+            continue
         new_name = part = name
         if name.startswith('layers.'):
             _, block, part = name.split('.', 2)
@@ -55,3 +57,24 @@ def stock_by_hand(supernet, subnet, **arguments):
     stock.load_state_dict(slice_by_hand(supernet.state_dict(), subnet, full))
     stock.eval()
     return stock
+
+
+def differentiable(stock, supernet, subnet):
+    """``stock`` with the slices themselves as weights: gradients reach the supernet."""
+    weights = dict(supernet.named_parameters())
+    for name, value in slice_by_hand(weights, subnet, supernet.arch_settings).items():
+        owner, _, leaf = name.rpartition('.')
+        module = stock.get_submodule(owner)
+        delattr(module, leaf)
+        setattr(module, leaf, value)
+    return stock
+
+
+def masked_tokens(stock, images, masks, token):
+    """All tokens, normalised, of a stock ViT that sees ``token`` instead of masked patches."""
+    patches, _ = stock.patch_embed(images)
+    patches = where(masks[..., None], token, patches)
+    x = cat([stock.cls_token.expand(len(images), -1, -1), patches], dim=1) + stock.pos_embed
+    for layer in stock.layers:
+        x = layer(x)
+    return stock.ln1(x)

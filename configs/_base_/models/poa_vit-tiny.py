@@ -18,4 +18,6 @@ model = dict(
         init_cfg=dict(type='TruncNormal', layer='Linear', std=0.02),
     ),
     head=dict(type='MultiProjectionHead', num_prototypes=[64, 128], hidden=256, bottleneck=64),
+    koleo_weight=0.0,
+    ibot_weight=0.0,
 )

@@ -8,8 +8,10 @@ import torch
 from mmcv.cnn.bricks import scale as mmcv_scale
 from mmcv.cnn.bricks.transformer import PatchEmbed
 from mmpretrain.models.backbones import VisionTransformer
+from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
 from mmpretrain.models.utils import LayerScale, MultiheadAttention, resize_pos_embed
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from poa_mm.elastic import (
     ElasticConv2d,
@@ -24,10 +26,12 @@ from poa_mm.elastic import (
     make_elastic,
 )
 from poa_mm.models.backbones.vit_layers import (
+    ElasticEncoderLayer,
     ElasticMultiheadAttention,
     ElasticPatchEmbed,
     check_layer_cfgs,
     plain_data,
+    set_drop_path,
 )
 from poa_mm.registry import ELASTIC_BACKBONES, MODELS
 
@@ -56,6 +60,11 @@ class ElasticVisionTransformer(VisionTransformer):
         depths: Elastic depths up to the intact one. Defaults to the intact depth alone.
         gamma: γ of the sampling weights (Eq. 14).
         out_indices: Blocks to output, counted within the sub-network; negative ones from its end.
+        drop_path_uniform: Drop paths at ``drop_path_rate`` in every block, not at a rate that rises
+            to it. Either way a subset of the batch skips a branch (:func:`add_residual`).
+        with_mask_token: Have a token that stands in for masked patches. It belongs to pre-training
+            and is not extracted.
+        with_cp: Recompute each block in the backward pass instead of keeping its activations.
         **kwargs: The other arguments of mmpretrain's ``VisionTransformer``.
 
     Raises:
@@ -69,6 +78,9 @@ class ElasticVisionTransformer(VisionTransformer):
         depths: Sequence[int] | None = None,
         gamma: float = 3.0,
         out_indices: int | Sequence[int] = -1,
+        drop_path_uniform: bool = False,
+        with_mask_token: bool = False,
+        with_cp: bool = False,
         **kwargs: Any,
     ) -> None:
         conv_type = kwargs.get('patch_cfg', {}).get('conv_type', 'Conv2d')
@@ -88,6 +100,7 @@ class ElasticVisionTransformer(VisionTransformer):
             self,
             {
                 PatchEmbed: ElasticPatchEmbed,
+                TransformerEncoderLayer: ElasticEncoderLayer,
                 MultiheadAttention: ElasticMultiheadAttention,
                 LayerScale: ElasticLayerScale,
                 mmcv_scale.LayerScale: ElasticLayerScale,
@@ -98,6 +111,11 @@ class ElasticVisionTransformer(VisionTransformer):
         )
         for layer in self.layers:
             make_elastic(layer.attn.qkv, {ElasticLinear: ElasticQKV})
+        if drop_path_uniform:
+            set_drop_path(self.layers, kwargs.get('drop_path_rate', 0.0))
+        self.with_cp = with_cp
+        if with_mask_token:
+            self.mask_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
         self._check_elastic()
         self._block_positions(self.space.intact)  # out_indices that exist nowhere
 
@@ -116,8 +134,30 @@ class ElasticVisionTransformer(VisionTransformer):
             'depths': list(self.space.depths),
             'gamma': self.space.gamma,
             'out_indices': list(self.out_indices),
+            'with_mask_token': self.with_mask_token,
             **self._stock_args,
         }
+
+    @property
+    def with_mask_token(self) -> bool:
+        """Whether masks can be given to :meth:`tokens`."""
+        return hasattr(self, 'mask_token')
+
+    @property
+    def blocks(self) -> nn.ModuleList:
+        """The residual blocks of the intact network, as they may be compiled one by one."""
+        return self.layers
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Depth of a parameter for layer-wise learning rates, and the number of depths."""
+        if param_name == f'{prefix}mask_token':  # a token of the stem, unknown to mmpretrain
+            param_name = f'{prefix}cls_token'
+        return super().get_layer_depth(param_name, prefix)
+
+    def mask_grid(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of the patches of an image of ``height`` × ``width`` pixels."""
+        patch_h, patch_w = self.patch_embed.projection.kernel_size
+        return -(-height // patch_h), -(-width // patch_w)  # what is left over is padded
 
     def forward(self, x: Tensor, subnet: Subnet | str | None = None) -> tuple[Tensor, ...]:
         """Run one sub-network.
@@ -137,23 +177,29 @@ class ElasticVisionTransformer(VisionTransformer):
         outs, resolution = self._run_blocks(x, subnet, taps)
         return tuple(self._format_output(out, resolution) for out in outs)
 
-    def tokens(self, x: Tensor, subnet: Subnet | str | None = None) -> tuple[Tensor, Tensor]:
+    def tokens(
+        self, x: Tensor, subnet: Subnet | str | None = None, masks: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Final features of one sub-network, whatever ``out_type`` is.
 
         Args:
             x: Images, (B, C, H, W).
             subnet: Which one; ``None`` is the intact network.
+            masks: Patches to hide behind the mask token, (B, h·w) bool.
 
         Returns:
             Class token (B, D) and patch tokens (B, h·w, D), both after the final norm.
 
         Raises:
-            ValueError: Unknown sub-network, or a supernet without a class token.
+            ValueError: Unknown sub-network, a supernet without a class token, or masks that do not
+                fit or for which there is no mask token.
         """
         if self.cls_token is None:
             raise ValueError('this supernet has no class token (with_cls_token=False)')
+        if masks is not None:
+            self._check_masks(masks, x)
         subnet = self.space.resolve(subnet)
-        (out,), _ = self._run_blocks(x, subnet, {subnet.depth - 1})
+        (out,), _ = self._run_blocks(x, subnet, {subnet.depth - 1}, masks)
         return out[:, 0], out[:, self.num_extra_tokens :]
 
     def subnet_cfg(self, subnet: Subnet | str | None = None, **overrides: Any) -> dict[str, Any]:
@@ -198,6 +244,7 @@ class ElasticVisionTransformer(VisionTransformer):
         state = {
             name: parameter[..., : subnet.width]
             for name, parameter in self.named_parameters(recurse=False)
+            if name != 'mask_token'
         }
         for name, module in self.named_modules():
             if not isinstance(module, ElasticLayer):
@@ -244,7 +291,9 @@ class ElasticVisionTransformer(VisionTransformer):
 
     def _count_params(self, subnet: Subnet) -> int:
         width, full = subnet.width, self.embed_dims
-        total = sum(parameter.numel() for parameter in self.parameters())
+        total = sum(
+            parameter.numel() for name, parameter in self.named_parameters() if name != 'mask_token'
+        )
         block = sum(parameter.numel() for parameter in self.layers[0].parameters())
         # Within a block the weights of linear layers shrink along both axes, all else along one.
         linears = (layer for layer in self.layers[0].modules() if isinstance(layer, nn.Linear))
@@ -309,23 +358,42 @@ class ElasticVisionTransformer(VisionTransformer):
             )
         return positions
 
+    def _check_masks(self, masks: Tensor, x: Tensor) -> None:
+        rows, columns = self.mask_grid(*x.shape[-2:])
+        if not self.with_mask_token:
+            raise ValueError('this supernet has no mask token (with_mask_token=False)')
+        if masks.dtype != torch.bool or tuple(masks.shape) != (len(x), rows * columns):
+            raise ValueError(
+                f'masks must be {(len(x), rows * columns)} bool, got {tuple(masks.shape)} '
+                f'{masks.dtype}'
+            )
+
     def _run_blocks(
-        self, x: Tensor, subnet: Subnet, taps: Collection[int]
+        self,
+        x: Tensor,
+        subnet: Subnet,
+        taps: Collection[int],
+        masks: Tensor | None = None,
     ) -> tuple[list[Tensor], tuple[int, int]]:
         """Token sequences (B, 1 + h·w, D) after the blocks ``taps``, and (h, w)."""
-        x, resolution = self._embed(x, subnet.width)
+        x, resolution = self._embed(x, subnet.width, masks)
+        recompute = self.with_cp and self.training and torch.is_grad_enabled()
         outs = []
         for position, block in enumerate(active_blocks(subnet.depth, self.num_layers)):
-            x = self.layers[block](x)
+            layer = self.layers[block]
+            x = checkpoint(layer, x, use_reentrant=False) if recompute else layer(x)
             if position == subnet.depth - 1 and self.final_norm:
                 x = self.ln1(x)
             if position in taps:
                 outs.append(x)
         return outs, resolution
 
-    def _embed(self, x: Tensor, width: int) -> tuple[Tensor, tuple[int, int]]:
-        """Patch embedding, class token and position embedding."""
+    def _embed(self, x: Tensor, width: int, masks: Tensor | None) -> tuple[Tensor, tuple[int, int]]:
+        """Patch embedding with masked patches replaced, class token and position embedding."""
         x, resolution = self.patch_embed(x, width)
+        if masks is not None:
+            token = self.mask_token[..., :width].to(x.dtype)
+            x = torch.where(masks.to(x.device)[..., None], token, x)
         if self.cls_token is not None:
             x = torch.cat((self.cls_token[..., :width].expand(len(x), -1, -1), x), dim=1)
         x = x + resize_pos_embed(

@@ -1,12 +1,14 @@
 """Parts of the elastic ViT: layers that fix their width elsewhere, and what its settings may be."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from mmcv.cnn.bricks.transformer import PatchEmbed
+from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
 from mmpretrain.models.utils import MultiheadAttention
-from torch import Tensor
+from torch import Tensor, nn
 
 # What layer_cfgs may set: nothing that changes a shape, no regularisation.
 BLOCK_OPTIONS = ('act_cfg',)
@@ -37,7 +39,47 @@ class ElasticMultiheadAttention(MultiheadAttention):
         attn_drop = self.attn_drop if self.training else 0.0
         x = F.scaled_dot_product_attention(q, k, v, dropout_p=attn_drop)
         x = self.proj(x.transpose(1, 2).reshape(batch, tokens, width))
-        return self.out_drop(self.gamma1(self.proj_drop(x)))
+        return self.gamma1(self.proj_drop(x))  # the encoder layer drops paths
+
+
+class ElasticEncoderLayer(TransformerEncoderLayer):
+    """mmpretrain's encoder layer, which leaves out the images whose path is dropped."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Attention and feed-forward network on (B, N, width)."""
+        drop_prob = self.attn.out_drop.drop_prob if self.training else 0.0
+        x = add_residual(x, lambda part: self.attn(self.ln1(part)), drop_prob)
+        return add_residual(x, self._feed_forward, drop_prob)
+
+    def _feed_forward(self, x: Tensor) -> Tensor:
+        return self.ffn.gamma2(self.ffn.layers(self.ln2(x)))
+
+
+def add_residual(x: Tensor, branch: Callable[[Tensor], Tensor], drop_prob: float) -> Tensor:
+    """``x + branch(x)``, computed for a random subset of the batch alone.
+
+    Drop path by batch subset: of B images ``⌊B · (1 − drop_prob)⌋``, and at least one, take
+    the branch, scaled so that its expectation stays. The others save its computation.
+
+    Args:
+        x: Tokens, (B, N, D).
+        branch: Residual branch.
+        drop_prob: Drop-path rate; 0 for the whole batch.
+    """
+    batch = len(x)
+    kept = max(1, int(batch * (1 - drop_prob)))
+    if kept == batch:
+        return x + branch(x)
+    subset = torch.randperm(batch, device=x.device)[:kept]
+    residual = branch(x[subset])
+    return x.index_add(0, subset, residual.to(x.dtype), alpha=batch / kept)
+
+
+def set_drop_path(layers: nn.ModuleList, rate: float) -> None:
+    """Give all encoder layers the same drop-path rate."""
+    layer: Any
+    for layer in layers:
+        layer.attn.out_drop.drop_prob = layer.ffn.dropout_layer.drop_prob = rate
 
 
 def check_layer_cfgs(layer_cfgs: Any) -> None:

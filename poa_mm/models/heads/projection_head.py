@@ -1,6 +1,6 @@
 """Projection heads with prototypes (paper App. C.1)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -26,9 +26,13 @@ class Prototypes(nn.Module):
         self.weight_v = nn.Parameter(torch.empty(num_prototypes, in_features))
         nn.init.trunc_normal_(self.weight_v, std=0.02)
 
+    def weight(self) -> Tensor:
+        """The prototypes, (K, in_features)."""
+        return self.weight_g * F.normalize(self.weight_v, dim=-1)
+
     def forward(self, x: Tensor) -> Tensor:
         """Similarity of (B, in_features) with every prototype, (B, K)."""
-        return F.linear(x, self.weight_g * F.normalize(self.weight_v, dim=-1))
+        return F.linear(x, self.weight())
 
 
 class ProjectionHead(nn.Module):
@@ -57,11 +61,15 @@ class ProjectionHead(nn.Module):
             if isinstance(layer, nn.Linear):
                 nn.init.trunc_normal_(layer.weight, std=0.02)
                 nn.init.zeros_(layer.bias)
-        self.prototypes = Prototypes(bottleneck, num_prototypes)
+        self.prototypes: Prototypes = Prototypes(bottleneck, num_prototypes)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """L2-normalised bottleneck (B, d) of features (B, D_i) of any elastic width."""
+        return F.normalize(full_precision(self.mlp(x)), dim=-1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (B, K) of features (B, D_i) of any elastic width."""
-        return self.prototypes(F.normalize(full_precision(self.mlp(x)), dim=-1))
+        return self.prototypes(self.embed(x))
 
 
 @MODELS.register_module()
@@ -99,6 +107,17 @@ class MultiProjectionHead(BaseModule):
             ProjectionHead(in_features, number, hidden, bottleneck) for number in num_prototypes
         )
 
+    def embed(self, x: Tensor) -> list[Tensor]:
+        """Bottleneck (B, d) of each head for features (B, D_i) of any elastic width."""
+        return [head.embed(x) for head in self._heads()]
+
+    def prototypes(self) -> list[Tensor]:
+        """Prototypes (K_h, d) of each head; logits are ``embed(x) @ prototypes.T``."""
+        return [head.prototypes.weight() for head in self._heads()]
+
     def forward(self, x: Tensor) -> list[Tensor]:
         """Logits (B, K_h) of each head for features (B, D_i) of any elastic width."""
         return [head(x) for head in self.heads]
+
+    def _heads(self) -> Iterator['ProjectionHead']:
+        yield from self.heads  # type: ignore[misc] # a ModuleList of this class alone

@@ -1,5 +1,7 @@
-"""Losses of POA, as functions of logits (paper Eq. 5 to 10)."""
+"""Losses of POA, as functions of features and logits (paper Eq. 5 to 10 and 13)."""
 
+from poa_mm.models.losses.centering import Centering, SinkhornKnopp
+from poa_mm.models.losses.chunks import prototype_logits, sum_over_chunks
 from poa_mm.models.losses.distillation import (
     NUM_GLOBAL,
     cross_view_losses,
@@ -9,15 +11,28 @@ from poa_mm.models.losses.distillation import (
     soft_cross_entropy,
     student_log_probs,
 )
-from poa_mm.models.losses.sinkhorn import sinkhorn_knopp
+from poa_mm.models.losses.head_losses import Students, Teacher, class_losses, patch_losses
+from poa_mm.models.losses.koleo import check_koleo_batch, koleo_loss
+from poa_mm.models.losses.sinkhorn import sinkhorn_knopp, sinkhorn_shifts
 
 __all__ = [
     'NUM_GLOBAL',
+    'Centering',
+    'SinkhornKnopp',
+    'Students',
+    'Teacher',
+    'check_koleo_batch',
+    'class_losses',
     'cross_view_losses',
     'distillation_losses',
+    'koleo_loss',
     'overall_loss',
+    'patch_losses',
+    'prototype_logits',
     'same_view_loss',
     'sinkhorn_knopp',
+    'sinkhorn_shifts',
     'soft_cross_entropy',
     'student_log_probs',
+    'sum_over_chunks',
 ]

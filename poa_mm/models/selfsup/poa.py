@@ -9,34 +9,29 @@ from mmpretrain.models.selfsup import BaseSelfSupervisor
 from torch import Tensor, nn
 
 from poa_mm.elastic import Subnet, SubnetSampler
-from poa_mm.models.losses import NUM_GLOBAL, distillation_losses, overall_loss, sinkhorn_knopp
+from poa_mm.models.losses import (
+    NUM_GLOBAL,
+    Centering,
+    SinkhornKnopp,
+    Students,
+    Teacher,
+    check_koleo_batch,
+    class_losses,
+    koleo_loss,
+    overall_loss,
+    patch_losses,
+)
+from poa_mm.models.selfsup.block_masks import BlockMasks
+from poa_mm.models.selfsup.branches import (
+    Branch,
+    Features,
+    MaskedPatches,
+    branch_features,
+    masked_patches,
+)
 from poa_mm.registry import ELASTIC_BACKBONES, MODELS
 
-
-class Branch(nn.Module):
-    """A backbone and its heads.
-
-    Args:
-        backbone: Elastic backbone.
-        head: Projection heads.
-    """
-
-    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.head = head
-
-
-def class_logits(branch: Any, crops: Tensor, subnet: Subnet | str | None = None) -> list[Tensor]:
-    """Logits (N, K_h) of each head for the class tokens of crops (N, 3, h, w).
-
-    Args:
-        branch: Anything with an elastic ``backbone`` and a ``head``.
-        crops: Crops of one size.
-        subnet: The sub-network that sees them; ``None`` is the intact one.
-    """
-    class_tokens, _ = branch.backbone.tokens(crops, subnet)
-    return branch.head(class_tokens)
+CENTERINGS = ('sinkhorn_knopp', 'centering')
 
 
 @MODELS.register_module()
@@ -53,18 +48,34 @@ class POA(BaseSelfSupervisor):
         head: Config of the projection heads; ``in_features`` defaults to the backbone's width.
         intact_weight: λ of Eq. 10.
         student_temp: τ_s.
-        sampler: Arguments of :class:`~poa_mm.elastic.SubnetSampler` other than the space.
+        koleo_weight: Weight of KoLeo (Eq. 13); 0 switches it off.
+        ibot_weight: Weight of masked patch prediction (App. C.3); 0 switches it off.
+        mask_ratio: Range of the share of a view's patches that is masked.
+        mask_prob: Share of the global views that are masked.
+        centering: What keeps the teacher's targets apart: ``'sinkhorn_knopp'`` (Eq. 5) or
+            ``'centering'``, DINO's running mean.
+        elastic_student: ``False`` trains the intact student alone, which is DINOv2's method with
+            several heads: the baseline of the paper.
+        elastic_from_teacher: Train the elastic student on the teacher (L_ES1 of Table 3).
+        elastic_from_intact: Train the elastic student on the intact one (L_ES2 of Table 3).
+        sampler: Arguments of :class:`~poa_mm.elastic.SubnetSampler` other than the space. Its
+            ``seed`` is that of the masks, too.
+        log_heads: Log the terms of each head, besides their means.
+        compile_blocks: Arguments of ``torch.compile`` for each block of the backbones, such as
+            ``dict(mode='default')``; ``None`` does not compile.
         data_preprocessor: See ``BaseSelfSupervisor``.
         init_cfg: See ``BaseSelfSupervisor``.
 
     Attributes:
-        step: Number of the training step, which decides the sub-network. Counts up with each call
-            of :meth:`loss`; the hook sets it to the runner's iteration, so that a resumed run draws
-            what an uninterrupted one would have drawn.
+        step: Number of the training step, which decides the sub-network and the masks. Counts up
+            with each call of :meth:`loss`; the hook sets it to the runner's iteration, so that a
+            resumed run draws what an uninterrupted one would have drawn.
         teacher_temp: τ_t, scheduled by the hook.
+        ibot_active: Whether patches are masked at this step, scheduled by the hook.
 
     Raises:
-        ValueError: λ outside 0…1, or a temperature that is not positive.
+        ValueError: λ outside 0…1, a temperature that is not positive, a negative weight, an
+            unknown centering, or no elastic term at all.
         TypeError: The backbone is not elastic.
     """
 
@@ -74,20 +85,27 @@ class POA(BaseSelfSupervisor):
         head: dict,
         intact_weight: float = 0.8,
         student_temp: float = 0.1,
+        koleo_weight: float = 0.1,
+        ibot_weight: float = 1.0,
+        mask_ratio: tuple[float, float] = (0.1, 0.5),
+        mask_prob: float = 0.5,
+        centering: str = 'sinkhorn_knopp',
+        elastic_student: bool = True,
+        elastic_from_teacher: bool = True,
+        elastic_from_intact: bool = True,
         sampler: dict | None = None,
+        log_heads: bool = False,
+        compile_blocks: dict | None = None,
         data_preprocessor: dict | nn.Module | None = None,
         init_cfg: dict | None = None,
     ) -> None:
-        if not 0 <= intact_weight <= 1:
-            raise ValueError(f'intact_weight must be within 0…1, got {intact_weight}')
-        if student_temp <= 0:
-            raise ValueError(f'student_temp must be positive, got {student_temp}')
-        built = MODELS.build(backbone)
-        if not hasattr(built, 'space'):
-            raise TypeError(
-                f'POA needs an elastic backbone ({", ".join(ELASTIC_BACKBONES.module_dict)}), '
-                f'got {type(built).__name__}'
+        _check_settings(intact_weight, student_temp, koleo_weight, ibot_weight, centering)
+        if elastic_student and not (elastic_from_teacher or elastic_from_intact):
+            raise ValueError(
+                'the elastic student learns from nothing; set elastic_from_teacher or '
+                'elastic_from_intact, or elastic_student=False'
             )
+        built = _build_backbone(backbone)
         super().__init__(
             backbone=built,
             head={'in_features': built.space.intact.width, **head},
@@ -96,11 +114,28 @@ class POA(BaseSelfSupervisor):
         )
         self.intact_weight = intact_weight
         self.student_temp = student_temp
-        self.sampler = SubnetSampler(self.backbone.space, **(sampler or {}))
+        self.koleo_weight = koleo_weight
+        self.ibot_weight = ibot_weight
+        self.elastic_from_teacher = elastic_from_teacher
+        self.elastic_from_intact = elastic_from_intact
+        self.log_heads = log_heads
+        sampler = sampler or {}
+        self.sampler = SubnetSampler(self.backbone.space, **sampler) if elastic_student else None
+        self.block_masks = BlockMasks(mask_ratio, mask_prob, sampler.get('seed', 0))
+        self.centering: Any = (
+            SinkhornKnopp()
+            if centering == 'sinkhorn_knopp'
+            else Centering(('class', 'patch'), self.head.num_prototypes)
+        )
         self.step = 0
         self.teacher_temp = 0.07
-        self.teacher = Branch(copy.deepcopy(self.backbone), copy.deepcopy(self.head))
+        self.ibot_active = True
+        self.teacher: Any = Branch(copy.deepcopy(self.backbone), copy.deepcopy(self.head))
         self.teacher.requires_grad_(False)
+        if compile_blocks is not None:
+            backbones: tuple[Any, ...] = (self.backbone, self.teacher.backbone)
+            for block in (block for net in backbones for block in net.blocks):
+                block.compile(**compile_blocks)
         self.train()
 
     def train(self, mode: bool = True) -> 'POA':
@@ -128,8 +163,8 @@ class POA(BaseSelfSupervisor):
             data_samples: Not used.
 
         Returns:
-            ``loss``, the total that is trained on, and the terms of Eq. 6 to 9 for the log, each
-            as the mean over the heads.
+            ``loss``, the total that is trained on, and its terms for the log, each as the mean
+            over the heads, and per head if ``log_heads`` is set.
 
         Raises:
             ValueError: Fewer views than two global ones and a local one.
@@ -140,20 +175,26 @@ class POA(BaseSelfSupervisor):
                 f'POA needs a list of {NUM_GLOBAL} global views and at least one local view, '
                 f'got {got}'
             )
+        global_crops = torch.cat(inputs[:NUM_GLOBAL])
+        masks = None
+        if self.ibot_weight and self.ibot_active:
+            grid = self.backbone.mask_grid(*global_crops.shape[-2:])
+            masks = self.block_masks(len(global_crops), grid, self.step, dist.get_rank())
         terms = self.losses(
-            torch.cat(inputs[:NUM_GLOBAL]),
+            global_crops,
             torch.cat(inputs[NUM_GLOBAL:]),
-            subnet=self.sampler(self.step, dist.get_rank()),
+            masks=masks,
             teacher_temp=self.teacher_temp,
         )
         self.step += 1
         total = terms.pop('total')
-        return {'loss': total, **{name: term.detach().mean() for name, term in terms.items()}}
+        return {'loss': total, **self._logged(terms)}
 
     def losses(
         self,
         global_crops: Tensor,
         local_crops: Tensor,
+        masks: Tensor | None = None,
         subnet: Subnet | str | None = None,
         teacher_temp: float = 0.07,
     ) -> dict[str, Tensor]:
@@ -162,38 +203,135 @@ class POA(BaseSelfSupervisor):
         Args:
             global_crops: (2B, 3, G, G), view 1 of all images, then view 2.
             local_crops: (V·B, 3, L, L), view-major.
+            masks: Patches of the global views that the students do not see and predict,
+                (2B, N) bool; ``None`` is no iBOT. On the CPU they cost no waiting for the GPU.
             subnet: The elastic student; ``None`` draws the one of the current step.
             teacher_temp: τ_t.
 
         Returns:
-            Terms of each head, (H,), before λ, and the differentiable scalar ``total`` (Eq. 10):
+            Unweighted terms and the differentiable scalar ``total`` (Eq. 10, iBOT and KoLeo).
+            Of each head, (H,):
 
             - ``intact_global``, ``intact_local``: teacher to intact student (Eq. 6, 8)
             - ``elastic_global``, ``elastic_local``: teacher to elastic student (ES1 of Eq. 7, 9)
             - ``same_view_global``, ``same_view_local``: intact to elastic (ES2 of Eq. 7, 9)
+            - ``intact_patch``, ``elastic_patch``: masked patches, if masks are given
+
+            Scalars, unless ``koleo_weight`` is 0: ``intact_koleo``, ``elastic_koleo``, each the
+            sum of Eq. 13 over the two global views.
 
         Raises:
-            ValueError: Unknown sub-network, or numbers of crops that do not belong together.
+            ValueError: Unknown sub-network, numbers of crops that do not belong together, masks of
+                another shape, or KoLeo with fewer than two images.
         """
-        batch, odd = divmod(len(global_crops), NUM_GLOBAL)
-        if odd or not batch or not len(local_crops) or len(local_crops) % batch:
-            raise ValueError(
-                f'{len(global_crops)} global and {len(local_crops)} local crops are not '
-                f'{NUM_GLOBAL} and V views of one batch'
-            )
-        if subnet is None:
+        _check_crops(global_crops, local_crops)
+        if self.koleo_weight:
+            check_koleo_batch(len(global_crops) // NUM_GLOBAL)
+        if self.sampler is not None and subnet is None:
             subnet = self.sampler(self.step, dist.get_rank())
+        masked = None if masks is None else masked_patches(masks, global_crops.device)
+        patches = None if masked is None else masked.positions
         with torch.no_grad():
-            targets = sinkhorn_knopp(class_logits(self.teacher, global_crops), teacher_temp)
-        views = (global_crops, local_crops)
-        intact = [class_logits(self, crops) for crops in views]
-        elastic = [class_logits(self, crops, subnet) for crops in views]
-        per_head = [
-            distillation_losses(target, intact_logits, elastic_logits, self.student_temp)
-            for target, intact_logits, elastic_logits in zip(
-                targets, zip(*intact, strict=True), zip(*elastic, strict=True), strict=True
+            teacher = branch_features(self.teacher, global_crops, patches=patches)
+        hidden = self._hidden(global_crops) if masked is None else masked.masks
+        crops = (global_crops, local_crops)
+        students = [branch_features(self, *crops, masks=hidden, patches=patches)]
+        if self.sampler is not None:
+            students.append(branch_features(self, *crops, subnet, hidden, patches))
+        terms = self._head_terms(teacher, students, masked, teacher_temp)
+        total = overall_loss(
+            terms,
+            self.intact_weight,
+            self.ibot_weight,
+            self.elastic_from_teacher,
+            self.elastic_from_intact,
+        ).mean()
+        if self.koleo_weight:
+            koleo = {
+                f'{name}_koleo': torch.stack(
+                    [koleo_loss(view) for view in student.class_tokens.chunk(NUM_GLOBAL)]
+                ).sum()
+                for name, student in zip(('intact', 'elastic'), students, strict=False)
+            }
+            total = total + self.koleo_weight * torch.stack(list(koleo.values())).mean()
+            terms.update(koleo)
+        return {**terms, 'total': total}
+
+    def _head_terms(
+        self,
+        teacher: Features,
+        students: list[Features],
+        masked: MaskedPatches | None,
+        teacher_temp: float,
+    ) -> dict[str, Tensor]:
+        """Terms of all heads, (H,) each."""
+        with torch.no_grad():
+            teacher_prototypes = self.teacher.head.prototypes()
+        # One call for all kinds and heads: the ranks wait for each other least often.
+        kinds = {'class': teacher.global_}
+        if masked is not None:
+            kinds['patch'] = teacher.patch
+        shifts = self.centering(kinds, teacher_prototypes, teacher_temp)
+        per_head = []
+        for index, prototypes in enumerate(self.head.prototypes()):
+            heads = (
+                Teacher(teacher_prototypes[index], teacher_temp),
+                Students(prototypes, self.student_temp),
             )
-        ]
-        terms = {name: torch.stack([head[name] for head in per_head]) for name in per_head[0]}
-        terms['total'] = overall_loss(terms, self.intact_weight).mean()
-        return terms
+            classes = [(student.global_[index], student.local[index]) for student in students]
+            targets = (teacher.global_[index], shifts['class'][index])
+            terms = class_losses(*heads, targets, classes)
+            if masked is not None:
+                patches = [student.patch[index] for student in students]
+                targets = (teacher.patch[index], shifts['patch'][index])
+                terms.update(patch_losses(*heads, targets, patches, masked.divisors))
+            per_head.append(terms)
+        return {name: torch.stack([head[name] for head in per_head]) for name in per_head[0]}
+
+    def _hidden(self, global_crops: Tensor) -> Tensor:
+        """Masks that hide nothing: the mask token stays a part of the graph, as DDP wants it."""
+        rows, columns = self.backbone.mask_grid(*global_crops.shape[-2:])
+        shape = (len(global_crops), rows * columns)
+        return torch.zeros(shape, dtype=torch.bool, device=global_crops.device)
+
+    def _logged(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+        terms = {name: term.detach() for name, term in terms.items()}
+        logged = {name: term.mean() for name, term in terms.items()}
+        if self.log_heads:
+            for name, term in terms.items():
+                if term.ndim:
+                    logged.update({f'{name}_head{h}': value for h, value in enumerate(term)})
+        return logged
+
+
+def _check_settings(
+    intact_weight: float, student_temp: float, koleo: float, ibot: float, centering: str
+) -> None:
+    if not 0 <= intact_weight <= 1:
+        raise ValueError(f'intact_weight must be within 0…1, got {intact_weight}')
+    if student_temp <= 0:
+        raise ValueError(f'student_temp must be positive, got {student_temp}')
+    for name, weight in (('koleo_weight', koleo), ('ibot_weight', ibot)):
+        if not weight >= 0:
+            raise ValueError(f'{name} must not be negative, got {weight}')
+    if centering not in CENTERINGS:
+        raise ValueError(f'centering must be one of {CENTERINGS}, got {centering!r}')
+
+
+def _build_backbone(cfg: dict) -> Any:
+    name = str(cfg.get('type')).rsplit('.', 1)[-1]
+    if name not in ELASTIC_BACKBONES.module_dict:
+        raise TypeError(
+            f'POA needs an elastic backbone ({", ".join(ELASTIC_BACKBONES.module_dict)}), '
+            f'got {name}'
+        )
+    return MODELS.build({'with_mask_token': True, **cfg})
+
+
+def _check_crops(global_crops: Tensor, local_crops: Tensor) -> None:
+    batch, odd = divmod(len(global_crops), NUM_GLOBAL)
+    if odd or not batch or not len(local_crops) or len(local_crops) % batch:
+        raise ValueError(
+            f'{len(global_crops)} global and {len(local_crops)} local crops are not '
+            f'{NUM_GLOBAL} and V views of one batch'
+        )

@@ -138,7 +138,7 @@ def reference_terms(targets, intact, elastic):
 
 
 def test_distillation_losses_equal_the_loops(batch):
-    terms = distillation_losses(*batch, TAU)
+    terms = distillation_losses(*batch, temperature=TAU)
     assert {name: term.item() for name, term in terms.items()} == pytest.approx(
         reference_terms(*batch), abs=1e-10
     )
@@ -147,7 +147,7 @@ def test_distillation_losses_equal_the_loops(batch):
 
 @pytest.mark.parametrize('weight', [0.0, 0.5, 0.8, 1.0])
 def test_overall_loss_weighs_the_terms_as_eq_10(batch, weight):
-    terms = distillation_losses(*batch, TAU)
+    terms = distillation_losses(*batch, temperature=TAU)
     expected = reference_terms(*batch)
     total = weight * (expected['intact_global'] + expected['intact_local'])
     total += (1 - weight) * sum(expected[name] for name in TERMS[2:])

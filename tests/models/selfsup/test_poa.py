@@ -1,4 +1,4 @@
-"""The whole step against plain formulas on extracted stock networks."""
+"""POA as a module: what mmengine sees, the teacher, settings and inputs."""
 
 import pytest
 import torch
@@ -7,7 +7,6 @@ from tiny import TINY_POA, randomise
 from torch.nn.parallel import DistributedDataParallel
 
 import poa_mm  # noqa: F401
-from poa_mm.models.losses import distillation_losses, sinkhorn_knopp
 from poa_mm.registry import MODELS
 
 BATCH, VIEWS = 4, 3
@@ -30,31 +29,6 @@ def crops(dtype=torch.float64):
     )
 
 
-@pytest.mark.parametrize('name', ['w16-d2', 'w24-d3', 'w32-d2'])
-def test_step_equals_plain_formulas_on_stock_networks(name):
-    poa = build().double()
-    global_crops, local_crops = crops()
-    terms = poa.losses(global_crops, local_crops, subnet=name, teacher_temp=0.05)
-
-    teacher, intact = poa.teacher.backbone.extract(), poa.backbone.extract()
-    elastic = poa.backbone.extract(name)
-    total = 0.0
-    for index, head in enumerate(poa.head.heads):
-        teacher_logits = poa.teacher.head.heads[index](teacher(global_crops)[0])
-        (targets,) = sinkhorn_knopp([teacher_logits], 0.05)
-        expected = distillation_losses(
-            targets,
-            (head(intact(global_crops)[0]), head(intact(local_crops)[0])),
-            (head(elastic(global_crops)[0]), head(elastic(local_crops)[0])),
-            temperature=0.1,
-        )
-        for term, value in expected.items():
-            torch.testing.assert_close(terms[term][index], value, rtol=0, atol=1e-10)
-        values = list(expected.values())
-        total = total + (0.8 * sum(values[:2]) + 0.2 * sum(values[2:])) / 2
-    torch.testing.assert_close(terms['total'], total, rtol=0, atol=1e-10)
-
-
 def test_gradients_reach_the_student_alone():
     poa = build()
     poa.losses(*crops(torch.float32), subnet='w16-d2')['total'].backward()
@@ -69,7 +43,9 @@ def test_mmengine_sees_one_loss():
     views = [*global_crops.split(BATCH), *local_crops.split(BATCH)]
     poa.teacher_temp = 0.05
     outputs = poa(views, None, mode='loss')
-    expected = poa.losses(global_crops, local_crops, subnet=poa.sampler(0), teacher_temp=0.05)
+    masks = poa.block_masks(2 * BATCH, (4, 4), step=0)
+    assert masks.any()
+    expected = poa.losses(global_crops, local_crops, masks, poa.sampler(0), teacher_temp=0.05)
     assert [name for name in outputs if 'loss' in name] == ['loss']
     torch.testing.assert_close(outputs['loss'], expected.pop('total'))
     for name, term in expected.items():
@@ -106,8 +82,12 @@ def test_teacher_starts_as_the_student_and_stays_in_evaluation_mode():
     assert not any(module.training for module in poa.teacher.modules())
 
 
+# KoLeo and the masks are a matter of each rank's own batch.
+SHARED = {'sampler': {'per_rank': False}, 'koleo_weight': 0.0, 'ibot_weight': 0.0}
+
+
 def half_batch_step(rank):
-    poa = build(sampler={'per_rank': False})
+    poa = build(**SHARED)
     model = DistributedDataParallel(poa)
     mine = slice(rank * BATCH // 2, (rank + 1) * BATCH // 2)
     global_crops, local_crops = crops(torch.float32)
@@ -118,7 +98,7 @@ def half_batch_step(rank):
 
 
 def test_two_processes_equal_one_with_the_double_batch():
-    poa = build(sampler={'per_rank': False})
+    poa = build(**SHARED)
     global_crops, local_crops = crops(torch.float32)
     loss = poa([*global_crops.split(BATCH), *local_crops.split(BATCH)], None, mode='loss')['loss']
     loss.backward()
@@ -133,6 +113,15 @@ def test_two_processes_equal_one_with_the_double_batch():
     [
         ({'intact_weight': 1.5}, 'intact_weight must be within 0…1, got 1.5'),
         ({'student_temp': 0.0}, 'student_temp must be positive, got 0.0'),
+        ({'koleo_weight': -1.0}, 'koleo_weight must not be negative, got -1.0'),
+        ({'ibot_weight': float('nan')}, 'ibot_weight must not be negative, got nan'),
+        ({'centering': 'mean'}, "centering must be one of .*'centering'.*, got 'mean'"),
+        ({'mask_ratio': (0.5, 0.1)}, 'mask_ratio must be'),
+        ({'mask_prob': 1.5}, 'mask_prob must be within 0…1, got 1.5'),
+        (
+            {'elastic_from_teacher': False, 'elastic_from_intact': False},
+            'the elastic student learns from nothing',
+        ),
     ],
 )
 def test_wrong_arguments(overrides, message):
@@ -151,3 +140,77 @@ def test_crops_that_do_not_belong_together():
         poa(list(global_crops.split(BATCH)), None, mode='loss')
     with pytest.raises(ValueError, match='no sub-network'):
         poa.losses(global_crops, local_crops, subnet='w17-d2')
+
+
+def test_koleo_needs_two_images():
+    poa = build()
+    global_crops, local_crops = crops(torch.float32)
+    with pytest.raises(ValueError, match='KoLeo needs at least 2 images per GPU, got 1'):
+        poa.losses(global_crops[:2], local_crops[:VIEWS])
+
+
+@pytest.mark.parametrize('masks', [torch.zeros(8, 9, dtype=torch.bool), torch.zeros(8, 16)])
+def test_masks_that_do_not_fit(masks):
+    with pytest.raises(ValueError, match=r'masks must be \(8, 16\) bool, got'):
+        build().losses(*crops(torch.float32), masks=masks)
+
+
+def test_heads_are_logged_on_request():
+    global_crops, local_crops = crops(torch.float32)
+    views = [*global_crops.split(BATCH), *local_crops.split(BATCH)]
+    outputs = build(log_heads=True)(views, None, mode='loss')
+    for name in ('intact_global', 'same_view_local', 'elastic_patch'):
+        heads = torch.stack([outputs[f'{name}_head0'], outputs[f'{name}_head1']])
+        assert heads[0] != heads[1]
+        torch.testing.assert_close(heads.mean(), outputs[name])
+    assert 'intact_koleo_head0' not in outputs
+
+
+def test_before_ibot_starts_no_patch_is_masked_and_every_parameter_has_a_gradient():
+    poa = build()
+    poa.ibot_active = False
+    global_crops, local_crops = crops(torch.float32)
+    outputs = poa([*global_crops.split(BATCH), *local_crops.split(BATCH)], None, mode='loss')
+    outputs['loss'].backward()
+    assert 'intact_patch' not in outputs
+    assert poa.backbone.mask_token.grad.abs().max() == 0
+    assert all(p.grad is not None for p in (*poa.backbone.parameters(), *poa.head.parameters()))
+
+
+def test_without_an_elastic_student_the_intact_one_trains_alone():
+    """The paper's baseline: its terms in full, not λ times."""
+    alone, both = build(elastic_student=False), build()
+    masks = both.block_masks(2 * BATCH, (4, 4), step=0)
+    terms = alone.double().losses(*crops(), masks)
+    pair = both.double().losses(*crops(), masks, subnet='w16-d2')
+    assert set(terms) == {
+        *('intact_global', 'intact_local', 'intact_patch', 'intact_koleo', 'total')
+    }
+    for name in set(terms) - {'total'}:
+        torch.testing.assert_close(terms[name], pair[name])
+    heads = terms['intact_global'] + terms['intact_local'] + terms['intact_patch']
+    torch.testing.assert_close(terms['total'], heads.mean() + 0.1 * terms['intact_koleo'])
+
+
+@pytest.mark.parametrize(
+    ('switch', 'left'),
+    [
+        ('elastic_from_teacher', ('same_view_global', 'same_view_local')),
+        ('elastic_from_intact', ('elastic_global', 'elastic_local', 'elastic_patch')),
+    ],
+)
+def test_ablations_of_table_3(switch, left):
+    poa = build(koleo_weight=0.0, **{switch: False}).double()
+    terms = poa.losses(*crops(), poa.block_masks(2 * BATCH, (4, 4), step=0), subnet='w24-d3')
+    intact = terms['intact_global'] + terms['intact_local'] + terms['intact_patch']
+    elastic = sum(terms[name] for name in left)
+    torch.testing.assert_close(terms['total'], (0.8 * intact + 0.2 * elastic).mean())
+
+
+def test_compiled_blocks_compute_the_same():
+    plain, compiled = build(), build(compile_blocks={'backend': 'eager'})
+    masks = plain.block_masks(2 * BATCH, (4, 4), step=0)
+    for name in ('w16-d2', 'w24-d3', 'w32-d2'):
+        terms = [poa.losses(*crops(torch.float32), masks, subnet=name) for poa in (plain, compiled)]
+        for key in terms[0]:
+            torch.testing.assert_close(terms[1][key], terms[0][key])

@@ -1,0 +1,41 @@
+"""KoLeo: spreads features over the sphere (paper Eq. 13)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from poa_mm.models.losses.precision import full_precision
+
+EPS = 1e-8  # two equal features have distance zero, whose loss would be infinite
+
+
+def koleo_loss(features: Tensor) -> Tensor:
+    """``−1/n Σ log d_i``, d_i the distance from feature i to its nearest neighbour.
+
+    Distances are Euclidean between L2-normalised features, in float32 at least, within this rank's
+    batch.
+
+    Args:
+        features: One view of n images, (n, D).
+
+    Raises:
+        ValueError: A single feature has no neighbour.
+    """
+    check_koleo_batch(len(features))
+    with torch.autocast(features.device.type, enabled=False):
+        x = F.normalize(full_precision(features), dim=-1)
+        with torch.no_grad():
+            similarity = x @ x.T
+            similarity.fill_diagonal_(-torch.inf)
+            nearest = similarity.argmax(dim=1)
+        distance = torch.linalg.vector_norm(x - x[nearest], dim=1)
+        return -distance.clamp(min=EPS).log().mean()
+
+
+def check_koleo_batch(batch: int) -> None:
+    """Raise a ValueError if a batch is too small for KoLeo."""
+    if batch < 2:
+        raise ValueError(
+            f'KoLeo needs at least 2 images per GPU, got {batch}; raise the batch size or set '
+            'koleo_weight=0'
+        )
