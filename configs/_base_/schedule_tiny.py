@@ -24,7 +24,13 @@ param_scheduler = [
 ]
 custom_hooks = [
     # A hundred steps, 1 / (1 − 0.99), is what an average over so few can afford to remember.
-    dict(type='POAHook', momentum=(0.95, 0.99), teacher_temp=(0.04, 0.04), temp_warmup_epochs=0),
+    dict(
+        type='POAHook',
+        momentum=(0.95, 0.99),
+        teacher_temp=(0.04, 0.04),
+        temp_warmup_epochs=0,
+        freeze_last_layer_epochs=0,
+    ),
     dict(type='SupernetInfoHook'),
     dict(type='ThroughputHook'),
 ]

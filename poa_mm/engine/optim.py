@@ -10,6 +10,7 @@ from torch import nn
 OPTIONS = ('layer_decay', 'patch_embed_mult')
 # Looked up by their last name: tokens and embeddings that are no weights of a linear map.
 TOKENS = ('cls_token', 'pos_embed', 'mask_token', 'relative_position_bias_table')
+PROTOTYPES = '.prototypes.'  # in the names of the parameters of last layers
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -18,8 +19,11 @@ class LayerDecayConstructor(DefaultOptimWrapperConstructor):
 
     Works on any model with a ``backbone`` that has ``get_layer_depth``: pre-training, classifiers,
     detectors, segmentors. Parameters outside the backbone train at the full learning rate. Weight
-    decay leaves out biases, norms, LayerScale, tokens and position embeddings. Frozen parameters,
-    such as the teacher's, get no group.
+    decay leaves out biases, norms, LayerScale, tokens and position embeddings. Parameters without a
+    gradient, such as the teacher's, get no group.
+
+    Each group keeps two labels in ``optimizer.param_groups``: ``module``, the top-level child of
+    the model that its parameters belong to, and ``last_layer``, whether they are prototypes.
 
     ``paramwise_cfg`` takes:
 
@@ -46,19 +50,30 @@ class LayerDecayConstructor(DefaultOptimWrapperConstructor):
 
     def add_params(self, params: list[dict[str, Any]], module: nn.Module, **kwargs: Any) -> None:
         """Append the parameter groups of a whole model to ``params``."""
-        groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+        groups: dict[tuple[float, bool, str, bool], list[nn.Parameter]] = {}
         for name, parameter in module.named_parameters():
             if parameter.requires_grad:
-                key = (self._lr_mult(name, module), self._decays(name, parameter))
+                key = (
+                    self._lr_mult(name, module),
+                    self._decays(name, parameter),
+                    name.split('.', 1)[0],
+                    PROTOTYPES in name,
+                )
                 groups.setdefault(key, []).append(parameter)
-        for (lr_mult, decays), members in sorted(groups.items(), key=lambda group: group[0]):
-            group = {'params': members, 'lr': self.base_lr * lr_mult}
+        for key, members in sorted(groups.items(), key=lambda group: group[0]):
+            lr_mult, decays, child, last_layer = key
+            group = {
+                'params': members,
+                'lr': self.base_lr * lr_mult,
+                'module': child,
+                'last_layer': last_layer,
+            }
             if not decays:
                 group['weight_decay'] = 0.0
             params.append(group)
             print_log(
-                f'{len(members)} parameters: lr × {lr_mult:.4g}, '
-                f'{"with" if decays else "no"} weight decay',
+                f'{len(members)} {"last-layer " if last_layer else ""}parameters of {child}: '
+                f'lr × {lr_mult:.4g}, {"with" if decays else "no"} weight decay',
                 logger='current',
             )
 

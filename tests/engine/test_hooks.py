@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from mmengine.hooks import Hook
-from tiny_training import BATCH, LENGTH, make_runner
+from tiny_training import BATCH, LENGTH, POA_HOOK, make_runner
 
 from poa_mm.engine import POAHook, SupernetInfoHook
 
@@ -116,6 +116,156 @@ def test_the_log_holds_schedules_terms_and_speed(tmp_path):
     waits = [w / t for w, t in zip(logged['data_time'], logged['time'], strict=True)]
     assert logged['data_wait'] == pytest.approx(waits)
     assert all(0 <= wait <= 1 for wait in waits)
+    assert logged['weight_decay'] == [0.04] * 4
+
+
+class States(Hook):
+    """Keeps what a step was told, and the student it left."""
+
+    def __init__(self):
+        self.rows = []
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        wrapper = runner.optim_wrapper
+        frozen = sorted(wrapper.frozen) if hasattr(wrapper, 'frozen') else None
+        self.rows.append({'ibot': runner.model.ibot_active, 'frozen': frozen})
+        self.rows[-1]['before'] = named(runner.model)
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.rows[-1]['after'] = named(runner.model)
+
+
+def named(model):
+    return {
+        name: parameter.detach().clone()
+        for name, parameter in model.named_parameters()
+        if not name.startswith('teacher.')
+    }
+
+
+def stated_run(tmp_path, guarded=True, **hook):
+    changes = {'optim_wrapper__type': 'GuardedOptimWrapper'} if guarded else {}
+    runner, _ = make_runner(tmp_path, custom_hooks=[{**POA_HOOK, **hook}], **changes)
+    states = States()
+    runner.register_hook(states, priority='LOW')
+    return runner, states
+
+
+def still(row):
+    """Which of backbone, prototypes and the rest of the heads have not moved, if all of one kind.
+
+    The mask token is left out: it stands still where no patch is masked.
+    """
+    kinds = {'backbone': [], 'prototypes': [], 'mlp': []}
+    for name, value in row['before'].items():
+        if name != 'backbone.mask_token':
+            kind = next(kind for kind in kinds if kind in name)
+            kinds[kind].append(torch.equal(value, row['after'][name]))
+    assert all(len(set(equal)) == 1 for equal in kinds.values())
+    return {kind for kind, equal in kinds.items() if equal[0]}
+
+
+def test_patches_are_masked_from_an_epoch_on(tmp_path):
+    runner, states = stated_run(tmp_path, ibot_start_epoch=1.5, epoch_length=2)
+    runner.train()
+    assert [row['ibot'] for row in states.rows] == [False, False, False, True]
+
+
+def test_a_pass_over_the_data_is_an_epoch(tmp_path):
+    runner, states = stated_run(tmp_path, ibot_start_epoch=0.5)
+    runner.train()
+    assert [row['ibot'] for row in states.rows] == [i >= PASS / 2 for i in range(4)]
+
+
+def test_last_layers_and_backbone_keep_still_at_first(tmp_path):
+    runner, states = stated_run(
+        tmp_path, freeze_last_layer_epochs=1, head_warmup_epochs=1.5, epoch_length=2
+    )
+    runner.train()
+    frozen = [['backbone', 'last_layer']] * 2 + [['backbone'], []]
+    assert [row['frozen'] for row in states.rows] == frozen
+    assert [still(row) for row in states.rows] == [
+        {'backbone', 'prototypes'},
+        {'backbone', 'prototypes'},
+        {'backbone'},
+        set(),
+    ]
+
+
+def test_last_layers_keep_still_for_an_epoch_unless_told_otherwise(tmp_path):
+    runner, _ = make_runner(
+        tmp_path,
+        custom_hooks=[{'type': 'POAHook', 'epoch_length': 1}],
+        optim_wrapper__type='GuardedOptimWrapper',
+    )
+    states = States()
+    runner.register_hook(states, priority='LOW')
+    runner.train()
+    assert [row['frozen'] for row in states.rows] == [['last_layer'], [], [], []]
+
+
+@pytest.mark.parametrize('option', ['freeze_last_layer_epochs', 'head_warmup_epochs'])
+def test_freezing_needs_a_wrapper_that_can(tmp_path, option):
+    runner, _ = stated_run(tmp_path, guarded=False, **{option: 0.1})
+    with pytest.raises(ValueError, match=f'{option}.*GuardedOptimWrapper.*got OptimWrapper; set'):
+        runner.train()
+
+
+def test_nothing_to_freeze_works_with_any_wrapper(tmp_path):
+    runner, states = stated_run(tmp_path, guarded=False)
+    runner.train()
+    assert [still(row) for row in states.rows] == [set()] * 4
+
+
+def test_a_part_of_the_cosine(tmp_path):
+    runner, _ = stated_run(tmp_path, cosine_fraction=0.8)
+    runner.train()
+    momenta = runner.message_hub.get_scalar('train/momentum').data[0]
+    expected = [cosine_by_hand(0.5, 0.9, 0.8 * step / 4) for step in range(4)]
+    assert list(momenta) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ('option', 'value'),
+    [
+        ('ibot_start_epoch', -1),
+        ('temp_warmup_epochs', -0.5),
+        ('freeze_last_layer_epochs', -1),
+        ('head_warmup_epochs', -1),
+        ('cosine_fraction', 0),
+        ('cosine_fraction', 1.1),
+        ('epoch_length', 0),
+    ],
+)
+def test_wrong_options_of_poa_hook(option, value):
+    with pytest.raises(ValueError, match=f'{option} must .*got {value}'):
+        POAHook(**{option: value})
+
+
+class Poison(Hook):
+    """Makes the images of some iterations NaN."""
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self, iterations):
+        self.iterations = iterations
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter in self.iterations:
+            data_batch['inputs'][0].fill_(math.nan)
+
+
+def test_the_teacher_stays_where_it_is_when_a_step_is_skipped(tmp_path):
+    runner, _ = make_runner(tmp_path, max_iters=5, optim_wrapper__type='GuardedOptimWrapper')
+    spy = Spy()
+    runner.register_hook(spy)
+    runner.register_hook(Poison({1, 2}))
+    runner.train()
+    assert [iteration for iteration, *_ in spy.updates] == [0, 3, 4]
+    momenta = [cosine_by_hand(0.5, 0.9, step / 5) for step in (0, 3, 4)]
+    assert [momentum for _, momentum, *_ in spy.updates] == pytest.approx(momenta)
+    assert all(map(torch.equal, spy.updates[0][4], spy.updates[1][3]))
+    assert all(value.isfinite().all() for value in runner.model.state_dict().values())
 
 
 def test_poa_hook_is_for_poa(tmp_path):

@@ -66,6 +66,11 @@ def backbone(decay, patch_mult, layer_scale=True):
     }
 
 
+def student(decay, patch_mult):
+    """An elastic backbone has a mask token, too."""
+    return {**backbone(decay, patch_mult), 'backbone.mask_token': (decay**4, 0.0)}
+
+
 def approx(table):
     return {name: pytest.approx(row) for name, row in table.items()}
 
@@ -92,7 +97,7 @@ def classifier():
 def test_groups_of_pre_training(poa, decay, patch_mult):
     """The teacher has no group."""
     found = settings(poa, layer_decay=decay, patch_embed_mult=patch_mult)
-    assert found == approx({**backbone(decay, patch_mult), **head(0), **head(1)})
+    assert found == approx({**student(decay, patch_mult), **head(0), **head(1)})
 
 
 def test_groups_of_a_classifier(classifier):
@@ -113,12 +118,33 @@ def test_frozen_parameters_get_no_group(classifier):
 
 def test_parameters_of_one_kind_share_a_group(poa):
     groups = wrapper(poa, layer_decay=0.9).optimizer.param_groups
-    kinds = {(group['lr'], group['weight_decay']) for group in groups}
-    assert len(kinds) == len(groups) == 2 * 5
+    kinds = [
+        (round(group['lr'] / LR, 12), group['weight_decay'], group['module'], group['last_layer'])
+        for group in groups
+    ]
+    expected = [
+        *[(round(0.9**n, 12), wd, 'backbone', False) for n in (4, 3, 2, 1) for wd in (0.0, WD)],
+        (1.0, 0.0, 'backbone', False),  # the final norm
+        (1.0, 0.0, 'head', False),
+        (1.0, WD, 'head', False),
+        (1.0, WD, 'head', True),
+    ]
+    assert kinds == expected
+
+
+def test_labels_follow_the_names(poa):
+    names = {parameter: name for name, parameter in poa.named_parameters()}
+    last_layers = []
+    for group in wrapper(poa, layer_decay=0.9).optimizer.param_groups:
+        members = [names[parameter] for parameter in group['params']]
+        assert {name.split('.')[0] for name in members} == {group['module']}
+        last_layers += members if group['last_layer'] else []
+    weights = [f'head.heads.{i}.prototypes.weight_{part}' for i in (0, 1) for part in 'gv']
+    assert sorted(last_layers) == weights
 
 
 def test_without_options_weight_decay_still_spares_biases(poa):
-    assert settings(poa) == approx({**backbone(1.0, 1.0), **head(0), **head(1)})
+    assert settings(poa) == approx({**student(1.0, 1.0), **head(0), **head(1)})
 
 
 @pytest.mark.parametrize(

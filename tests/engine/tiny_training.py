@@ -12,6 +12,13 @@ from torch.utils.data import Dataset
 from poa_mm.registry import DATASETS
 
 BATCH, LENGTH = 2, 12
+POA_HOOK = {
+    'type': 'POAHook',
+    'momentum': (0.5, 0.9),
+    'temp_warmup_epochs': 1,
+    'ibot_start_epoch': 0,
+    'freeze_last_layer_epochs': 0,
+}
 _numbers = itertools.count()
 
 
@@ -65,7 +72,7 @@ def training_config(work_dir, max_iters=4, **changes):
                 {'type': 'CosineAnnealingLR', 'by_epoch': False, 'T_max': 8, 'eta_min': 1e-5}
             ],
             'custom_hooks': [
-                {'type': 'POAHook', 'momentum': (0.5, 0.9), 'temp_warmup_epochs': 1},
+                dict(POA_HOOK),
                 {'type': 'SupernetInfoHook'},
                 {'type': 'ThroughputHook'},
             ],

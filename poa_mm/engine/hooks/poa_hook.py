@@ -7,6 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from poa_mm.engine.optim_wrapper import LAST_LAYER, StepGuard
 from poa_mm.engine.schedules import cosine, linear
 from poa_mm.models.selfsup import POA
 from poa_mm.registry import HOOKS
@@ -26,16 +27,30 @@ def poa_of(runner: Runner, hook: Hook) -> POA:
 
 @HOOKS.register_module()
 class POAHook(Hook):
-    """Schedules the teacher's temperature and updates the teacher (Sec. 4.1, App. C.7).
+    """Schedules what no optimiser holds, and updates the teacher (Sec. 4.1, App. C.3 and C.7).
 
     The teacher moves after the optimiser step, and under gradient accumulation once for each
-    effective batch. All schedules are functions of the runner's iteration, so a resumed run goes on
-    exactly where it stopped.
+    effective batch; it stays where it is if the step was skipped. All schedules are functions of
+    the runner's iteration, so a resumed run goes on exactly where it stopped. Logs ``momentum``,
+    ``teacher_temp`` and ``weight_decay``, that of the groups which have one.
 
     Args:
         momentum: Momentum of the teacher at the first and at the last iteration (cosine).
         teacher_temp: τ_t at the first iteration and after the warm-up (linear).
-        temp_warmup_epochs: Length of that warm-up, in passes over the training data.
+        temp_warmup_epochs: Length of that warm-up, in epochs.
+        ibot_start_epoch: When the masked patches join the losses: ``model.ibot_active``.
+        freeze_last_layer_epochs: How long the prototypes keep still. Above 0 it needs
+            :class:`~poa_mm.engine.GuardedOptimWrapper` or ``GuardedAmpOptimWrapper``.
+        head_warmup_epochs: How long the backbone keeps still, to train on from a backbone alone
+            with fresh heads. Needs the same wrappers.
+        cosine_fraction: Part of the cosine of the momentum that the run goes through: 1 in the
+            paper. The authors' code stretches the cosines and stops at 0.78 (ViT) and 0.9 (Swin).
+        epoch_length: Iterations of an epoch (800 for the paper's ViT); ``None`` is one pass over
+            the training data.
+
+    Raises:
+        ValueError: A negative time, ``cosine_fraction`` outside (0, 1], ``epoch_length`` below 1;
+            before training, something to keep still with another optimiser wrapper.
     """
 
     def __init__(
@@ -43,29 +58,79 @@ class POAHook(Hook):
         momentum: tuple[float, float] = (0.992, 0.9999),
         teacher_temp: tuple[float, float] = (0.04, 0.07),
         temp_warmup_epochs: float = 30,
+        ibot_start_epoch: float = 30,
+        freeze_last_layer_epochs: float = 1,
+        head_warmup_epochs: float = 0,
+        cosine_fraction: float = 1.0,
+        epoch_length: int | None = None,
     ) -> None:
+        times = {
+            'temp_warmup_epochs': temp_warmup_epochs,
+            'ibot_start_epoch': ibot_start_epoch,
+            'freeze_last_layer_epochs': freeze_last_layer_epochs,
+            'head_warmup_epochs': head_warmup_epochs,
+        }
+        for name, epochs in times.items():
+            if epochs < 0:
+                raise ValueError(f'{name} must not be negative, got {epochs}')
+        if not 0 < cosine_fraction <= 1:
+            raise ValueError(f'cosine_fraction must be within (0, 1], got {cosine_fraction}')
+        if epoch_length is not None and epoch_length < 1:
+            raise ValueError(f'epoch_length must be at least 1, got {epoch_length}')
         self.momentum = momentum
         self.teacher_temp = teacher_temp
         self.temp_warmup_epochs = temp_warmup_epochs
+        self.ibot_start_epoch = ibot_start_epoch
+        self.frozen_epochs = {LAST_LAYER: freeze_last_layer_epochs, 'backbone': head_warmup_epochs}
+        self.cosine_fraction = cosine_fraction
+        self.epoch_length = epoch_length
+
+    def before_train(self, runner: Runner) -> None:
+        """Look at the optimiser wrapper."""
+        wrapper = runner.optim_wrapper
+        if any(self.frozen_epochs.values()) and not isinstance(wrapper, StepGuard):
+            raise ValueError(
+                'freeze_last_layer_epochs and head_warmup_epochs of POAHook need '
+                f'GuardedOptimWrapper or GuardedAmpOptimWrapper, got {type(wrapper).__name__}; '
+                'set both to 0 to train without'
+            )
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Tell the model which step it is, and the temperature of it."""
+        """Tell the model which step it is and what goes with it, the optimiser what is frozen."""
         model = poa_of(runner, self)
-        loader = runner.train_dataloader
-        # Not len(loader): an InfiniteSampler counts the images of all ranks.
-        epoch = len(loader.dataset) // (loader.batch_size * dist.get_world_size())
-        warmup = round(self.temp_warmup_epochs * max(epoch, 1))
+        epoch = self._epoch_length(runner)
+        warmup = round(self.temp_warmup_epochs * epoch)
         model.step = runner.iter
         model.teacher_temp = linear(*self.teacher_temp, step=runner.iter, num_steps=warmup)
+        if hasattr(model, 'ibot_active'):
+            model.ibot_active = runner.iter >= self.ibot_start_epoch * epoch
+        if any(self.frozen_epochs.values()):
+            runner.optim_wrapper.freeze(
+                label
+                for label, epochs in self.frozen_epochs.items()
+                if runner.iter < epochs * epoch
+            )
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Update the teacher if the optimiser has stepped."""
-        if not runner.optim_wrapper.should_update():
+        wrapper = runner.optim_wrapper
+        if not wrapper.should_update():
             return
         model = poa_of(runner, self)
-        momentum = cosine(*self.momentum, step=runner.iter, num_steps=runner.max_iters)
-        model.update_teacher(momentum)
+        whole = runner.max_iters / self.cosine_fraction
+        momentum = cosine(*self.momentum, step=runner.iter, num_steps=whole)
+        if not (isinstance(wrapper, StepGuard) and wrapper.last_step_skipped):
+            model.update_teacher(momentum)
+        weight_decay = max(group['weight_decay'] for group in wrapper.optimizer.param_groups)
         runner.message_hub.update_scalar('train/momentum', momentum)
         runner.message_hub.update_scalar('train/teacher_temp', model.teacher_temp)
+        runner.message_hub.update_scalar('train/weight_decay', weight_decay)
+
+    def _epoch_length(self, runner: Runner) -> int:
+        if self.epoch_length is not None:
+            return self.epoch_length
+        loader = runner.train_dataloader
+        # Not len(loader): an InfiniteSampler counts the images of all ranks.
+        return max(len(loader.dataset) // (loader.batch_size * dist.get_world_size()), 1)
