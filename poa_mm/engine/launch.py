@@ -1,13 +1,22 @@
 """From a config and command-line options to a runner, on GPUs and on CPUs."""
 
+import logging
+import math
 import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as torch_dist
 from mmengine.config import Config
 from mmengine.runner import Runner
+
+AMP_WRAPPERS = {'OptimWrapper': 'AmpOptimWrapper', 'GuardedOptimWrapper': 'GuardedAmpOptimWrapper'}
+FLOAT32_WRAPPERS = {mixed: plain for plain, mixed in AMP_WRAPPERS.items()}
+LR_RULES: dict[str, Callable[[float], float]] = {'sqrt': math.sqrt, 'linear': float}
+WORLD_SIZE_VARIABLES = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS'}
 
 
 def set_work_dir(cfg: Config, config_path: str, work_dir: str | None) -> None:
@@ -55,22 +64,34 @@ def set_amp(cfg: Config) -> None:
     """Mixed precision, unless the config asks for it already.
 
     Raises:
-        ValueError: There is no GPU.
+        ValueError: There is no GPU, or the optimiser wrapper has no mixed precision.
     """
     if not torch.cuda.is_available():
         raise ValueError('--amp needs a GPU; on a CPU train in float32')
-    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    wrapper = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    if wrapper not in {**AMP_WRAPPERS, **FLOAT32_WRAPPERS}:
+        known = ', '.join([*AMP_WRAPPERS, *FLOAT32_WRAPPERS])
+        raise ValueError(f'--amp works with optim_wrapper types {known}, not with {wrapper}')
+    cfg.optim_wrapper.type = AMP_WRAPPERS.get(wrapper, wrapper)
     cfg.optim_wrapper.setdefault('dtype', 'bfloat16')
 
 
 def set_auto_scale_lr(cfg: Config) -> None:
-    """Scale the learning rate from the config's batch to the actual one.
+    """Have :func:`build_runner` scale the learning rate from the config's batch to the actual one.
+
+    ``auto_scale_lr=dict(base_batch_size=1024, rule='sqrt')`` in a config says which batch its
+    learning rate is for, and whether the rate follows the square root of the batch (POA, Sec. 4.1)
+    or the batch itself (``'linear'``, the default, mmengine's only rule).
 
     Raises:
-        ValueError: The config does not say which batch its learning rate is for.
+        ValueError: The config does not say which batch its learning rate is for, or names an
+            unknown rule.
     """
-    if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+    if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
         raise ValueError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
+    rule = cfg.auto_scale_lr.get('rule', 'linear')
+    if rule not in LR_RULES:
+        raise ValueError(f'auto_scale_lr.rule must be one of {tuple(LR_RULES)}, got {rule!r}')
     cfg.auto_scale_lr.enable = True
 
 
@@ -78,9 +99,18 @@ def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
     """Build the runner of a config, started by ``torchrun`` (``'pytorch'``), slurm or alone.
 
     mmengine picks a GPU before it starts a process group. On a machine without one this starts the
-    group itself, with gloo, and tells DDP that there is no device to pin.
+    group itself, with gloo, tells DDP that there is no device to pin, and trains in float32 what
+    the config would train in mixed precision.
+
+    Raises:
+        ValueError: The learning rate is to be scaled, and the config does not say how.
     """
     cfg.launcher = launcher
+    notes = []
+    if (cfg.get('auto_scale_lr') or {}).get('enable'):
+        notes.append((logging.INFO, _scale_lr(cfg, _world_size(launcher))))
+    if not torch.cuda.is_available() and cfg.optim_wrapper.get('type') in FLOAT32_WRAPPERS:
+        notes.append((logging.WARNING, _fall_back_to_float32(cfg)))
     if launcher != 'none' and not torch.cuda.is_available():
         torch_dist.init_process_group('gloo')
         cfg.model_wrapper_cfg = {
@@ -89,4 +119,54 @@ def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
             'device_ids': None,
         }
         os.environ.setdefault('LOCAL_RANK', '0')
-    return Runner.from_cfg(cfg)
+    runner = Runner.from_cfg(cfg)
+    for level, note in notes:
+        runner.logger.log(level, note)
+    return runner
+
+
+def _world_size(launcher: str) -> int:
+    if launcher == 'none':
+        return 1
+    variable = WORLD_SIZE_VARIABLES[launcher]
+    if variable not in os.environ:
+        raise ValueError(f'--launcher {launcher} needs the environment variable {variable}')
+    return int(os.environ[variable])
+
+
+def _scale_lr(cfg: Config, world_size: int) -> str:
+    """Scale the learning rate to the batch of one step; what was done."""
+    set_auto_scale_lr(cfg)
+    scaling, optimizer = cfg.auto_scale_lr, cfg.optim_wrapper.optimizer
+    rule = scaling.get('rule', 'linear')
+    per_rank, base = cfg.train_dataloader.batch_size, scaling.base_batch_size
+    accumulated = cfg.optim_wrapper.get('accumulative_counts', 1)
+    batch = per_rank * world_size * accumulated
+    factor = LR_RULES[rule](batch / base)
+    before, optimizer.lr = optimizer.lr, optimizer.lr * factor
+    _keep_lr_floors(cfg, factor)
+    # From here on the config is one for this batch: mmengine, or a second call, changes nothing.
+    cfg.auto_scale_lr.update(base_batch_size=batch, enable=False)
+    return (
+        f'learning rate {before:.6g} for a batch of {base} scaled to {optimizer.lr:.6g} ({rule}) '
+        f'for {batch} = {per_rank} × {world_size} ranks × {accumulated} accumulated'
+    )
+
+
+def _keep_lr_floors(cfg: Config, factor: float) -> None:
+    """The rate at which a cosine ends does not depend on the batch (App. C.7)."""
+    schedulers: Any = cfg.get('param_scheduler') or []
+    if isinstance(schedulers, dict):
+        schedulers = [schedulers]
+    for scheduler in schedulers:
+        if scheduler.type.endswith('LR') and 'eta_min_ratio' in scheduler:
+            scheduler.eta_min_ratio = min(scheduler.eta_min_ratio / factor, 1.0)
+
+
+def _fall_back_to_float32(cfg: Config) -> str:
+    """Take the mixed precision out of a config; what was done."""
+    wrapper = cfg.optim_wrapper
+    before, wrapper.type = wrapper.type, FLOAT32_WRAPPERS[wrapper.type]
+    for option in ('dtype', 'loss_scale', 'use_fsdp'):
+        wrapper.pop(option, None)
+    return f'no GPU: {wrapper.type} in float32 in place of {before}'

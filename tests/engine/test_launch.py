@@ -1,7 +1,9 @@
 """From options to a runner."""
 
+import logging
 import os
 import socket
+import types
 
 import pytest
 import torch
@@ -74,34 +76,190 @@ def test_a_config_that_resumes(cfg, tmp_path):
     assert cfg.resume is True
 
 
-def test_mixed_precision(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ('plain', 'mixed'),
+    [
+        ('OptimWrapper', 'AmpOptimWrapper'),
+        ('GuardedOptimWrapper', 'GuardedAmpOptimWrapper'),
+        (None, 'AmpOptimWrapper'),
+    ],
+)
+def test_mixed_precision(monkeypatch, tmp_path, plain, mixed):
     cfg = training_config(tmp_path)
+    del cfg.optim_wrapper.type
+    if plain is not None:
+        cfg.optim_wrapper.type = plain
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     with pytest.raises(ValueError, match='--amp needs a GPU'):
         launch.set_amp(cfg)
-    assert cfg.optim_wrapper.type == 'OptimWrapper'
+    assert cfg.optim_wrapper.get('type') == plain
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     launch.set_amp(cfg)
-    assert (cfg.optim_wrapper.type, cfg.optim_wrapper.dtype) == ('AmpOptimWrapper', 'bfloat16')
+    assert (cfg.optim_wrapper.type, cfg.optim_wrapper.dtype) == (mixed, 'bfloat16')
     cfg.optim_wrapper.dtype = 'float16'
     launch.set_amp(cfg)
-    assert cfg.optim_wrapper.dtype == 'float16'
+    assert (cfg.optim_wrapper.type, cfg.optim_wrapper.dtype) == (mixed, 'float16')
 
 
-@pytest.mark.parametrize('given', [{}, {'auto_scale_lr': {'enable': False}}])
+def test_mixed_precision_of_an_unknown_wrapper(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    cfg = training_config(tmp_path, optim_wrapper__type='ApexOptimWrapper')
+    with pytest.raises(ValueError, match=r'types OptimWrapper, Guarded.*, not with ApexOptim'):
+        launch.set_amp(cfg)
+
+
+def logs(work_dir):
+    return ''.join(path.read_text() for path in work_dir.rglob('*.log'))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
+@pytest.mark.parametrize(
+    ('mixed', 'plain'),
+    [('AmpOptimWrapper', 'OptimWrapper'), ('GuardedAmpOptimWrapper', 'GuardedOptimWrapper')],
+)
+def test_without_a_gpu_mixed_precision_becomes_float32(tmp_path, mixed, plain):
+    wrapper = {'type': mixed, 'dtype': 'bfloat16', 'loss_scale': 'dynamic'}
+    cfg = training_config(tmp_path, max_iters=1, log_level='INFO')
+    cfg.optim_wrapper.update(wrapper)
+    runner = launch.build_runner(cfg)
+    runner.train()
+    assert type(runner.optim_wrapper).__name__ == plain
+    lines = [line for line in logs(tmp_path).splitlines() if 'no GPU' in line]
+    assert len(lines) == 1
+    assert lines[0].endswith(f'WARNING - no GPU: {plain} in float32 in place of {mixed}')
+
+
+@pytest.mark.parametrize(
+    'given', [{}, {'auto_scale_lr': None}, {'auto_scale_lr': {'enable': False}}]
+)
 def test_scaling_the_learning_rate_needs_a_base(given):
     with pytest.raises(ValueError, match=r'auto_scale_lr\.base_batch_size'):
         launch.set_auto_scale_lr(Config(given))
 
 
-def test_scaling_the_learning_rate(tmp_path):
-    cfg = training_config(tmp_path, auto_scale_lr={'enable': False, 'base_batch_size': 4 * BATCH})
+@pytest.mark.parametrize('flag', [True, False])
+def test_an_unknown_rule_of_scaling(tmp_path, flag):
+    scaling = {'enable': not flag, 'base_batch_size': 8, 'rule': 'cubic'}
+    cfg = training_config(tmp_path, auto_scale_lr=scaling)
+    with pytest.raises(ValueError, match=r"one of \('sqrt', 'linear'\), got 'cubic'"):
+        (launch.set_auto_scale_lr if flag else launch.build_runner)(cfg)
+
+
+def top_lr(runner):
+    return max(group['initial_lr'] for group in runner.optim_wrapper.optimizer.param_groups)
+
+
+# One sixteenth of the batch, and twice that with two accumulated: 2 of 32 and 4 of 32 images.
+@pytest.mark.parametrize(
+    ('rule', 'accumulated', 'factor'),
+    [
+        ('sqrt', 1, 1 / 4),
+        ('linear', 1, 1 / 16),
+        (None, 1, 1 / 16),
+        ('linear', 2, 1 / 8),
+        ('sqrt', 2, 8**-0.5),
+    ],
+)
+def test_scaling_the_learning_rate(tmp_path, rule, accumulated, factor):
+    scaling = {'enable': False, 'base_batch_size': 16 * BATCH}
+    scaling |= {} if rule is None else {'rule': rule}
+    cfg = training_config(
+        tmp_path,
+        max_iters=2,
+        log_level='INFO',
+        auto_scale_lr=scaling,
+        optim_wrapper__accumulative_counts=accumulated,
+    )
     launch.set_auto_scale_lr(cfg)
     runner = launch.build_runner(cfg)
     runner.train()
-    # A quarter of the batch, a quarter of the rate; the cosine over 8 steps is half way after 4.
-    top = max(group['initial_lr'] for group in runner.optim_wrapper.optimizer.param_groups)
-    assert top == pytest.approx(0.01 / 4)
+    assert top_lr(runner) == pytest.approx(0.01 * factor)
+    note = (
+        f'learning rate 0.01 for a batch of 32 scaled to {0.01 * factor:.6g} ({rule or "linear"}) '
+        f'for {BATCH * accumulated} = {BATCH} × 1 ranks × {accumulated} accumulated'
+    )
+    assert logs(tmp_path).count(note) == 1
+
+
+def test_a_config_may_scale_by_itself(tmp_path):
+    scaling = {'enable': True, 'base_batch_size': 16 * BATCH, 'rule': 'sqrt'}
+    runner = launch.build_runner(training_config(tmp_path, max_iters=1, auto_scale_lr=scaling))
+    runner.train()
+    assert top_lr(runner) == pytest.approx(0.01 / 4)
+
+
+def test_a_config_that_was_scaled_is_not_scaled_again(tmp_path):
+    scaling = {'base_batch_size': 16 * BATCH, 'rule': 'sqrt'}
+    cfg = training_config(tmp_path, max_iters=1, auto_scale_lr=scaling)
+    for number in range(2):
+        cfg.experiment_name = f'scaled {tmp_path} {number}'
+        launch.set_auto_scale_lr(cfg)
+        runner = launch.build_runner(cfg)
+        assert cfg.optim_wrapper.optimizer.lr == pytest.approx(0.01 / 4)
+    runner.train()
+    assert top_lr(runner) == pytest.approx(0.01 / 4)
+
+
+def test_without_the_flag_nothing_is_scaled(tmp_path):
+    scaling = {'enable': False, 'base_batch_size': 16 * BATCH, 'rule': 'sqrt'}
+    runner = launch.build_runner(training_config(tmp_path, max_iters=1, auto_scale_lr=scaling))
+    runner.train()
+    assert top_lr(runner) == 0.01
+
+
+@pytest.mark.parametrize(
+    ('schedulers', 'floors'),
+    [
+        (
+            [
+                {'type': 'LinearLR', 'start_factor': 0.1},
+                {'type': 'CosineAnnealingLR', 'eta_min_ratio': 0.005},
+                {'type': 'CosineAnnealingLR', 'eta_min': 1e-5},
+                {'type': 'CosineAnnealingWeightDecay', 'eta_min_ratio': 10.0},
+            ],
+            [None, 0.02, None, 10.0],
+        ),
+        ([{'type': 'CosineAnnealingLR', 'eta_min_ratio': 0.5}], [1.0]),  # never above the top
+        ({'type': 'CosineAnnealingLR', 'eta_min_ratio': 0.005}, [0.02]),
+        (None, []),
+    ],
+)
+def test_the_end_of_the_cosine_does_not_scale(tmp_path, schedulers, floors):
+    scaling = {'base_batch_size': 16 * BATCH, 'rule': 'sqrt'}
+    cfg = training_config(tmp_path, max_iters=1, auto_scale_lr=scaling)
+    cfg.param_scheduler = schedulers
+    launch.set_auto_scale_lr(cfg)
+    launch.build_runner(cfg)
+    scaled = cfg.param_scheduler or []
+    scaled = [scaled] if isinstance(scaled, dict) else scaled
+    expected = [floor if floor is None else pytest.approx(floor) for floor in floors]
+    assert [scheduler.get('eta_min_ratio') for scheduler in scaled] == expected
+
+
+@pytest.mark.parametrize(
+    ('launcher', 'variable'), [('pytorch', 'WORLD_SIZE'), ('slurm', 'SLURM_NTASKS')]
+)
+def test_the_launcher_knows_how_many_ranks_there_are(monkeypatch, tmp_path, launcher, variable):
+    """No processes start: mmengine's runner stands aside."""
+    monkeypatch.setattr(launch.Runner, 'from_cfg', lambda cfg: types.SimpleNamespace(logger=log))
+    monkeypatch.setattr(launch.torch_dist, 'init_process_group', lambda backend: None)
+    log = logging.getLogger('ranks')
+    scaling = {'enable': True, 'base_batch_size': BATCH, 'rule': 'sqrt'}
+    cfg = training_config(tmp_path, auto_scale_lr=scaling)
+    monkeypatch.delenv(variable, raising=False)
+    with pytest.raises(ValueError, match=f'--launcher {launcher} needs .* {variable}'):
+        launch.build_runner(cfg, launcher)
+    monkeypatch.setenv(variable, '9')
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    launch.build_runner(cfg, launcher)
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(0.01 * 3)
+
+
+def test_alone_the_environment_does_not_count(monkeypatch, tmp_path):
+    monkeypatch.setenv('WORLD_SIZE', '9')
+    cfg = training_config(tmp_path, auto_scale_lr={'enable': True, 'base_batch_size': BATCH})
+    launch.build_runner(cfg)
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(0.01)
 
 
 def test_one_process_has_no_wrapper(tmp_path):
