@@ -1,0 +1,39 @@
+"""The benchmarks run, and what they rest on holds."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers import ROOT
+
+IMAGES = ROOT.parent / 'shared' / 'data' / 'imagenet_sample'
+
+
+def run(script, *args):
+    command = [sys.executable, str(ROOT / 'benchmarks' / script), *map(str, args)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return result.stdout
+
+
+@pytest.mark.slow
+def test_chunks_save_memory_and_change_no_gradient():
+    out = run('head_memory.py', '--batch-size', 8)
+    difference = float(re.search(r'difference of a gradient:\s+(\S+)', out)[1])
+    assert difference < 1e-5
+    plain, chunked = (float(gib) for gib in re.findall(r'│ +([\d.]+) GiB', out))
+    assert chunked < plain
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not IMAGES.is_dir(), reason=f'no real images at {IMAGES}')
+def test_the_full_size_vit_l_takes_a_real_step():
+    out = run('pretrain_step.py', ROOT / 'configs/pretrain/poa_vit-l.py', IMAGES, '--steps', 2)
+    terms = dict(re.findall(r'(\w+) (\d+\.\d+)', out.splitlines()[-4]))
+    assert {'loss', 'intact_global', 'same_view_local', 'elastic_patch', 'intact_koleo'} <= set(
+        terms
+    )
+    assert float(terms['loss']) > 0
+    assert Path(ROOT / 'benchmarks' / 'README.md').is_file()
