@@ -3,6 +3,7 @@
 import pytest
 import timm
 import torch
+import yaml
 from helpers import ROOT
 from mmengine.config import Config
 
@@ -91,3 +92,27 @@ def test_vit_b_reaches_from_vit_s_to_vit_b():
     assert len(net.space) == 7
     assert net.space['vit-s'] == net.space.smallest
     assert net.space['vit-b'] == net.space.largest == net.space.intact
+
+
+def test_the_authors_run_differs_where_their_code_does():
+    paper, theirs = load('poa_vit-l'), load('poa_vit-l_official')
+    assert theirs.train_dataloader.dataset.pipeline[0].blur_prob == (0.0, 0.9, 0.5)
+    assert theirs.custom_hooks[0].cosine_fraction == 0.78
+    for index in (1, 2):
+        stretched, plain = theirs.param_scheduler[index], paper.param_scheduler[index]
+        assert stretched.T_max == pytest.approx(plain.T_max / 0.78)
+        assert stretched.end == plain.end
+    assert theirs.model == paper.model
+
+
+def test_the_metafile_states_what_the_configs_build():
+    metafile = yaml.safe_load((FOLDER / 'metafile.yml').read_text())
+    for model in metafile['Models']:
+        cfg = Config.fromfile(ROOT / model['Config'])
+        with torch.device('meta'):
+            net = MODELS.build(cfg.model.backbone)
+        told = model['Metadata']
+        assert told['Parameters'] == net.num_params()
+        assert told['Sub-networks'] == len(net.space)
+        assert told['Epochs'] * cfg.custom_hooks[0].epoch_length == cfg.train_cfg.max_iters
+        assert told['Batch Size'] == cfg.auto_scale_lr.base_batch_size

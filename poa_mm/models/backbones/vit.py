@@ -25,6 +25,7 @@ from poa_mm.elastic import (
     active_blocks,
     make_elastic,
 )
+from poa_mm.models.backbones.pretrained import load_pretrained
 from poa_mm.models.backbones.vit_layers import (
     ElasticEncoderLayer,
     ElasticMultiheadAttention,
@@ -118,6 +119,14 @@ class ElasticVisionTransformer(VisionTransformer):
             self.mask_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
         self._check_elastic()
         self._block_positions(self.space.intact)  # out_indices that exist nowhere
+
+    def init_weights(self) -> None:
+        """Initialise as mmpretrain does; ``Pretrained`` loads everything or raises ValueError."""
+        if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
+            load_pretrained(self, self.init_cfg['checkpoint'], self.init_cfg.get('prefix'))
+            self._is_init = True  # mmengine's mark: do not initialise again
+        else:
+            super().init_weights()
 
     def train(self, mode: bool = True) -> 'ElasticVisionTransformer':
         """As torch has it; mmpretrain's backbones return None."""
