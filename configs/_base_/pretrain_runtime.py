@@ -5,6 +5,7 @@ custom_imports = dict(imports=['poa_mm'], allow_failed_imports=False)
 
 custom_hooks = [
     dict(type='POAHook'),
+    dict(type='StepSeedHook'),
     dict(type='SupernetInfoHook'),
     dict(type='ThroughputHook'),
 ]

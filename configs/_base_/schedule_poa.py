@@ -54,6 +54,7 @@ custom_hooks = [
         cosine_fraction=cosine_fraction,
         epoch_length=epoch_length,
     ),
+    dict(type='StepSeedHook'),
     dict(type='SupernetInfoHook'),
     dict(type='ThroughputHook'),
     dict(type='NanGuardHook'),

@@ -31,6 +31,7 @@ custom_hooks = [
         temp_warmup_epochs=0,
         freeze_last_layer_epochs=0,
     ),
+    dict(type='StepSeedHook'),
     dict(type='SupernetInfoHook'),
     dict(type='ThroughputHook'),
 ]

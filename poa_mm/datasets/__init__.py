@@ -9,6 +9,7 @@ from poa_mm.datasets.fashion_mnist import FashionMNISTArray
 from poa_mm.datasets.image_folder import ImageFolder
 from poa_mm.datasets.images import UnreadableImageError, read_image
 from poa_mm.datasets.photo_patches import PhotoPatches
+from poa_mm.datasets.samplers import PositionSampler, SampleIndex
 from poa_mm.datasets.transforms import MultiCrop
 
 __all__ = [
@@ -17,6 +18,8 @@ __all__ = [
     'ImageFolder',
     'MultiCrop',
     'PhotoPatches',
+    'PositionSampler',
+    'SampleIndex',
     'UnreadableImageError',
     'read_image',
 ]

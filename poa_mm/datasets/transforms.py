@@ -1,16 +1,19 @@
 """The multi-crop augmentation of the paper (Table 6)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import torch
 from mmcv import bgr2rgb
 from mmcv.transforms import BaseTransform
 from PIL import Image
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import Transform
 
+from poa_mm.datasets.samplers import SampleIndex
 from poa_mm.registry import TRANSFORMS
 
 FLIP_PROB = 0.5
@@ -23,9 +26,10 @@ class MultiCrop(BaseTransform):
     """Cut two global and several local crops from an image and augment each (Table 6).
 
     Every crop passes a random resized crop (bicubic), a horizontal flip, colour jitter, grayscale
-    and Gaussian blur; global crop 2 also solarisation. Like all of torchvision it draws from
-    torch's generator, which mmengine seeds in every loader worker. Keep
-    ``persistent_workers=True``: a worker that is restarted each epoch repeats its random numbers.
+    and Gaussian blur; global crop 2 also solarisation. Under
+    :class:`~poa_mm.datasets.PositionSampler` the crops of an image are a function of its position
+    in the run, so a resumed run goes on to the bit, whatever the workers. Under another sampler
+    they come from torch's generator, which mmengine seeds in every loader worker.
 
     The authors' code blurs with the complement of the probabilities that their paper states; give
     ``blur_prob=(0.0, 0.9, 0.5)`` to train as they did.
@@ -129,13 +133,29 @@ class MultiCrop(BaseTransform):
             )
         rgb = Image.fromarray(bgr2rgb(image))
         local_crops = (self.local for _ in range(self.num_local))
-        results['img'] = [crop(rgb) for crop in (self.global_1, self.global_2, *local_crops)]
+        with _random_numbers(results.get('sample_idx')):
+            results['img'] = [crop(rgb) for crop in (self.global_1, self.global_2, *local_crops)]
         results.pop('img_shape', None)
         return results
 
     def __repr__(self) -> str:
         arguments = ', '.join(f'{name}={value}' for name, value in self._arguments.items())
         return f'{type(self).__name__}({arguments})'
+
+
+@contextmanager
+def _random_numbers(index: Any) -> Iterator[None]:
+    """Draw from the stream of one image, if there is one, and leave torch's generator as it was."""
+    if not isinstance(index, SampleIndex):
+        yield
+        return
+    state = torch.get_rng_state()
+    # The CPU's generator alone: torch.manual_seed would seed GPUs as well.
+    torch.default_generator.manual_seed(index.seed())
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)
 
 
 def _augmentations(

@@ -99,22 +99,42 @@ def save_backbone(
         FileExistsError: ``path`` exists and ``overwrite`` is not set.
         ValueError: Unknown sub-network.
     """
-    path = Path(path)
-    if path.exists() and not overwrite:
-        raise FileExistsError(f'{path} exists already; choose another file or ask to overwrite it')
+    check_free(path, overwrite)
     subnet = supernet.space.resolve(subnet)
     content = {
         'state_dict': supernet.extract(subnet).state_dict(),
         BACKBONE_INFO: supernet.subnet_cfg(subnet),
         'subnet': str(subnet),
     }
+    write_file(content, path)
+
+
+def check_free(path: str | PathLike, overwrite: bool) -> None:
+    """Refuse to write over a file.
+
+    Raises:
+        FileExistsError: ``path`` exists and ``overwrite`` is not set.
+    """
+    if Path(path).exists() and not overwrite:
+        raise FileExistsError(f'{path} exists already; choose another file or ask to overwrite it')
+
+
+def write_file(content: dict[str, Any], path: str | PathLike) -> None:
+    """Save plain data and tensors. The file appears complete or not at all; folders are made."""
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f'{path.name}.partial')
     torch.save(content, partial)
     partial.replace(path)
 
 
-def _read(path: str | PathLike) -> dict[str, Any]:
+def read_file(path: str | PathLike) -> Any:
+    """What ``torch.save`` wrote, on the CPU, without running code that came with it.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: Not such a file, or one with more than plain data and tensors.
+    """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'no checkpoint at {path}')
@@ -124,12 +144,16 @@ def _read(path: str | PathLike) -> dict[str, Any]:
         )
     try:
         with log_buffers.allowed():
-            content = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
+            return torch.load(path, map_location='cpu', weights_only=True, mmap=True)
     except OSError:  # no permission, a disk that fails: not the file's fault
         raise
     except Exception as error:  # a damaged pickle can raise anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f'{path} is not a checkpoint that can be read: {reason}') from error
+
+
+def _read(path: str | PathLike) -> dict[str, Any]:
+    content = read_file(path)
     if not isinstance(content, dict) or 'state_dict' not in content:
         raise ValueError(f'{path} holds no state_dict, so it is not a checkpoint of POA')
     return content

@@ -1,7 +1,11 @@
 """A resumed run does what an uninterrupted one would have done."""
 
+import os
+
 import pytest
 import torch
+from helpers import VIT, run_distributed
+from mmengine.dist import is_distributed
 from tiny_training import make_runner
 
 TERMS = ('loss', 'intact_global', 'elastic_local', 'teacher_temp', 'step', 'iter')
@@ -48,3 +52,85 @@ def test_a_run_repeats_itself_from_its_seed_alone(tmp_path):
         records.append([row['loss'] for row in record.rows])
     assert records[0] == records[1]
     assert records[0] != records[2]
+
+
+# Real multi-crop, drop path, masks, loader workers, accumulation: everything that draws.
+DRAWING = {
+    'model__backbone': {**VIT, 'drop_path_rate': 0.5, 'drop_path_uniform': True},
+    'train_dataloader__dataset': {
+        'type': 'PhotoPatches',
+        'split': 'train',
+        'patch_size': 32,
+        'patches_per_photo': 2,
+        'pipeline': [
+            {
+                'type': 'MultiCrop',
+                'global_size': 16,
+                'local_size': 8,
+                'num_local': 2,
+                'blur_sigma': (0.1, 0.5),
+            },
+            {'type': 'PackInputs', 'meta_keys': ('sample_idx',)},
+        ],
+    },
+    'model__data_preprocessor': {
+        'type': 'SelfSupDataPreprocessor',
+        'mean': [123.0] * 3,
+        'std': [58.0] * 3,
+    },
+    'optim_wrapper__accumulative_counts': 2,
+    'default_hooks__checkpoint__interval': 4,
+}
+
+
+def interrupted_run(folder, whole_workers, rest_workers):
+    """Losses and weights of a run, and of the second half of one that resumes from its middle."""
+    runs = []
+    for number, changes in (
+        (whole_workers, {}),
+        (rest_workers, {'resume': True, 'load_from': f'{folder}/whole/iter_4.pth'}),
+    ):
+        part = 'rest' if changes else 'whole'
+        if is_distributed():
+            wrapper = {'type': 'MMDistributedDataParallel', 'device_ids': None}
+            changes = {**changes, 'launcher': 'pytorch', 'model_wrapper_cfg': wrapper}
+        runner, record = make_runner(
+            f'{folder}/{part}',
+            max_iters=8,
+            train_dataloader__num_workers=number,
+            **DRAWING,
+            **changes,
+        )
+        runner.train()
+        model = getattr(runner.model, 'module', runner.model)
+        runs.append((rows(record), {k: v.clone() for k, v in model.state_dict().items()}))
+    return runs
+
+
+def assert_went_on(runs):
+    (whole, weights), (rest, resumed) = runs
+    assert rest == whole[4:]
+    assert len({row['loss'] for row in whole}) == 8
+    for name, value in weights.items():
+        assert torch.equal(resumed[name], value), name
+
+
+@pytest.mark.parametrize('workers', [(0, 0), (2, 2), (0, 2)], ids='{0[0]} then {0[1]}'.format)
+def test_everything_that_draws_goes_on_to_the_bit(tmp_path, workers):
+    """Even with another number of workers than before."""
+    assert_went_on(interrupted_run(tmp_path, *workers))
+
+
+def interrupted_rank(rank, folder):
+    os.environ.setdefault('LOCAL_RANK', '0')  # as launch.build_runner does on a CPU
+    return interrupted_run(folder, 0, 0)
+
+
+@pytest.mark.slow
+def test_two_ranks_go_on_to_the_bit(tmp_path):
+    ranks = run_distributed(interrupted_rank, 2, str(tmp_path))
+    for runs in ranks:
+        assert_went_on(runs)
+    # Each rank has its own crops and sub-networks, and both end with the same weights.
+    assert ranks[0][0][0] != ranks[1][0][0]
+    assert all(map(torch.equal, ranks[0][0][1].values(), ranks[1][0][1].values()))

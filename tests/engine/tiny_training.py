@@ -58,7 +58,7 @@ def training_config(work_dir, max_iters=4, **changes):
                 'batch_size': BATCH,
                 'num_workers': 0,
                 'dataset': {'type': 'RandomCrops'},
-                'sampler': {'type': 'InfiniteSampler', 'shuffle': True},
+                'sampler': {'type': 'PositionSampler'},
                 'collate_fn': {'type': 'default_collate'},
             },
             'train_cfg': {'type': 'IterBasedTrainLoop', 'max_iters': max_iters},
@@ -73,6 +73,7 @@ def training_config(work_dir, max_iters=4, **changes):
             ],
             'custom_hooks': [
                 dict(POA_HOOK),
+                {'type': 'StepSeedHook'},
                 {'type': 'SupernetInfoHook'},
                 {'type': 'ThroughputHook'},
             ],

@@ -24,7 +24,7 @@ train_dataloader = dict(
     num_workers=2,
     persistent_workers=True,
     drop_last=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
+    sampler=dict(type='PositionSampler'),
     collate_fn=dict(type='default_collate'),
     dataset=dict(
         type='FashionMNISTArray',

@@ -12,7 +12,7 @@ train_dataloader = dict(
     persistent_workers=True,
     drop_last=True,
     pin_memory=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
+    sampler=dict(type='PositionSampler'),
     collate_fn=dict(type='default_collate'),
     dataset=dict(
         type='ImageFolder',

@@ -1,0 +1,84 @@
+"""The order of the training images, and the random numbers of each, as functions of a position."""
+
+import random
+from collections.abc import Iterator, Sized
+from typing import Any
+
+import torch
+from mmengine.dataset import InfiniteSampler
+from mmengine.registry import DATA_SAMPLERS
+from torch import Tensor
+
+
+class SampleIndex(int):
+    """Index of an image in its data set, which knows its position in the run.
+
+    Data sets take it for the number that it is and pass it on as ``sample_idx``; a transform that
+    draws from :meth:`seed` does not depend on workers, ranks or earlier draws.
+
+    Attributes:
+        position: How many images the run has drawn before, on all ranks.
+        run_seed: Seed of the run's order.
+    """
+
+    position: int
+    run_seed: int
+
+    def __new__(cls, index: int, position: int, run_seed: int) -> 'SampleIndex':
+        """An int of the value ``index``."""
+        self = super().__new__(cls, index)
+        self.position = position
+        self.run_seed = run_seed
+        return self
+
+    def __getnewargs__(self) -> tuple[Any, ...]:  # through the queue of a loader's worker
+        return int(self), self.position, self.run_seed
+
+    def seed(self) -> int:
+        """Seed of this image's random numbers."""
+        return _seed(f'{self.run_seed}/{self.position}/image')
+
+
+@DATA_SAMPLERS.register_module()
+class PositionSampler(InfiniteSampler):
+    """Passes over the data without end, each in a new order, as a function of the position alone.
+
+    Of the stream that the seed defines, rank r of R takes the positions r, r + R, r + 2R …, so the
+    same images come on any number of ranks, and a run resumes anywhere at no cost.
+
+    Args:
+        dataset: The data set.
+        shuffle: Whether to shuffle each pass.
+        seed: Seed of the orders; by default one that all ranks agree on.
+    """
+
+    def __init__(self, dataset: Sized, shuffle: bool = True, seed: int | None = None) -> None:
+        super().__init__(dataset, shuffle, seed)
+        self._skipped = 0
+
+    def skip(self, num_samples: int) -> None:
+        """Start after ``num_samples`` images of this rank, counted from the start of the stream."""
+        if num_samples < 0:
+            raise ValueError(f'num_samples must not be negative, got {num_samples}')
+        self._skipped = num_samples
+
+    def __iter__(self) -> Iterator[SampleIndex]:
+        position = self.rank + self.world_size * self._skipped
+        current, order = -1, torch.empty(0)
+        while True:
+            number, place = divmod(position, self.size)
+            if number != current:
+                current, order = number, self._order(number)
+            yield SampleIndex(int(order[place]), position, self.seed)
+            position += self.world_size
+
+    def _order(self, number: int) -> Tensor:
+        """Order of the images in a pass over the data."""
+        if not self.shuffle:
+            return torch.arange(self.size)
+        generator = torch.Generator().manual_seed(_seed(f'{self.seed}/{number}/pass'))
+        return torch.randperm(self.size, generator=generator)
+
+
+def _seed(name: str) -> int:
+    return random.Random(name).getrandbits(63)

@@ -1,0 +1,28 @@
+"""Random numbers of the model that a resumed run draws again."""
+
+import random
+from typing import Any
+
+import torch
+from mmengine import dist
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from poa_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class StepSeedHook(Hook):
+    """Seeds torch before each iteration by the run's seed, the rank and the iteration.
+
+    Which paths a step drops is then a function of the step, as its sub-network, its masks and,
+    under :class:`~poa_mm.datasets.PositionSampler`, its crops are. No generator's state has to be
+    saved, for any number of ranks, to go on exactly where a run has stopped. Every device is
+    seeded, none is waited for. Resuming takes the seed of the config; if that names none, mmengine
+    draws another one for each start.
+    """
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Seed."""
+        name = f'{runner.seed}/{dist.get_rank()}/{runner.iter}/step'
+        torch.manual_seed(random.Random(name).getrandbits(63))

@@ -1,0 +1,104 @@
+"""The stream of images: its order, its share-out over ranks, and where it goes on."""
+
+import itertools
+import pickle
+import time
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from poa_mm.datasets import MultiCrop, PositionSampler, SampleIndex
+
+
+def sampler(size=10, rank=0, world_size=1, seed=3, **kwargs):
+    made = PositionSampler(range(size), seed=seed, **kwargs)
+    made.rank, made.world_size = rank, world_size
+    return made
+
+
+def take(made, number):
+    return list(itertools.islice(made, number))
+
+
+@given(st.integers(1, 30), st.integers(0, 5))
+def test_each_pass_is_another_permutation(size, seed):
+    indices = take(sampler(size, seed=seed), 3 * size)
+    passes = [indices[start : start + size] for start in (0, size, 2 * size)]
+    assert all(sorted(indices) == list(range(size)) for indices in passes)
+    if size > 8:  # else two orders may agree by chance
+        assert passes[0] != passes[1] != passes[2]
+    assert [index.position for index in indices] == list(range(3 * size))
+
+
+@given(st.integers(1, 4), st.integers(0, 50))
+def test_ranks_share_one_stream_and_skip_goes_on_in_it(world_size, skipped):
+    whole = take(sampler(), 400)
+    for rank in range(world_size):
+        made = sampler(rank=rank, world_size=world_size)
+        made.skip(skipped)
+        expected = whole[rank::world_size][skipped : skipped + 20]
+        got = take(made, 20)
+        assert got == expected
+        assert [i.position for i in got] == [i.position for i in expected]
+
+
+def test_a_far_position_costs_nothing():
+    made = sampler(size=1000)
+    made.skip(10**12)
+    start = time.perf_counter()
+    assert take(made, 1)[0].position == 10**12
+    assert time.perf_counter() - start < 5  # a walk there would take days
+
+
+def test_without_shuffling_the_order_is_that_of_the_data():
+    assert take(sampler(3, shuffle=False), 7) == [0, 1, 2, 0, 1, 2, 0]
+
+
+def test_the_seed_decides_the_order():
+    assert take(sampler(100), 100) == take(sampler(100), 100)
+    assert take(sampler(100), 100) != take(sampler(100, seed=4), 100)
+
+
+def test_skipping_backwards():
+    with pytest.raises(ValueError, match='num_samples must not be negative, got -1'):
+        sampler().skip(-1)
+
+
+def test_an_index_survives_the_queue_of_a_worker():
+    index = pickle.loads(pickle.dumps(SampleIndex(4, position=17, run_seed=3)))
+    assert (index, index.position, index.run_seed) == (4, 17, 3)
+    assert index.seed() == SampleIndex(5, position=17, run_seed=3).seed()
+    assert index.seed() != SampleIndex(4, position=18, run_seed=3).seed()
+    assert index.seed() != SampleIndex(4, position=17, run_seed=4).seed()
+
+
+def crops(index):
+    generator = np.random.default_rng(0)
+    image = generator.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    transform = MultiCrop(32, 16, num_local=2, blur_sigma=(0.1, 1.0))
+    return torch.cat(
+        [crop.flatten() for crop in transform({'img': image, 'sample_idx': index})['img']]
+    )
+
+
+def test_crops_are_a_function_of_the_position():
+    torch.manual_seed(0)
+    first = crops(SampleIndex(0, 5, 3))
+    torch.manual_seed(1)
+    assert torch.equal(crops(SampleIndex(0, 5, 3)), first)
+    assert not torch.equal(crops(SampleIndex(0, 6, 3)), first)
+    assert not torch.equal(crops(SampleIndex(0, 5, 4)), first)
+
+
+def test_torch_s_generator_is_left_alone_and_used_without_a_position():
+    torch.manual_seed(0)
+    state = torch.get_rng_state()
+    crops(SampleIndex(0, 5, 3))
+    assert torch.equal(torch.get_rng_state(), state)
+    plain = crops(0)
+    assert not torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(0)
+    assert torch.equal(crops(0), plain)
