@@ -58,6 +58,7 @@ def main() -> None:
     cfg.train_dataloader.dataset.data_root = args.data
     cfg.train_cfg.max_iters = args.steps
     cfg.default_hooks.checkpoint.update(interval=10**9, save_last=False)
+    cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook.type != 'KnnMonitorHook']
     for hook in cfg.custom_hooks:
         if hook.type == 'POAHook':
             hook.update(ibot_start_epoch=0, freeze_last_layer_epochs=0)

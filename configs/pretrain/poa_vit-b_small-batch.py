@@ -34,4 +34,5 @@ param_scheduler[1].update(
 param_scheduler[2].update(end=max_iters, T_max=max_iters)
 custom_hooks = _base_.custom_hooks
 custom_hooks[0].update(epoch_length=epoch_length, momentum=(0.998, 0.99999))
+custom_hooks[-1].interval = 5 * epoch_length
 default_hooks = dict(checkpoint=dict(interval=5000))

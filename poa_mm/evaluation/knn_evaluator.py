@@ -78,11 +78,14 @@ class KnnEvaluator:
         self.progress = progress
 
     @classmethod
-    def from_config(cls, cfg: Config, **kwargs: Any) -> 'KnnEvaluator':
+    def from_config(
+        cls, cfg: Config, max_train_images: int | None = None, **kwargs: Any
+    ) -> 'KnnEvaluator':
         """Builds the data sets and the preprocessor of a config.
 
         Args:
             cfg: Config with ``knn_train_dataset``, ``knn_test_dataset``, ``data_preprocessor``.
+            max_train_images: Take so many of the training images, spread evenly over the data set.
             **kwargs: The remaining arguments of the class.
 
         Raises:
@@ -93,8 +96,13 @@ class KnnEvaluator:
         if missing:
             raise ValueError(f'the config has no {" and no ".join(missing)}, k-NN needs {parts}')
         with DefaultScope.overwrite_default_scope('mmpretrain'):
+            train_dataset = DATASETS.build(cfg.knn_train_dataset)
+            size = len(train_dataset)
+            if max_train_images is not None and max_train_images < size:
+                spread = range(0, size * max_train_images, size)
+                train_dataset.get_subset_([index // max_train_images for index in spread])
             return cls(
-                DATASETS.build(cfg.knn_train_dataset),
+                train_dataset,
                 DATASETS.build(cfg.knn_test_dataset),
                 MODELS.build(cfg.data_preprocessor),
                 **kwargs,

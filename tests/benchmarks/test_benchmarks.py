@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from helpers import ROOT
@@ -31,9 +30,8 @@ def test_chunks_save_memory_and_change_no_gradient():
 @pytest.mark.skipif(not IMAGES.is_dir(), reason=f'no real images at {IMAGES}')
 def test_the_full_size_vit_l_takes_a_real_step():
     out = run('pretrain_step.py', ROOT / 'configs/pretrain/poa_vit-l.py', IMAGES, '--steps', 2)
-    terms = dict(re.findall(r'(\w+) (\d+\.\d+)', out.splitlines()[-4]))
+    terms = dict(re.findall(r'(\w+) (\d+\.\d+)', out.splitlines()[-3]))
     assert {'loss', 'intact_global', 'same_view_local', 'elastic_patch', 'intact_koleo'} <= set(
         terms
     )
     assert float(terms['loss']) > 0
-    assert Path(ROOT / 'benchmarks' / 'README.md').is_file()
