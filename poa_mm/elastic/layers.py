@@ -60,8 +60,9 @@ class ElasticLinear(nn.Linear):
 
     def _rows(self, width: int) -> int:
         """Rows kept of each group."""
-        rows, rest = divmod(self.out_features * width, self.in_features * self.groups)
-        assert rest == 0, f'{self} has no slice of width {width}'
+        rows = self.out_features * width // (self.in_features * self.groups)
+        share = rows * self.groups * self.in_features
+        assert share == self.out_features * width, f'{self} has no slice of width {width}'
         return rows
 
     def forward(self, x: Tensor) -> Tensor:

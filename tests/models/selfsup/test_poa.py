@@ -4,6 +4,7 @@ import pytest
 import torch
 from helpers import run_distributed
 from tiny import TINY_POA, randomise
+from torch._dynamo.utils import counters
 from torch.nn.parallel import DistributedDataParallel
 
 import poa_mm  # noqa: F401
@@ -207,10 +208,25 @@ def test_ablations_of_table_3(switch, left):
     torch.testing.assert_close(terms['total'], (0.8 * intact + 0.2 * elastic).mean())
 
 
-def test_compiled_blocks_compute_the_same():
-    plain, compiled = build(), build(compile_blocks={'backend': 'eager'})
+@pytest.mark.slow
+def test_compiled_blocks_compute_the_same_and_serve_every_width():
+    torch._dynamo.reset()
+    counters.clear()
+    plain = build()
+    compiled = build(compile_blocks={'backend': 'aot_eager', 'dynamic': True})
     masks = plain.block_masks(2 * BATCH, (4, 4), step=0)
-    for name in ('w16-d2', 'w24-d3', 'w32-d2'):
-        terms = [poa.losses(*crops(torch.float32), masks, subnet=name) for poa in (plain, compiled)]
+    graphs = []
+    for subnet in plain.backbone.space:
+        terms = [poa.losses(*crops(torch.float32), masks, subnet) for poa in (plain, compiled)]
         for key in terms[0]:
             torch.testing.assert_close(terms[1][key], terms[0][key])
+        gradients = []
+        for poa, term in zip((plain, compiled), terms, strict=True):
+            poa.zero_grad()
+            term['total'].backward()
+            gradients.append([p.grad for p in poa.backbone.parameters()])
+        for theirs, mine in zip(*gradients, strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
+        graphs.append(counters['stats']['unique_graphs'])
+    assert not counters['unimplemented']  # nothing has fallen back to Python
+    assert graphs[0] == graphs[-1]  # those of the first sub-network serve all
