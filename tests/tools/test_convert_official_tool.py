@@ -1,0 +1,105 @@
+"""tools/convert_official.py on a tiny checkpoint under the authors' names."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from helpers import ROOT, load_tool
+from official import official_state
+
+import poa_mm
+
+FLAGS = ('--head-dim', 8, '--min-width', 8, '--min-depth', 2)
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / 'theirs.pth'
+    torch.save({'teacher': official_state(0), 'student': official_state(1)}, path)
+    return path
+
+
+@pytest.fixture
+def convert(capsys):
+    """Run the tool: exit code, standard output, standard error."""
+    main = load_tool('convert_official').main
+
+    def run(*args):
+        code = main([str(arg) for arg in args])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+def test_it_converts_and_says_what_it_found(convert, source, tmp_path):
+    out = tmp_path / 'new' / 'ours.pth'
+    code, printed, err = convert(source, out, *FLAGS, '--depth-interval', 3, '--gamma', 2)
+    assert (code, err) == (0, '')
+    assert printed.splitlines() == [
+        'ElasticVisionTransformer (embed_dims 24, num_layers 5, num_heads 3, '
+        'feedforward_channels 48, img_size 12, patch_size 4, in_channels 3, gamma 2.0, '
+        'layer_scale_init_value 1e-05), heads with [7, 11] prototypes',
+        f'6 sub-networks from w8-d2 to w24-d5 → {out}',
+        f"open it with poa_mm.load_supernet('{out}')",
+    ]
+    nets = [poa_mm.load_supernet(out, branch) for branch in ('teacher', 'student')]
+    for seed, net in enumerate(nets):
+        assert torch.equal(net.cls_token, official_state(seed)['backbone.cls_token'])
+    assert (nets[0].space.widths, nets[0].space.depths) == ((8, 16, 24), (2, 5))
+    assert nets[0].space.gamma == 2
+
+
+def test_it_says_where_the_student_comes_from(convert, tmp_path):
+    source, out = tmp_path / 'theirs.pth', tmp_path / 'ours.pth'
+    torch.save({'teacher': official_state(0)}, source)
+    code, printed, _ = convert(source, out, *FLAGS, '--width-interval', 16)
+    assert code == 0
+    assert 'the student is a copy of the teacher' in printed
+    assert poa_mm.load_supernet(out, 'student').space.widths == (8, 24)
+
+
+def refused(result, *parts):
+    code, out, err = result
+    assert (code, out) == (2, '')
+    assert err.startswith('error: ')
+    assert len(err.splitlines()) == 1
+    for part in parts:
+        assert part in err
+
+
+def test_an_existing_file_is_kept_unless_asked(convert, source, tmp_path):
+    out = tmp_path / 'ours.pth'
+    out.write_bytes(b'mine')
+    refused(convert(source, out, *FLAGS), str(out), 'exists already')
+    assert out.read_bytes() == b'mine'
+    assert convert(source, out, *FLAGS, '--overwrite')[0] == 0
+    assert poa_mm.load_supernet(out).embed_dims == 24
+
+
+def test_errors_in_one_line(convert, source, tmp_path):
+    out = tmp_path / 'ours.pth'
+    refused(convert(source, out), 'head_dim must divide the width 24, got 64')
+    refused(convert(source, out, '--head-dim', 8), 'min_width must be within 1…24', 'got 384')
+    refused(convert(tmp_path / 'none.pth', out, *FLAGS), 'no checkpoint at')
+    below_a_file = source / 'new' / 'ours.pth'
+    refused(convert(source, below_a_file, *FLAGS), str(source / 'new'))
+    source.write_bytes(source.read_bytes()[:2000])
+    refused(convert(source, out, *FLAGS), 'not a checkpoint that can be read')
+    assert not out.exists()
+
+
+def test_defaults_are_the_authors_values():
+    args = vars(load_tool('convert_official').parse_args(['in', 'out']))
+    defaults = ('head_dim', 'min_width', 'min_depth', 'width_interval', 'depth_interval', 'gamma')
+    assert [args[name] for name in defaults] == [64, 384, 12, None, 1, 3.0]
+
+
+def test_help_fits_a_screen():
+    tool = ROOT / 'tools' / 'convert_official.py'
+    result = subprocess.run(
+        [sys.executable, tool, '--help'], capture_output=True, text=True, check=True
+    )
+    assert 'copy of the' in result.stdout
+    assert len(result.stdout.splitlines()) < 24
