@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import DictAction
+from mmengine.config import Config, DictAction
 from rich.console import Console
 
 import poa_mm
@@ -43,6 +43,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--max-memory', type=float, default=8, metavar='GIB', help=MEMORY_HELP)
     add('--out-dir', type=Path, help='default: knn_<checkpoint> beside the checkpoint')
     add('--overwrite', action='store_true', help='replace results in the output folder')
+    add('--config', help="config with the data sets (default: the checkpoint's own)")
     add('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change config')
     args = parser.parse_args(argv)
     args.device = args.device or _device('cuda' if torch.cuda.is_available() else 'cpu')
@@ -69,7 +70,7 @@ def evaluate(args: argparse.Namespace) -> None:
             raise FileExistsError(f'{path} exists: choose another --out-dir or give --overwrite')
     backbone: Any = poa_mm.load_supernet(args.checkpoint, args.branch)
     subnets = select_subnets(backbone.space, args.subnets)
-    cfg = load_config(args.checkpoint)
+    cfg = Config.fromfile(args.config) if args.config else load_config(args.checkpoint)
     cfg.merge_from_dict(args.cfg_options or {})
     evaluator = KnnEvaluator.from_config(
         cfg,

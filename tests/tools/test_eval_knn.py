@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from PIL import Image
 
 from poa_mm.engine.checkpoint import SUPERNET_INFO
@@ -131,6 +132,21 @@ def test_options_reach_the_evaluation(run, tmp_path):
     assert [key for key in more[0] if key.startswith('k')] == ['k10', 'k20', 'k100']
     # Batches and passes are a matter of memory, not of results.
     assert accuracies('batch', '--batch-size', '7', '--max-memory', '1e-9') == plain
+
+
+def test_data_sets_of_another_config(run, checkpoint, tmp_path):
+    """Such as for a converted checkpoint, which knows of none."""
+    content = torch.load(checkpoint, weights_only=False)
+    cfg = Config(content[SUPERNET_INFO]['config'])
+    content[SUPERNET_INFO]['config'] = {'model': cfg.model.to_dict()}
+    bare = tmp_path / 'bare.pth'
+    torch.save(content, bare)
+    assert 'no knn_train_dataset' in run(path=bare)[1].err
+    cfg.dump(tmp_path / 'data.py')
+    out = tmp_path / 'out'
+    assert run('--config', str(tmp_path / 'data.py'), '--out-dir', str(out), path=bare)[0] == 0
+    assert run('--out-dir', str(tmp_path / 'own'))[0] == 0
+    assert table(out) == table(tmp_path / 'own')
 
 
 def test_results_are_not_overwritten_unasked(run, checkpoint):
