@@ -109,6 +109,63 @@ def test_groups_of_a_classifier(classifier):
     assert settings(classifier, layer_decay=0.8) == approx(expected)
 
 
+STOCK = {
+    'type': 'mmpretrain.VisionTransformer',
+    'arch': poa_config()['backbone']['arch'],
+    'img_size': 16,
+    'patch_size': 8,
+    'out_type': 'featmap',
+}
+
+
+def detector():
+    from mmdet.registry import MODELS as MMDET
+    from mmdet.utils import register_all_modules
+
+    register_all_modules(init_default_scope=False)
+    box_head = {
+        'type': 'FCOSHead',
+        'num_classes': 2,
+        'in_channels': 32,
+        'feat_channels': 8,
+        'norm_cfg': {'type': 'GN', 'num_groups': 4},
+    }
+    return MMDET.build(
+        {'_scope_': 'mmdet', 'type': 'FCOS', 'backbone': STOCK, 'bbox_head': box_head, 'neck': None}
+    )
+
+
+def segmentor():
+    from mmseg.registry import MODELS as MMSEG
+    from mmseg.utils import register_all_modules
+
+    register_all_modules(init_default_scope=False)
+    decode_head = {'type': 'FCNHead', 'in_channels': 32, 'channels': 8, 'num_classes': 2}
+    return MMSEG.build(
+        {
+            '_scope_': 'mmseg',
+            'type': 'EncoderDecoder',
+            'backbone': STOCK,
+            'decode_head': decode_head,
+        }
+    )
+
+
+@pytest.mark.parametrize('build', [detector, segmentor])
+def test_groups_of_detectors_and_segmentors(build):
+    """Their models know nothing of layers; the backbone is asked."""
+    model = build()
+    assert not hasattr(model, 'get_layer_depth')
+    found = settings(model, layer_decay=0.8)
+    expected = backbone(0.8, 1.0, layer_scale=False)
+    assert {name: row for name, row in found.items() if name in expected} == approx(expected)
+    others = set(found) - set(expected)
+    assert len(others) > 3
+    for name in others:
+        decays = model.get_parameter(name).ndim > 1
+        assert found[name] == (1.0, WD if decays else 0.0)
+
+
 def test_frozen_parameters_get_no_group(classifier):
     classifier.backbone.layers[0].requires_grad_(False)
     found = settings(classifier, layer_decay=0.8)
