@@ -26,5 +26,5 @@ env_cfg = dict(
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'),
 )
-randomness = dict(seed=0, diff_rank_seed=True)
+randomness = dict(seed=0)  # StepSeedHook tells the ranks apart
 log_level = 'INFO'

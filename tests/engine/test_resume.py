@@ -2,6 +2,7 @@
 
 import os
 
+import numpy as np
 import pytest
 import torch
 from helpers import VIT, run_distributed
@@ -54,6 +55,37 @@ def test_a_run_repeats_itself_from_its_seed_alone(tmp_path):
     assert records[0] != records[2]
 
 
+@pytest.mark.parametrize(
+    ('seed', 'seed_on_resume'), [(None, None), (0, 1)], ids=['none in the config', 'another one']
+)
+def test_the_seed_of_the_checkpoint_holds(tmp_path, seed, seed_on_resume):
+    whole, whole_record = make_runner(tmp_path / 'whole', max_iters=6, randomness__seed=seed)
+    whole.train()
+    rest, rest_record = make_runner(
+        tmp_path / 'rest',
+        max_iters=6,
+        randomness__seed=seed_on_resume,
+        resume=True,
+        load_from=str(tmp_path / 'whole' / 'iter_3.pth'),
+    )
+    rest.train()
+    assert rest.seed == whole.seed
+    assert rows(rest_record) == rows(whole_record)[3:]
+
+
+def test_other_draws_do_not_change_the_order(tmp_path):
+    """With a seed for each rank, mmengine itself would draw the sampler's seed from numpy."""
+    records = []
+    for number in range(2):
+        changes = {'randomness__seed': 5, 'randomness__diff_rank_seed': True}
+        runner, record = make_runner(tmp_path / str(number), max_iters=2, **changes)
+        np.random.seed(number)  # noqa: NPY002  # the generator that mmengine draws from
+        runner.train()
+        assert runner.train_dataloader.sampler.seed == 5
+        records.append(rows(record))
+    assert records[0] == records[1]
+
+
 # Real multi-crop, drop path, masks, loader workers, accumulation: everything that draws.
 DRAWING = {
     'model__backbone': {**VIT, 'drop_path_rate': 0.5, 'drop_path_uniform': True},
@@ -94,6 +126,7 @@ def interrupted_run(folder, whole_workers, rest_workers):
         if is_distributed():
             wrapper = {'type': 'MMDistributedDataParallel', 'device_ids': None}
             changes = {**changes, 'launcher': 'pytorch', 'model_wrapper_cfg': wrapper}
+            changes['randomness__diff_rank_seed'] = True
         runner, record = make_runner(
             f'{folder}/{part}',
             max_iters=8,
@@ -102,6 +135,7 @@ def interrupted_run(folder, whole_workers, rest_workers):
             **changes,
         )
         runner.train()
+        assert runner.train_dataloader.sampler.seed == 0  # on all ranks
         model = getattr(runner.model, 'module', runner.model)
         runs.append((rows(record), {k: v.clone() for k, v in model.state_dict().items()}))
     return runs
