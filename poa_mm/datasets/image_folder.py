@@ -11,6 +11,7 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
 
 from poa_mm.datasets.images import UnreadableImageError, add_image, read_image
+from poa_mm.datasets.samplers import SampleIndex
 from poa_mm.registry import DATASETS
 
 EXTENSIONS = ('.bmp', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
@@ -21,8 +22,9 @@ class ImageFolder(CustomDataset):
     """All images below a folder: flat or nested to any depth, no metadata files.
 
     An unreadable file met in training is named once in a warning, skipped from then on (another
-    sample is drawn in its place) and counted. With ``test_mode=True`` it is an error, since an
-    evaluation must not replace samples silently.
+    sample is drawn in its place, as a function of the position under
+    :class:`~poa_mm.datasets.PositionSampler`) and counted. With ``test_mode=True`` it is an error,
+    since an evaluation must not replace samples silently.
 
     Args:
         data_root: The folder. ``~`` stands for the home folder.
@@ -47,6 +49,7 @@ class ImageFolder(CustomDataset):
         **kwargs: Any,
     ) -> None:
         self._failures_in_a_row = 0
+        self._failed = 0
         self._unreadable = torch.zeros(0, dtype=torch.bool)
         super().__init__(
             data_root=str(Path(data_root).expanduser()),
@@ -91,9 +94,16 @@ class ImageFolder(CustomDataset):
             self._report(row, error)
         if image is None:
             self._count_failure(path)
+            self._failed = idx
             return None
         self._failures_in_a_row = 0
         return self.pipeline(add_image(results, image))
+
+    def _rand_another(self) -> int:
+        """Index to try in place of the one that has just failed."""
+        if isinstance(self._failed, SampleIndex):
+            return self._failed.another(len(self), self._failures_in_a_row)
+        return super()._rand_another()
 
     def _report(self, row: int, error: UnreadableImageError) -> None:
         if self._unreadable[row]:  # another worker met it in the meantime

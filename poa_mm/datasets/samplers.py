@@ -38,6 +38,11 @@ class SampleIndex(int):
         """Seed of this image's random numbers."""
         return _seed(f'{self.run_seed}/{self.position}/image')
 
+    def another(self, size: int, attempt: int) -> 'SampleIndex':
+        """Draw one of ``size`` images in place of this one; attempts differ, the position stays."""
+        name = f'{self.run_seed}/{self.position}/{attempt}/another'
+        return SampleIndex(random.Random(name).randrange(size), self.position, self.run_seed)
+
 
 @DATA_SAMPLERS.register_module()
 class PositionSampler(InfiniteSampler):

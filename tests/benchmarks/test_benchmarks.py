@@ -18,12 +18,13 @@ def run(script, *args):
 
 
 @pytest.mark.slow
-def test_chunks_save_memory_and_change_no_gradient():
-    out = run('head_memory.py', '--batch-size', 8)
+@pytest.mark.parametrize(('what', 'batch'), [('heads', 8), ('students', 2)])
+def test_what_saves_memory_changes_no_gradient(what, batch):
+    out = run('step_memory.py', what, '--batch-size', batch)
     difference = float(re.search(r'difference of a gradient:\s+(\S+)', out)[1])
     assert difference < 1e-5
-    plain, chunked = (float(gib) for gib in re.findall(r'│ +([\d.]+) GiB', out))
-    assert chunked < plain
+    plain, saving = (float(gib) for gib in re.findall(r'│ +([\d.]+) GiB', out))
+    assert saving < plain
 
 
 @pytest.mark.slow

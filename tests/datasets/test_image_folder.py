@@ -8,7 +8,7 @@ from mmpretrain.registry import DATASETS
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from poa_mm.datasets import ImageFolder, UnreadableImageError
+from poa_mm.datasets import ImageFolder, SampleIndex, UnreadableImageError
 
 SIZE = 24
 
@@ -159,3 +159,21 @@ def test_file_that_vanished_counts_as_unreadable(folder, warnings_seen):
     (folder / 'cat' / 'a.png').unlink()
     assert dataset[0]['img'][0, 0, 0] > 15
     assert 'a.png cannot be read' in warnings_seen[0]
+
+
+def test_the_replacement_of_a_broken_image_is_a_function_of_the_position(tmp_path):
+    for value in range(20):
+        save(tmp_path / f'{value:02}.png', value)
+    break_file(tmp_path / '03.png', 'text')
+    dataset = ImageFolder(tmp_path)
+
+    def drawn(position, run_seed, global_seed):
+        np.random.seed(global_seed)  # noqa: NPY002  # the generator that mmengine draws from
+        return dataset[SampleIndex(3, position, run_seed)]['sample_idx']
+
+    first = drawn(8, 0, global_seed=0)
+    again = drawn(8, 0, global_seed=1)
+    assert (first, first.position, first.run_seed) == (again, 8, 0)
+    assert again.position == 8
+    assert len({int(drawn(position, 0, 0)) for position in range(40)}) > 10
+    assert [drawn(p, 0, 0) for p in range(10)] != [drawn(p, 1, 0) for p in range(10)]

@@ -2,7 +2,9 @@
 
 import csv
 import os
+import random
 
+import numpy as np
 import pytest
 import torch
 from helpers import run_distributed
@@ -70,6 +72,29 @@ def test_training_is_what_it_is_without_the_hook(tmp_path):
     assert losses == expected
     for name, value in without.model.state_dict().items():
         assert torch.equal(with_hook.model.state_dict()[name], value), name
+
+
+def state_of_training(model):
+    return {
+        'torch': torch.get_rng_state().tolist(),
+        'numpy': np.random.get_state()[1].tolist(),  # noqa: NPY002  # what libraries draw from
+        'python': random.getstate(),
+        'modes': {name: module.training for name, module in model.named_modules()},
+        'parameters': {n: (p.device, p.requires_grad) for n, p in model.named_parameters()},
+        'gradients on': torch.is_grad_enabled(),
+    }
+
+
+def test_an_evaluation_leaves_generators_and_modes_alone(tmp_path):
+    """StepSeedHook and the loop would hide from a training run that it does not."""
+    runner, _ = make_runner(tmp_path, **DATA)
+    hook = KnnMonitorHook(1, NAMES, num_workers=0)
+    hook.before_train(runner)
+    runner.model.train()
+    before = state_of_training(runner.model)
+    hook.after_train_iter(runner, 0)
+    assert [row[0] for row in rows(tmp_path)] == ['1'] * 3
+    assert state_of_training(runner.model) == before
 
 
 def test_a_resumed_run_goes_on_with_the_curve(tmp_path):

@@ -66,71 +66,15 @@ def same_view_loss(target_log_probs: Tensor, log_probs: Tensor) -> Tensor:
     return soft_cross_entropy(target_log_probs.detach().exp(), log_probs).mean()
 
 
-def distillation_losses(
-    targets: Tensor,
-    intact_logits: tuple[Tensor, Tensor],
-    elastic_logits: tuple[Tensor, Tensor] | None = None,
-    *,
-    temperature: float,
-) -> dict[str, Tensor]:
-    """All terms of one head (Eq. 6 to 9).
+def branch_loss(terms: Mapping[str, Tensor], branch: str, patch_weight: float = 1.0) -> Tensor:
+    """``L^g + L^l`` of a branch in Eq. 10, and its patches.
 
     Args:
-        targets: Teacher targets of the global views, (2B, K).
-        intact_logits: Logits of the intact student for the global views (2B, K) and the local
-            views (V·B, K).
-        elastic_logits: The same of the elastic student, if there is one.
-        temperature: τ_s.
-
-    Returns:
-        Scalars: ``intact_global``, ``intact_local``, ``elastic_global``, ``elastic_local``,
-        ``same_view_global``, ``same_view_local``; the first two without an elastic student.
+        terms: ``<branch>_global``, ``<branch>_local`` and, where patches are masked,
+            ``<branch>_patch``; tensors of any one shape.
+        branch: ``'intact'``, ``'elastic'`` or ``'same_view'``.
+        patch_weight: Weight of the patches beside the class tokens.
     """
-    intact = [student_log_probs(logits, temperature) for logits in intact_logits]
-    intact_global, intact_local = cross_view_losses(targets, *intact)
-    terms = {'intact_global': intact_global, 'intact_local': intact_local}
-    if elastic_logits is None:
-        return terms
-    elastic = [student_log_probs(logits, temperature) for logits in elastic_logits]
-    elastic_global, elastic_local = cross_view_losses(targets, *elastic)
-    return {
-        **terms,
-        'elastic_global': elastic_global,
-        'elastic_local': elastic_local,
-        'same_view_global': same_view_loss(intact[0], elastic[0]),
-        'same_view_local': same_view_loss(intact[1], elastic[1]),
-    }
-
-
-def overall_loss(
-    terms: Mapping[str, Tensor],
-    intact_weight: float,
-    patch_weight: float = 1.0,
-    from_teacher: bool = True,
-    from_intact: bool = True,
-) -> Tensor:
-    """λ · (intact terms) + (1 − λ) · (elastic and same-view terms) (Eq. 10), with patches.
-
-    A term that is missing counts nothing. Without any elastic term the intact student trains
-    alone, and its terms count in full.
-
-    Args:
-        terms: As :func:`distillation_losses` returns them, with ``intact_patch`` and
-            ``elastic_patch`` where patches are masked; tensors of any one shape.
-        intact_weight: λ.
-        patch_weight: Weight of the patch terms beside the class tokens' ones.
-        from_teacher: Count the elastic student's terms against the teacher (ES1, and its patches).
-        from_intact: Count the elastic student's terms against the intact one (ES2).
-    """
-
-    def total(branch: str) -> Tensor:
-        classes = terms[f'{branch}_global'] + terms[f'{branch}_local']
-        patches = terms.get(f'{branch}_patch')
-        return classes if patches is None else classes + patch_weight * patches
-
-    if 'elastic_global' not in terms:
-        return total('intact')
-    elastic = [total('elastic')] if from_teacher else []
-    if from_intact:
-        elastic.append(total('same_view'))
-    return intact_weight * total('intact') + (1 - intact_weight) * sum(elastic)
+    classes = terms[f'{branch}_global'] + terms[f'{branch}_local']
+    patches = terms.get(f'{branch}_patch')
+    return classes if patches is None else classes + patch_weight * patches

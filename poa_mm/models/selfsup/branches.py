@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from poa_mm.elastic import Subnet
+from poa_mm.models.losses import ClassTokens
 
 
 class Branch(nn.Module):
@@ -53,16 +54,25 @@ class Features(NamedTuple):
     """What one branch computes for a batch.
 
     Attributes:
-        class_tokens: Of the backbone for the global views, (2B, D).
+        global_tokens: Class tokens of the backbone for the global views, (2B, D).
         global_: Bottleneck of each head for the class tokens of the global views, (2B, d).
         local: The same for the local views, (V·B, d); empty for the teacher.
         patch: The same for the masked patches, (M, d); empty if none are predicted.
     """
 
-    class_tokens: Tensor
+    global_tokens: Tensor
     global_: list[Tensor]
     local: list[Tensor]
     patch: list[Tensor]
+
+    def class_tokens(self, head: int) -> ClassTokens:
+        """A student's class tokens in a head."""
+        return ClassTokens(self.global_[head], self.local[head])
+
+    def detached(self) -> 'Features':
+        """The same without gradient, and without what the gradient would need."""
+        lists = ([part.detach() for part in parts] for parts in self[1:])
+        return Features(self.global_tokens.detach(), *lists)
 
 
 def branch_features(

@@ -13,13 +13,15 @@ from poa_mm.models.losses import (
     NUM_GLOBAL,
     Centering,
     SinkhornKnopp,
-    Students,
-    Teacher,
+    StudentHead,
+    TeacherHead,
+    TeacherTokens,
+    backward_now,
+    branch_loss,
     check_koleo_batch,
     class_losses,
     koleo_loss,
-    overall_loss,
-    patch_losses,
+    patch_loss,
 )
 from poa_mm.models.selfsup.block_masks import BlockMasks
 from poa_mm.models.selfsup.branches import (
@@ -209,8 +211,8 @@ class POA(BaseSelfSupervisor):
             teacher_temp: τ_t.
 
         Returns:
-            Unweighted terms and the differentiable scalar ``total`` (Eq. 10, iBOT and KoLeo).
-            Of each head, (H,):
+            Unweighted terms, without gradient, and the differentiable scalar ``total`` (Eq. 10,
+            iBOT and KoLeo), good for one backward pass. Of each head, (H,):
 
             - ``intact_global``, ``intact_local``: teacher to intact student (Eq. 6, 8)
             - ``elastic_global``, ``elastic_local``: teacher to elastic student (ES1 of Eq. 7, 9)
@@ -231,62 +233,93 @@ class POA(BaseSelfSupervisor):
             subnet = self.sampler(self.step, dist.get_rank())
         masked = None if masks is None else masked_patches(masks, global_crops.device)
         patches = None if masked is None else masked.positions
-        with torch.no_grad():
-            teacher = branch_features(self.teacher, global_crops, patches=patches)
+        teacher = self._teacher_heads(global_crops, patches, teacher_temp)
         hidden = self._hidden(global_crops) if masked is None else masked.masks
         crops = (global_crops, local_crops)
-        students = [branch_features(self, *crops, masks=hidden, patches=patches)]
-        if self.sampler is not None:
-            students.append(branch_features(self, *crops, subnet, hidden, patches))
-        terms = self._head_terms(teacher, students, masked, teacher_temp)
-        total = overall_loss(
-            terms,
-            self.intact_weight,
-            self.ibot_weight,
-            self.elastic_from_teacher,
-            self.elastic_from_intact,
-        ).mean()
-        if self.koleo_weight:
-            koleo = {
-                f'{name}_koleo': torch.stack(
-                    [koleo_loss(view) for view in student.class_tokens.chunk(NUM_GLOBAL)]
-                ).sum()
-                for name, student in zip(('intact', 'elastic'), students, strict=False)
-            }
-            total = total + self.koleo_weight * torch.stack(list(koleo.values())).mean()
-            terms.update(koleo)
-        return {**terms, 'total': total}
+        intact = branch_features(self, *crops, masks=hidden, patches=patches)
+        terms = self._branch_terms('intact', teacher, intact, masked)
+        intact_loss = branch_loss(terms, 'intact', self.ibot_weight).mean()
+        if self.sampler is None:
+            return self._result(terms, intact_loss + self._koleo(terms, 'intact', 1.0))
+        # Nothing that follows needs the intact student's gradient: memory for one student at a
+        # time is enough.
+        loss = self.intact_weight * intact_loss + self._koleo(terms, 'intact', 0.5)
+        loss = backward_now(loss, [p for p in self.parameters() if p.requires_grad])
+        intact = intact.detached()
+        elastic = branch_features(self, *crops, subnet, hidden, patches)
+        terms.update(self._branch_terms('elastic', teacher, elastic, masked, intact))
+        elastic_loss = torch.zeros_like(loss)
+        if self.elastic_from_teacher:
+            elastic_loss = branch_loss(terms, 'elastic', self.ibot_weight).mean()
+        if self.elastic_from_intact:
+            elastic_loss = elastic_loss + branch_loss(terms, 'same_view').mean()
+        loss = loss + (1 - self.intact_weight) * elastic_loss + self._koleo(terms, 'elastic', 0.5)
+        return self._result(terms, loss)
 
-    def _head_terms(
-        self,
-        teacher: Features,
-        students: list[Features],
-        masked: MaskedPatches | None,
-        teacher_temp: float,
-    ) -> dict[str, Tensor]:
-        """Terms of all heads, (H,) each."""
-        with torch.no_grad():
-            teacher_prototypes = self.teacher.head.prototypes()
+    @torch.no_grad()
+    def _teacher_heads(
+        self, global_crops: Tensor, patches: Tensor | None, temperature: float
+    ) -> list[TeacherHead]:
+        """What the teacher has to say, in each head."""
+        features = branch_features(self.teacher, global_crops, patches=patches)
+        kinds = {'class': features.global_}
+        if patches is not None:
+            kinds['patch'] = features.patch
+        prototypes = self.teacher.head.prototypes()
         # One call for all kinds and heads: the ranks wait for each other least often.
-        kinds = {'class': teacher.global_}
-        if masked is not None:
-            kinds['patch'] = teacher.patch
-        shifts = self.centering(kinds, teacher_prototypes, teacher_temp)
-        per_head = []
-        for index, prototypes in enumerate(self.head.prototypes()):
-            heads = (
-                Teacher(teacher_prototypes[index], teacher_temp),
-                Students(prototypes, self.student_temp),
+        shifts = self.centering(kinds, prototypes, temperature)
+        tokens = {
+            kind: [TeacherTokens(*pair) for pair in zip(kinds[kind], shifts[kind], strict=True)]
+            for kind in kinds
+        }
+        return [
+            TeacherHead(
+                weight,
+                temperature,
+                tokens['class'][head],
+                tokens['patch'][head] if patches is not None else None,
             )
-            classes = [(student.global_[index], student.local[index]) for student in students]
-            targets = (teacher.global_[index], shifts['class'][index])
-            terms = class_losses(*heads, targets, classes)
+            for head, weight in enumerate(prototypes)
+        ]
+
+    def _branch_terms(
+        self,
+        branch: str,
+        teacher: list[TeacherHead],
+        features: Features,
+        masked: MaskedPatches | None,
+        intact: Features | None = None,
+    ) -> dict[str, Tensor]:
+        """Terms of one student: of all heads, (H,) each, and its KoLeo."""
+        per_head = []
+        for head, prototypes in enumerate(self.head.prototypes()):
+            heads = (teacher[head], StudentHead(prototypes, self.student_temp))
+            terms = class_losses(
+                *heads,
+                features.class_tokens(head),
+                None if intact is None else intact.class_tokens(head),
+            )
             if masked is not None:
-                patches = [student.patch[index] for student in students]
-                targets = (teacher.patch[index], shifts['patch'][index])
-                terms.update(patch_losses(*heads, targets, patches, masked.divisors))
+                terms['patch'] = patch_loss(*heads, features.patch[head], masked.divisors)
             per_head.append(terms)
-        return {name: torch.stack([head[name] for head in per_head]) for name in per_head[0]}
+        stacked = {
+            name if name.startswith('same_view') else f'{branch}_{name}': torch.stack(
+                [head[name] for head in per_head]
+            )
+            for name in per_head[0]
+        }
+        if self.koleo_weight:
+            views = features.global_tokens.chunk(NUM_GLOBAL)
+            stacked[f'{branch}_koleo'] = torch.stack([koleo_loss(view) for view in views]).sum()
+        return stacked
+
+    def _koleo(self, terms: dict[str, Tensor], branch: str, share: float) -> Tensor | float:
+        """A branch's share of KoLeo, weighted."""
+        return share * self.koleo_weight * terms.get(f'{branch}_koleo', 0.0)
+
+    @staticmethod
+    def _result(terms: dict[str, Tensor], total: Tensor) -> dict[str, Tensor]:
+        return {**{name: term.detach() for name, term in terms.items()}, 'total': total}
 
     def _hidden(self, global_crops: Tensor) -> Tensor:
         """Masks that hide nothing: the mask token stays a part of the graph, as DDP wants it."""
@@ -295,7 +328,6 @@ class POA(BaseSelfSupervisor):
         return torch.zeros(shape, dtype=torch.bool, device=global_crops.device)
 
     def _logged(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
-        terms = {name: term.detach() for name, term in terms.items()}
         logged = {name: term.mean() for name, term in terms.items()}
         if self.log_heads:
             for name, term in terms.items():

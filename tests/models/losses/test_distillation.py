@@ -8,9 +8,8 @@ import torch
 
 from poa_mm.models.losses import (
     NUM_GLOBAL,
+    branch_loss,
     cross_view_losses,
-    distillation_losses,
-    overall_loss,
     same_view_loss,
     soft_cross_entropy,
     student_log_probs,
@@ -18,8 +17,6 @@ from poa_mm.models.losses import (
 
 BATCH, PROTOTYPES = 3, 7
 TAU = 0.1
-TERMS = ('intact_global', 'intact_local', 'elastic_global', 'elastic_local')
-TERMS += ('same_view_global', 'same_view_local')
 
 
 def softmax(logits, temperature):
@@ -128,36 +125,16 @@ def test_the_intact_student_gets_no_gradient_from_the_same_view_loss(batch):
     torch.testing.assert_close(elastic.grad, slope.detach(), rtol=0, atol=1e-12)
 
 
-def reference_terms(targets, intact, elastic):
-    values = (
-        *cross_view_reference(targets, *intact),
-        *cross_view_reference(targets, *elastic),
-        *(same_view_reference(*pair) for pair in zip(intact, elastic, strict=True)),
-    )
-    return dict(zip(TERMS, values, strict=True))
-
-
-def test_distillation_losses_equal_the_loops(batch):
-    terms = distillation_losses(*batch, temperature=TAU)
-    assert {name: term.item() for name, term in terms.items()} == pytest.approx(
-        reference_terms(*batch), abs=1e-10
-    )
-    assert tuple(terms) == TERMS
-
-
-@pytest.mark.parametrize('weight', [0.0, 0.5, 0.8, 1.0])
-def test_overall_loss_weighs_the_terms_as_eq_10(batch, weight):
-    terms = distillation_losses(*batch, temperature=TAU)
-    expected = reference_terms(*batch)
-    total = weight * (expected['intact_global'] + expected['intact_local'])
-    total += (1 - weight) * sum(expected[name] for name in TERMS[2:])
-    assert overall_loss(terms, weight).item() == pytest.approx(total, abs=1e-10)
-
-
-def test_overall_loss_takes_the_terms_of_all_heads_at_once():
-    terms = {name: torch.tensor([i + 1.0, 10.0 * i]) for i, name in enumerate(TERMS)}
-    # 0.8 · (1 + 2) + 0.2 · (3 + 4 + 5 + 6), and 0.8 · (0 + 10) + 0.2 · (20 + 30 + 40 + 50).
-    torch.testing.assert_close(overall_loss(terms, 0.8), torch.tensor([6.0, 36.0]))
+def test_branch_loss_adds_views_and_weighs_patches():
+    terms = {
+        'intact_global': torch.tensor([1.0, 2.0]),
+        'intact_local': torch.tensor([10.0, 20.0]),
+        'intact_patch': torch.tensor([100.0, 200.0]),
+        'same_view_global': torch.tensor([3.0, 4.0]),
+        'same_view_local': torch.tensor([30.0, 40.0]),
+    }
+    torch.testing.assert_close(branch_loss(terms, 'intact', 0.5), torch.tensor([61.0, 122.0]))
+    torch.testing.assert_close(branch_loss(terms, 'same_view', 0.5), torch.tensor([33.0, 44.0]))
 
 
 def test_soft_cross_entropy_of_one_row():
