@@ -107,10 +107,11 @@ def test_gradients_reach_the_slice_alone(name):
     assert (net.patch_embed.projection.weight.grad[width:] == 0).all()
 
 
-def test_bfloat16_autocast_keeps_extraction_exact():
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_autocast_keeps_extraction_exact(dtype):
     net = build()
     x = torch.randn(2, 3, 16, 16)
-    with torch.autocast('cpu', torch.bfloat16):
+    with torch.autocast('cpu', dtype):
         assert torch.equal(net(x, 'w24-d3')[0], net.extract('w24-d3')(x)[0])
 
 
