@@ -9,6 +9,7 @@ from poa_mm.elastic.layers import (
     ElasticLinear,
     ElasticQKV,
     make_elastic,
+    num_sliced,
 )
 from poa_mm.elastic.sampling import SubnetSampler
 from poa_mm.elastic.space import SearchSpace, Subnet, active_blocks
@@ -26,4 +27,5 @@ __all__ = [
     'SubnetSampler',
     'active_blocks',
     'make_elastic',
+    'num_sliced',
 ]

@@ -157,6 +157,15 @@ def make_elastic(network: nn.Module, elastic: Mapping[type[nn.Module], type[nn.M
                 break
 
 
+def num_sliced(layer: ElasticLayer, width: int) -> int:
+    """Number of elements in ``layer.sliced(width)``, counted without slicing."""
+    if isinstance(layer, ElasticLinear):
+        return layer._rows(width) * layer.groups * (width + (layer.bias is not None))
+    assert isinstance(layer, nn.Module)
+    elements = sum(parameter.numel() for parameter in layer.parameters(recurse=False))
+    return elements * width // layer.full_width
+
+
 def _prefix(layer: nn.Module, width: int) -> dict[str, Tensor]:
     """The first ``width`` entries of each parameter of a layer."""
     return {name: parameter[:width] for name, parameter in layer.named_parameters(recurse=False)}

@@ -15,7 +15,6 @@ from torch.utils.checkpoint import checkpoint
 
 from poa_mm.elastic import (
     ElasticConv2d,
-    ElasticLayer,
     ElasticLayerNorm,
     ElasticLayerScale,
     ElasticLinear,
@@ -25,7 +24,7 @@ from poa_mm.elastic import (
     active_blocks,
     make_elastic,
 )
-from poa_mm.models.backbones.pretrained import load_pretrained
+from poa_mm.models.backbones.elastic_backbone import NOT_EXTRACTED, ElasticBackbone
 from poa_mm.models.backbones.vit_layers import (
     ElasticEncoderLayer,
     ElasticMultiheadAttention,
@@ -48,7 +47,7 @@ NAMED_HEAD_DIM = 64
 
 @MODELS.register_module()
 @ELASTIC_BACKBONES.register_module()
-class ElasticVisionTransformer(VisionTransformer):
+class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
     """A Vision Transformer that also runs as any of its sub-networks.
 
     Parameter names, initialisation and, for ``subnet=None``, outputs are those of mmpretrain's
@@ -91,12 +90,8 @@ class ElasticVisionTransformer(VisionTransformer):
         super().__init__(arch=arch, out_indices=-1, **kwargs)
         self.out_indices = [out_indices] if isinstance(out_indices, int) else list(out_indices)
         self._stock_args = {
-            key: plain_data(value)
-            for key, value in kwargs.items()
-            # Regularisation belongs to pre-training; what a user freezes is a downstream choice.
-            if key not in ('drop_rate', 'drop_path_rate', 'frozen_stages', 'init_cfg')
+            key: plain_data(value) for key, value in kwargs.items() if key not in NOT_EXTRACTED
         }
-        self.space = self._search_space(widths, depths, gamma)
         make_elastic(
             self,
             {
@@ -118,20 +113,8 @@ class ElasticVisionTransformer(VisionTransformer):
         if with_mask_token:
             self.mask_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
         self._check_elastic()
+        self.space = self._search_space(widths, depths, gamma)
         self._block_positions(self.space.intact)  # out_indices that exist nowhere
-
-    def init_weights(self) -> None:
-        """Initialise as mmpretrain does; ``Pretrained`` loads everything or raises ValueError."""
-        if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
-            load_pretrained(self, self.init_cfg['checkpoint'], self.init_cfg.get('prefix'))
-            self._is_init = True  # mmengine's mark: do not initialise again
-        else:
-            super().init_weights()
-
-    def train(self, mode: bool = True) -> 'ElasticVisionTransformer':
-        """As torch has it; mmpretrain's backbones return None."""
-        super().train(mode)
-        return self
 
     @property
     def config(self) -> dict[str, Any]:
@@ -146,11 +129,6 @@ class ElasticVisionTransformer(VisionTransformer):
             'with_mask_token': self.with_mask_token,
             **self._stock_args,
         }
-
-    @property
-    def with_mask_token(self) -> bool:
-        """Whether masks can be given to :meth:`tokens`."""
-        return hasattr(self, 'mask_token')
 
     @property
     def blocks(self) -> nn.ModuleList:
@@ -224,9 +202,7 @@ class ElasticVisionTransformer(VisionTransformer):
             'embed_dims': subnet.width,
             'num_layers': subnet.depth,
             'num_heads': subnet.width // self.head_dims,
-            'feedforward_channels': self._share(
-                self.arch_settings['feedforward_channels'], subnet.width
-            ),
+            'feedforward_channels': self._share(self.arch_settings['feedforward_channels'], subnet),
         }
         cfg = {
             'type': 'mmpretrain.VisionTransformer',
@@ -240,75 +216,24 @@ class ElasticVisionTransformer(VisionTransformer):
         # Copied, because the stock class counts negative out_indices in the caller's list.
         return {**cfg, **copy.deepcopy(overrides)}
 
-    def subnet_state_dict(self, subnet: Subnet | str | None = None) -> dict[str, Tensor]:
-        """Weights of a sub-network under the names of the stock class.
+    def _kept_blocks(self, subnet: Subnet) -> dict[str, tuple[int, ...]]:
+        return {'layers': active_blocks(subnet.depth, self.num_layers)}
 
-        Tensors may share memory with the supernet.
-        """
-        subnet = self.space.resolve(subnet)
-        position = {
-            f'layers.{block}.': f'layers.{position}.'
-            for position, block in enumerate(active_blocks(subnet.depth, self.num_layers))
-        }
-        state = {
-            name: parameter[..., : subnet.width]
-            for name, parameter in self.named_parameters(recurse=False)
-            if name != 'mask_token'
-        }
-        for name, module in self.named_modules():
-            if not isinstance(module, ElasticLayer):
-                continue
-            if name.startswith('layers.'):
-                prefix = '.'.join(name.split('.')[:2]) + '.'
-                if prefix not in position:
-                    continue
-                name = position[prefix] + name.removeprefix(prefix)
-            width = self._share(module.full_width, subnet.width)
-            state.update({f'{name}.{key}': part for key, part in module.sliced(width).items()})
-        return state
-
-    @torch.no_grad()
-    def extract(self, subnet: Subnet | str | None = None, **overrides: Any) -> VisionTransformer:
-        """Cut a sub-network out as a stock mmpretrain ``VisionTransformer``.
-
-        The result equals ``self(x, subnet)`` and shares no memory with the supernet.
-
-        Args:
-            subnet: Which one; ``None`` is the intact network.
-            **overrides: See :meth:`subnet_cfg`. A new ``img_size`` resizes the position embedding.
-        """
-        # Initialising what is overwritten below must draw nothing from training's random stream.
-        with torch.random.fork_rng():
-            stock = MODELS.build(self.subnet_cfg(subnet, **overrides))
-        stock.to(device=self.pos_embed.device, dtype=self.pos_embed.dtype)
-        state = self.subnet_state_dict(subnet)
+    def _fit(self, state: dict[str, Tensor], stock: VisionTransformer) -> dict[str, Tensor]:
         # Here, because the stock class would take the grid of the supernet for a square.
-        state['pos_embed'] = resize_pos_embed(
+        position_embedding = resize_pos_embed(
             state['pos_embed'],
             self.patch_resolution,
             stock.patch_resolution,
             mode=self.interpolate_mode,
             num_extra_tokens=self.num_extra_tokens,
         )
-        stock.load_state_dict(state, strict=True)
-        stock.train(self.training)
-        return stock
+        return {**state, 'pos_embed': position_embedding}
 
-    def num_params(self, subnet: Subnet | str | None = None) -> int:
-        """Number of parameters of the extracted sub-network."""
-        return self._count_params(self.space.resolve(subnet))
-
-    def _count_params(self, subnet: Subnet) -> int:
-        width, full = subnet.width, self.embed_dims
-        total = sum(
-            parameter.numel() for name, parameter in self.named_parameters() if name != 'mask_token'
-        )
-        block = sum(parameter.numel() for parameter in self.layers[0].parameters())
-        # Within a block the weights of linear layers shrink along both axes, all else along one.
-        linears = (layer for layer in self.layers[0].modules() if isinstance(layer, nn.Linear))
-        square = sum(layer.weight.numel() for layer in linears)
-        per_block = square * width**2 // full**2 + (block - square) * width // full
-        return subnet.depth * per_block + (total - self.num_layers * block) * width // full
+    @property
+    def full_width(self) -> int:  # type: ignore[override] # known from the stock class
+        """Channels of a token in the intact network."""
+        return self.embed_dims
 
     @property
     def head_dims(self) -> int:
@@ -318,43 +243,38 @@ class ElasticVisionTransformer(VisionTransformer):
     def _search_space(
         self, widths: Sequence[int] | None, depths: Sequence[int] | None, gamma: float
     ) -> SearchSpace:
-        space = SearchSpace(
+        values = SearchSpace(
             [self.embed_dims] if widths is None else widths,
             [self.num_layers] if depths is None else depths,
+            gamma=gamma,
+        )
+        self._check_axes(values.widths, values.depths)
+        return SearchSpace(
+            values.widths,
+            values.depths,
             gamma=gamma,
             intact=Subnet(self.embed_dims, self.num_layers),
             names=VIT_SIZES if self.head_dims == NAMED_HEAD_DIM else None,
             size=self._count_params,
         )
-        wrong = [w for w in space.widths if w % self.head_dims or w > self.embed_dims]
+
+    def _check_axes(self, widths: Sequence[int], depths: Sequence[int]) -> None:
+        wrong = [w for w in widths if w % self.head_dims or w > self.embed_dims]
         if wrong:
             raise ValueError(
                 f'widths must be multiples of the head dimension {self.head_dims} up to '
                 f'{self.embed_dims}, got {wrong}'
             )
         hidden = self.arch_settings['feedforward_channels']
-        wrong = [w for w in space.widths if hidden * w % self.embed_dims]
+        wrong = [w for w in widths if hidden * w % self.embed_dims]
         if wrong:
             raise ValueError(
                 f'feedforward_channels {hidden} of width {self.embed_dims} have no whole share at '
                 f'the widths {wrong}'
             )
-        wrong = [depth for depth in space.depths if depth > self.num_layers]
+        wrong = [depth for depth in depths if depth > self.num_layers]
         if wrong:
             raise ValueError(f'depths must be at most {self.num_layers}, got {wrong}')
-        return space
-
-    def _check_elastic(self) -> None:
-        for name, module in self.named_modules():
-            own = any(True for _ in module.parameters(recurse=False))
-            if own and module is not self and not isinstance(module, ElasticLayer):
-                raise ValueError(
-                    f'{name} ({type(module).__name__}) has no elastic form; norm_cfg must be LN'
-                )
-
-    def _share(self, channels: int, width: int) -> int:
-        """Channels that a layer of ``channels`` keeps in a sub-network of ``width``."""
-        return channels * width // self.embed_dims
 
     def _block_positions(self, subnet: Subnet) -> list[int]:
         """``out_indices`` counted from the sub-network's first block."""
@@ -366,16 +286,6 @@ class ElasticVisionTransformer(VisionTransformer):
                 f'does not have; valid: {-subnet.depth}…{subnet.depth - 1}'
             )
         return positions
-
-    def _check_masks(self, masks: Tensor, x: Tensor) -> None:
-        rows, columns = self.mask_grid(*x.shape[-2:])
-        if not self.with_mask_token:
-            raise ValueError('this supernet has no mask token (with_mask_token=False)')
-        if masks.dtype != torch.bool or tuple(masks.shape) != (len(x), rows * columns):
-            raise ValueError(
-                f'masks must be {(len(x), rows * columns)} bool, got {tuple(masks.shape)} '
-                f'{masks.dtype}'
-            )
 
     def _run_blocks(
         self,

@@ -229,8 +229,9 @@ class POA(BaseSelfSupervisor):
         _check_crops(global_crops, local_crops)
         if self.koleo_weight:
             check_koleo_batch(len(global_crops) // NUM_GLOBAL)
-        if self.sampler is not None and subnet is None:
-            subnet = self.sampler(self.step, dist.get_rank())
+        if self.sampler is not None:
+            drawn = self.sampler(self.step, dist.get_rank()) if subnet is None else subnet
+            subnet = self.backbone.space.resolve(drawn)
         masked = None if masks is None else masked_patches(masks, global_crops.device)
         patches = None if masked is None else masked.positions
         teacher = self._teacher_heads(global_crops, patches, teacher_temp)
