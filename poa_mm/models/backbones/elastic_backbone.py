@@ -21,10 +21,12 @@ class ElasticBackbone(metaclass=ABCMeta):
     Attributes:
         space: The sub-networks.
         full_width: Width of the intact network, as :class:`~poa_mm.elastic.Subnet` counts it.
+        feature_width: Channels of the intact network's final features.
     """
 
     space: SearchSpace
     full_width: int
+    feature_width: int
     # Of the stock class, which comes from a library without types.
     init_cfg: Any
     training: bool
@@ -106,6 +108,8 @@ class ElasticBackbone(metaclass=ABCMeta):
         for name, layer in self._kept_layers(subnet):
             width = self._share(layer.full_width, subnet)
             state.update({f'{name}.{key}': part for key, part in layer.sliced(width).items()})
+            buffers = layer.named_buffers(recurse=False)  # the same at every width
+            state.update({f'{name}.{key}': buffer for key, buffer in buffers})
         return state
 
     def num_params(self, subnet: Subnet | str | None = None) -> int:
@@ -123,7 +127,7 @@ class ElasticBackbone(metaclass=ABCMeta):
             for _, layer in self._kept_layers(subnet)
         )
 
-    def _kept_layers(self, subnet: Subnet) -> list[tuple[str, ElasticLayer]]:
+    def _kept_layers(self, subnet: Subnet) -> list[tuple[str, Any]]:
         """Elastic layers that a sub-network keeps, with their names in the stock network."""
         kept = {
             f'{blocks}.{block}.': f'{blocks}.{position}.'

@@ -236,6 +236,11 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
         return self.embed_dims
 
     @property
+    def feature_width(self) -> int:  # type: ignore[override] # known from the stock class
+        """Channels of a token in the intact network."""
+        return self.embed_dims
+
+    @property
     def head_dims(self) -> int:
         """Channels of one attention head, the same in every sub-network."""
         return self.embed_dims // self.arch_settings['num_heads']

@@ -110,7 +110,7 @@ class POA(BaseSelfSupervisor):
         built = _build_backbone(backbone)
         super().__init__(
             backbone=built,
-            head={'in_features': built.space.intact.width, **head},
+            head={'in_features': built.feature_width, **head},
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg,
         )

@@ -1,0 +1,285 @@
+"""Elastic Swin Transformer (paper Sec. 3.1 and App. A)."""
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from mmcv.cnn.bricks.transformer import PatchEmbed
+from mmpretrain.models.backbones import SwinTransformer
+from mmpretrain.models.backbones.swin_transformer import SwinBlock
+from mmpretrain.models.utils import ShiftWindowMSA, WindowMSA
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from poa_mm.elastic import (
+    ElasticConv2d,
+    ElasticLayerNorm,
+    ElasticLinear,
+    ElasticQKV,
+    SearchSpace,
+    Subnet,
+    active_blocks,
+    make_elastic,
+)
+from poa_mm.models.backbones.elastic_backbone import NOT_EXTRACTED, ElasticBackbone
+from poa_mm.models.backbones.swin_layers import (
+    ElasticShiftWindowMSA,
+    ElasticSwinBlock,
+    ElasticWindowMSA,
+    finer_tokens,
+    upsampled_mask,
+)
+from poa_mm.models.backbones.vit_layers import ElasticPatchEmbed, plain_data
+from poa_mm.registry import ELASTIC_BACKBONES, MODELS
+
+ELASTIC_STAGE = 2  # the third one, which holds most blocks
+SWIN_SIZES = {'swin-t': Subnet(96, 12), 'swin-s': Subnet(96, 24), 'swin-b': Subnet(128, 24)}
+FIXED = ('use_abs_pos_embed', 'out_after_downsample', 'stage_cfgs', 'patch_cfg')
+
+
+@MODELS.register_module()
+@ELASTIC_BACKBONES.register_module()
+class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
+    """A Swin Transformer that also runs as any of its sub-networks.
+
+    Parameter names, initialisation and, for ``subnet=None``, outputs are those of mmpretrain's
+    ``SwinTransformer``, and every sub-network can be extracted as one. A sub-network's width is
+    that of its first stage; its depth counts the blocks of all stages, of which the third one is
+    elastic.
+
+    Two things are defined so that a stock network can express what was trained, unlike in the
+    authors' code: the patch embedding is sliced, then normalised; and a block shifts its windows
+    where its position in the sub-network is odd.
+
+    Args:
+        arch: The intact network: a name or a dict, as mmpretrain's ``SwinTransformer`` takes.
+        widths: Elastic widths of the first stage; multiples of the head dimension. Defaults to the
+            intact width alone.
+        depths: Elastic depths, over all stages. Defaults to the intact depth alone.
+        gamma: γ of the sampling weights (Eq. 14).
+        out_indices: Stages to output; the last one is among them.
+        with_mask_token: Have a token that stands in for masked patches. It belongs to pre-training
+            and is not extracted.
+        with_cp: Recompute each block in the backward pass instead of keeping its activations.
+        **kwargs: The other arguments of mmpretrain's ``SwinTransformer``. Crops of 96 pixels need
+            ``pad_small_map=True``.
+
+    Raises:
+        ValueError: A width or depth that the intact network cannot hold, or a setting that has no
+            elastic form.
+    """
+
+    def __init__(
+        self,
+        arch: str | Mapping[str, Any] = 'base',
+        widths: Sequence[int] | None = None,
+        depths: Sequence[int] | None = None,
+        gamma: float = 2.0,
+        out_indices: Sequence[int] = (3,),
+        with_mask_token: bool = False,
+        with_cp: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        fixed = [name for name in FIXED if kwargs.get(name)]
+        if fixed:
+            raise ValueError(f'{", ".join(fixed)} cannot be set in an elastic Swin Transformer')
+        super().__init__(arch=arch, out_indices=tuple(out_indices), **kwargs)
+        if self.num_layers - 1 not in self.out_indices:
+            raise ValueError(
+                f'out_indices must hold the last stage {self.num_layers - 1}, got {out_indices}'
+            )
+        self._stock_args = {
+            key: plain_data(value) for key, value in kwargs.items() if key not in NOT_EXTRACTED
+        }
+        make_elastic(
+            self,
+            {
+                PatchEmbed: ElasticPatchEmbed,
+                SwinBlock: ElasticSwinBlock,
+                ShiftWindowMSA: ElasticShiftWindowMSA,
+                WindowMSA: ElasticWindowMSA,
+                nn.LayerNorm: ElasticLayerNorm,
+                nn.Linear: ElasticLinear,
+                nn.Conv2d: ElasticConv2d,
+            },
+        )
+        for block in self.blocks:
+            make_elastic(block.attn.w_msa.qkv, {ElasticLinear: ElasticQKV})
+        self.with_cp = with_cp
+        if with_mask_token:
+            self.mask_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
+        self._check_elastic()
+        self.space = self._search_space(widths, depths, gamma)
+
+    @property
+    def full_width(self) -> int:  # type: ignore[override] # known from the stock class
+        """Channels of the first stage in the intact network."""
+        return self.embed_dims
+
+    @property
+    def feature_width(self) -> int:  # type: ignore[override] # known from the stock class
+        """Channels of the last stage in the intact network."""
+        return self.num_features[-1]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The config that builds this supernet again."""
+        return {
+            'type': type(self).__name__,
+            'arch': plain_data(self.arch_settings),
+            'widths': list(self.space.widths),
+            'depths': list(self.space.depths),
+            'gamma': self.space.gamma,
+            'out_indices': list(self.out_indices),
+            'with_mask_token': self.with_mask_token,
+            **self._stock_args,
+        }
+
+    @property
+    def blocks(self) -> Iterable[Any]:
+        """The residual blocks of the intact network, as they may be compiled one by one."""
+        return [block for stage in self.stages for block in stage.blocks]
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Depth of a parameter for layer-wise learning rates, and the number of depths."""
+        if param_name == f'{prefix}mask_token':  # a token of the stem, unknown to mmpretrain
+            param_name = f'{prefix}patch_embed.mask_token'
+        return super().get_layer_depth(param_name, prefix)
+
+    def mask_grid(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of the patches: the last stage's map at twice its resolution."""
+        step = self.patch_embed.projection.kernel_size[0] * 2 ** (self.num_layers - 1)
+        return 2 * -(-height // step), 2 * -(-width // step)
+
+    def forward(self, x: Tensor, subnet: Subnet | str | None = None) -> tuple[Tensor, ...]:
+        """Run one sub-network.
+
+        Args:
+            x: Images, (B, C, H, W).
+            subnet: Which one; ``None`` is the intact network.
+
+        Returns:
+            Normalised maps (B, D, h, w) of the stages ``out_indices``.
+
+        Raises:
+            ValueError: Unknown sub-network.
+        """
+        stages = self._run_stages(x, self.space.resolve(subnet))
+        return tuple(
+            getattr(self, f'norm{index}')(out).unflatten(1, size).permute(0, 3, 1, 2).contiguous()
+            for index, (out, size) in enumerate(stages)
+            if index in self.out_indices
+        )
+
+    def tokens(
+        self, x: Tensor, subnet: Subnet | str | None = None, masks: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Final features of one sub-network.
+
+        Args:
+            x: Images, (B, C, H, W).
+            subnet: Which one; ``None`` is the intact network.
+            masks: Patches to hide behind the mask token, (B, rows · columns) bool, on the grid of
+                :meth:`mask_grid`.
+
+        Returns:
+            Mean of the last stage (B, D), which serves as class token, and patch tokens
+            (B, rows · columns, D): the last stage at twice its resolution. Both after its norm.
+
+        Raises:
+            ValueError: Unknown sub-network, or masks that do not fit or for which there is no mask
+                token.
+        """
+        if masks is not None:
+            self._check_masks(masks, x)
+        out, size = self._run_stages(x, self.space.resolve(subnet), masks)[-1]
+        out = getattr(self, f'norm{self.num_layers - 1}')(out)
+        return out.mean(dim=1), finer_tokens(out, size)
+
+    def subnet_cfg(self, subnet: Subnet | str | None = None, **overrides: Any) -> dict[str, Any]:
+        """Config of a sub-network as mmpretrain's stock ``SwinTransformer``.
+
+        Args:
+            subnet: Which one; ``None`` is the intact network.
+            **overrides: Arguments of the stock class to set or replace, such as ``out_indices``,
+                ``drop_path_rate`` or ``img_size``.
+        """
+        subnet = self.space.resolve(subnet)
+        arch = {
+            'embed_dims': subnet.width,
+            'depths': [len(blocks) for blocks in self._active(subnet)],
+            'num_heads': [self._share(heads, subnet) for heads in self.num_heads],
+        }
+        return {
+            'type': 'mmpretrain.SwinTransformer',
+            'arch': arch,
+            'out_indices': list(self.out_indices),
+            **self._stock_args,
+            **copy.deepcopy(overrides),
+        }
+
+    def _active(self, subnet: Subnet) -> list[tuple[int, ...]]:
+        """Blocks of each stage that a sub-network keeps (Eq. 4 in the third one)."""
+        others = sum(self.depths) - self.depths[ELASTIC_STAGE]
+        kept = [tuple(range(depth)) for depth in self.depths]
+        kept[ELASTIC_STAGE] = active_blocks(subnet.depth - others, self.depths[ELASTIC_STAGE])
+        return kept
+
+    def _kept_blocks(self, subnet: Subnet) -> dict[str, tuple[int, ...]]:
+        return {f'stages.{ELASTIC_STAGE}.blocks': self._active(subnet)[ELASTIC_STAGE]}
+
+    def _search_space(
+        self, widths: Sequence[int] | None, depths: Sequence[int] | None, gamma: float
+    ) -> SearchSpace:
+        intact = Subnet(self.embed_dims, sum(self.depths))
+        values = SearchSpace(
+            [intact.width] if widths is None else widths,
+            [intact.depth] if depths is None else depths,
+            gamma=gamma,
+        )
+        head_dims = self.embed_dims // self.num_heads[0]
+        wrong = [w for w in values.widths if w % head_dims or w > intact.width]
+        if wrong:
+            raise ValueError(
+                f'widths must be multiples of the head dimension {head_dims} up to '
+                f'{intact.width}, got {wrong}'
+            )
+        smallest = intact.depth - self.depths[ELASTIC_STAGE] + 1
+        wrong = [depth for depth in values.depths if not smallest <= depth <= intact.depth]
+        if wrong:
+            raise ValueError(f'depths must be within {smallest}…{intact.depth}, got {wrong}')
+        return SearchSpace(
+            values.widths,
+            values.depths,
+            gamma=gamma,
+            intact=intact,
+            names=SWIN_SIZES,
+            size=self._count_params,
+        )
+
+    def _run_stages(
+        self, x: Tensor, subnet: Subnet, masks: Tensor | None = None
+    ) -> list[tuple[Tensor, tuple[int, int]]]:
+        """Output (B, h·w, D) of each stage before its norm and the next merging, and (h, w)."""
+        grid = self.mask_grid(*x.shape[-2:])
+        x, size = self.patch_embed(x, subnet.width)
+        if masks is not None:
+            token = self.mask_token[..., : subnet.width].to(x.dtype)
+            x = torch.where(upsampled_mask(masks.to(x.device), grid, size), token, x)
+        x = self.drop_after_pos(x)
+        recompute = self.with_cp and self.training and torch.is_grad_enabled()
+        outs = []
+        for stage, kept in zip(self.stages, self._active(subnet), strict=True):
+            for position, block in enumerate(kept):
+                arguments = (x, size, position % 2 == 1)
+                layer = stage.blocks[block]
+                x = (
+                    checkpoint(layer, *arguments, use_reentrant=False)
+                    if recompute
+                    else layer(*arguments)
+                )
+            outs.append((x, size))
+            if stage.downsample is not None:
+                x, size = stage.downsample(x, size)
+        return outs
