@@ -215,6 +215,7 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
             'type': 'mmpretrain.SwinTransformer',
             'arch': arch,
             'out_indices': list(self.out_indices),
+            'drop_path_rate': 0.0,  # mmpretrain's default is another
             **self._stock_args,
             **copy.deepcopy(overrides),
         }

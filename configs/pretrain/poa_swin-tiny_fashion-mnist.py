@@ -1,0 +1,23 @@
+"""POA with a tiny Swin on Fashion-MNIST: six sub-networks, no GPU.
+
+Command: python tools/train.py configs/pretrain/poa_swin-tiny_fashion-mnist.py
+Hardware: two CPU cores; accuracies: README.md in this folder.
+"""
+
+_base_ = './poa_vit-tiny_fashion-mnist.py'
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type='ElasticSwinTransformer',
+        arch=dict(embed_dims=32, depths=[1, 1, 3, 1], num_heads=[4, 8, 16, 32]),
+        img_size=28,
+        patch_size=2,
+        window_size=4,
+        widths=[16, 24, 32],
+        depths=[5, 6],
+        pad_small_map=True,
+        drop_path_rate=0.0,
+        init_cfg=dict(type='TruncNormal', layer='Linear', std=0.02),
+    )
+)

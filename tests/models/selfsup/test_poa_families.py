@@ -1,0 +1,122 @@
+"""POA on the other families: the whole step against extracted stock networks."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from tiny import TINY_POA, randomise
+
+from poa_mm.models.losses import koleo_loss, sinkhorn_knopp
+from poa_mm.registry import MODELS
+
+BATCH, VIEWS = 3, 2
+FAMILIES = {
+    'swin': (
+        {
+            'type': 'ElasticSwinTransformer',
+            'arch': {'embed_dims': 16, 'depths': [1, 1, 3, 1], 'num_heads': [2, 4, 8, 16]},
+            'widths': [8, 16],
+            'depths': [5, 6],
+            'img_size': 64,
+            'window_size': 4,
+            'pad_small_map': True,
+            'drop_path_rate': 0.0,
+        },
+        ['w8-d5', 'w16-d5', 'w8-d6'],
+    ),
+}
+
+
+def build(family):
+    torch.manual_seed(0)
+    poa = MODELS.build({**copy.deepcopy(TINY_POA), 'backbone': FAMILIES[family][0]})
+    for seed, part in enumerate((poa.backbone, poa.head, poa.teacher)):
+        randomise(part, seed)
+    return poa.double()
+
+
+def crops():
+    generator = torch.Generator().manual_seed(5)
+    sizes = ((2 * BATCH, 64), (VIEWS * BATCH, 32))
+    return [torch.randn(n, 3, s, s, generator=generator).double() for n, s in sizes]
+
+
+def cross_entropy(targets, logits):
+    return -(targets * (logits / 0.1).log_softmax(dim=1)).sum(dim=1)
+
+
+CASES = [(family, name) for family, (_, names) in FAMILIES.items() for name in names]
+
+
+@pytest.mark.parametrize(('family', 'name'), CASES)
+def test_terms_equal_formulas_on_stock_networks(family, name):
+    """Mean of the last map as class token; masks are tested with the backbones."""
+    poa = build(family)
+    global_crops, local_crops = crops()
+    terms = poa.losses(global_crops, local_crops, None, name, teacher_temp=0.05)
+    nets = {
+        'teacher': poa.teacher.backbone.extract(),
+        'intact': poa.backbone.extract(),
+        'elastic': poa.backbone.extract(name),
+    }
+    pooled = {
+        key: [net(views)[-1].mean(dim=(2, 3)) for views in (global_crops, local_crops)]
+        for key, net in nets.items()
+    }
+    pairs = 2 + 2 * VIEWS
+    for index, head in enumerate(poa.head.heads):
+        logits = poa.teacher.head.heads[index](pooled['teacher'][0])
+        (targets,) = sinkhorn_knopp([logits], 0.05)
+        first, second = targets.chunk(2)
+        students = {key: [head(x) for x in pooled[key]] for key in ('intact', 'elastic')}
+        for key, (global_logits, local_logits) in students.items():
+            swapped = cross_entropy(torch.cat([second, first]), global_logits).mean()
+            both = sum(
+                cross_entropy(target, view).mean()
+                for target in (first, second)
+                for view in local_logits.chunk(VIEWS)
+            )
+            torch.testing.assert_close(terms[f'{key}_global'][index], 2 * swapped / pairs)
+            torch.testing.assert_close(terms[f'{key}_local'][index], both / pairs)
+        for part, kind in enumerate(('global', 'local')):
+            wanted = (students['intact'][part] / 0.1).softmax(dim=1)
+            same = cross_entropy(wanted, students['elastic'][part]).mean()
+            torch.testing.assert_close(terms[f'same_view_{kind}'][index], same)
+    for key in ('intact', 'elastic'):
+        koleo = sum(koleo_loss(F.normalize(view)) for view in pooled[key][0].chunk(2))
+        torch.testing.assert_close(terms[f'{key}_koleo'], koleo)
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_every_parameter_learns_with_all_terms_on(family):
+    poa = build(family)
+    grid = poa.backbone.mask_grid(64, 64)
+    masks = poa.block_masks(2 * BATCH, grid, step=0)
+    assert masks.any()
+    terms = poa.losses(*crops(), masks)
+    terms['total'].backward()
+    assert {'intact_patch', 'elastic_patch'} <= set(terms)
+    for name, parameter in [*poa.backbone.named_parameters(), *poa.head.named_parameters()]:
+        assert parameter.grad is not None, name
+        assert parameter.grad.any() or 'qkv.bias' in name, name
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_masked_patches_are_what_the_student_predicts(family):
+    """A change behind the mask reaches the teacher alone."""
+    poa = build(family)
+    global_crops, local_crops = crops()
+    masks = torch.zeros(2 * BATCH, 16, dtype=torch.bool)
+    masks[:, 5] = True
+    before = poa.losses(global_crops, local_crops, masks, 'smallest')
+    poa.teacher.requires_grad_(False)
+    for parameter in poa.teacher.parameters():
+        parameter.zero_()  # a teacher that says nothing of the image
+    silent = poa.losses(global_crops, local_crops, masks, 'smallest')
+    changed = global_crops.clone()
+    changed[:, :, 16:32, 16:32] += 1
+    assert not torch.equal(before['intact_patch'], silent['intact_patch'])
+    hidden = poa.losses(changed, local_crops, masks, 'smallest')
+    for name, value in silent.items():
+        assert torch.equal(hidden[name], value), name
