@@ -3,13 +3,25 @@
 
 import argparse
 import sys
+from typing import Any
 
 from mmengine.config import Config, DictAction
+from mmengine.hooks import Hook
 
 import poa_mm  # noqa: F401  # registers the package's classes
 from poa_mm.engine import launch
 
 REQUIRED = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
+
+
+class Progress(Hook):
+    """Knows whether training has begun: until then a wrong setting deserves one line."""
+
+    training = False
+
+    def before_train_iter(self, *args: Any, **kwargs: Any) -> None:
+        """The first iteration is about to start."""
+        self.training = True
 
 
 def parse_args() -> argparse.Namespace:
@@ -58,13 +70,16 @@ def load_config(args: argparse.Namespace) -> Config:
 def main() -> None:
     """Train."""
     args = parse_args()
+    progress = Progress()
     try:
         cfg = load_config(args)
         runner = launch.build_runner(cfg, args.launcher)
-        _ = runner.train_loop  # builds the data sets: a wrong folder shows before training starts
-    except (OSError, SyntaxError, ValueError) as error:
+        runner.register_hook(progress)
+        runner.train()
+    except (OSError, SyntaxError, TypeError, ValueError) as error:
+        if progress.training:  # not the user's mistake: show where it happened
+            raise
         sys.exit(f'error: {" ".join(str(error).split())}')
-    runner.train()
 
 
 if __name__ == '__main__':

@@ -96,14 +96,14 @@ class KnnEvaluator:
         if missing:
             raise ValueError(f'the config has no {" and no ".join(missing)}, k-NN needs {parts}')
         with DefaultScope.overwrite_default_scope('mmpretrain'):
-            train_dataset = DATASETS.build(cfg.knn_train_dataset)
+            train_dataset = _build_dataset(cfg, 'knn_train_dataset')
             size = len(train_dataset)
             if max_train_images is not None and max_train_images < size:
                 spread = range(0, size * max_train_images, size)
                 train_dataset.get_subset_([index // max_train_images for index in spread])
             return cls(
                 train_dataset,
-                DATASETS.build(cfg.knn_test_dataset),
+                _build_dataset(cfg, 'knn_test_dataset'),
                 MODELS.build(cfg.data_preprocessor),
                 **kwargs,
             )
@@ -195,6 +195,13 @@ class KnnEvaluator:
 
     def _text(self, text: str) -> str | None:
         return text if self.progress else None
+
+
+def _build_dataset(cfg: Config, name: str) -> Any:
+    try:
+        return DATASETS.build(cfg[name])
+    except FileNotFoundError as error:  # which of the config's data sets it is
+        raise FileNotFoundError(f'{name}: {error}') from error
 
 
 def _checked_k(k: Sequence[int] | None, train_images: int) -> tuple[int, ...]:

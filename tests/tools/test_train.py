@@ -10,7 +10,6 @@ import poa_mm
 from poa_mm.engine import load_config
 
 SMALL = [
-    'train_dataloader.batch_size=4',
     'train_dataloader.num_workers=0',
     'train_dataloader.persistent_workers=False',
     'train_dataloader.dataset.patches_per_photo=1',
@@ -33,8 +32,8 @@ def train(tool, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     runs = iter(range(100))
 
-    def run(*args, config=CONFIG, iters=2):
-        options = [*SMALL, f'train_cfg.max_iters={iters}']
+    def run(*args, config=CONFIG, iters=2, batch=4):
+        options = [*SMALL, f'train_cfg.max_iters={iters}', f'train_dataloader.batch_size={batch}']
         options.append(f'experiment_name={tmp_path.name}-{next(runs)}')
         argv = ['train.py', str(config), *args, '--cfg-options', *options]
         monkeypatch.setattr(sys, 'argv', argv)
@@ -173,3 +172,37 @@ def test_what_shows_when_a_run_is_built_is_one_line(train, tmp_path, options, me
     assert answer.startswith('error: ')
     assert message in answer
     assert len(answer.splitlines()) == 1
+
+
+def derived_config(path, text):
+    path.write_text(f'_base_ = {str(CONFIG)!r}\n{text}')
+    return path
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        (
+            "model = dict(backbone=dict(init_cfg=dict(_delete_=True, type='Pretrained', "
+            "checkpoint='none.pth')))",
+            'none.pth',
+        ),
+        (
+            "custom_hooks = [dict(type='POAHook', freeze_last_layer_epochs=0), "
+            "dict(type='KnnMonitorHook', interval=1, subnets=['vit-x'])]",
+            "no sub-network 'vit-x'; valid:",
+        ),
+    ],
+    ids=['weights', 'hook'],
+)
+def test_what_shows_just_before_the_first_step_is_one_line(train, tmp_path, text, message):
+    answer = train(config=derived_config(tmp_path / 'c.py', text))
+    assert answer.startswith('error: ')
+    assert message in answer
+    assert '\n' not in answer
+
+
+def test_an_error_in_a_step_keeps_its_traceback(train, tmp_path):
+    text = 'model = dict(koleo_weight=0.1)'
+    with pytest.raises(ValueError, match='KoLeo needs at least 2 images'):
+        train(config=derived_config(tmp_path / 'c.py', text), batch=1)
