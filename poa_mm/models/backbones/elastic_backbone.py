@@ -27,7 +27,10 @@ class ElasticBackbone(metaclass=ABCMeta):
     space: SearchSpace
     full_width: int
     feature_width: int
+    _stock_args: dict[str, Any]
     # Of the stock class, which comes from a library without types.
+    arch_settings: Any
+    out_indices: Any
     init_cfg: Any
     training: bool
     parameters: Any
@@ -47,6 +50,10 @@ class ElasticBackbone(metaclass=ABCMeta):
     @abstractmethod
     def mask_grid(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of the patches of an image of ``height`` × ``width`` pixels."""
+
+    @abstractmethod
+    def _check_axes(self, widths: Sequence[int], depths: Sequence[int]) -> None:
+        """Raise a ValueError for widths and depths that the intact network cannot hold."""
 
     @abstractmethod
     def _kept_blocks(self, subnet: Subnet) -> Mapping[str, Sequence[int]]:
@@ -69,6 +76,20 @@ class ElasticBackbone(metaclass=ABCMeta):
         """As torch has it; mmpretrain's backbones return None."""
         super().train(mode)  # type: ignore[misc] # of the stock class
         return self
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The config that builds this supernet again."""
+        return {
+            'type': type(self).__name__,
+            'arch': plain_data(self.arch_settings),
+            'widths': list(self.space.widths),
+            'depths': list(self.space.depths),
+            'gamma': self.space.gamma,
+            'out_indices': list(self.out_indices),
+            'with_mask_token': self.with_mask_token,
+            **self._stock_args,
+        }
 
     @property
     def with_mask_token(self) -> bool:
@@ -115,6 +136,30 @@ class ElasticBackbone(metaclass=ABCMeta):
     def num_params(self, subnet: Subnet | str | None = None) -> int:
         """Number of parameters of the extracted sub-network."""
         return self._count_params(self.space.resolve(subnet))
+
+    def _search_space(
+        self,
+        widths: Sequence[int] | None,
+        depths: Sequence[int] | None,
+        gamma: float,
+        intact: Subnet,
+        names: Mapping[str, Subnet] | None,
+    ) -> SearchSpace:
+        """The checked space of widths and depths, by default of the intact ones alone."""
+        values = SearchSpace(
+            [intact.width] if widths is None else widths,
+            [intact.depth] if depths is None else depths,
+            gamma=gamma,
+        )
+        self._check_axes(values.widths, values.depths)
+        return SearchSpace(
+            values.widths,
+            values.depths,
+            gamma=gamma,
+            intact=intact,
+            names=names,
+            size=self._count_params,
+        )
 
     def _count_params(self, subnet: Subnet) -> int:
         own = sum(
@@ -170,3 +215,15 @@ class ElasticBackbone(metaclass=ABCMeta):
                 f'masks must be {(len(x), rows * columns)} bool, got {tuple(masks.shape)} '
                 f'{masks.dtype}'
             )
+
+
+def stock_arguments(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Those arguments of a supernet's stock class that its sub-networks share, as plain data."""
+    return {key: plain_data(value) for key, value in kwargs.items() if key not in NOT_EXTRACTED}
+
+
+def plain_data(value: Any) -> Any:
+    """Config data as builtin containers, which a file can hold without mmengine's classes."""
+    if isinstance(value, Mapping):
+        return {str(key): plain_data(item) for key, item in value.items()}
+    return [plain_data(item) for item in value] if isinstance(value, list | tuple) else value

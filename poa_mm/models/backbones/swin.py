@@ -17,12 +17,11 @@ from poa_mm.elastic import (
     ElasticLayerNorm,
     ElasticLinear,
     ElasticQKV,
-    SearchSpace,
     Subnet,
     active_blocks,
     make_elastic,
 )
-from poa_mm.models.backbones.elastic_backbone import NOT_EXTRACTED, ElasticBackbone
+from poa_mm.models.backbones.elastic_backbone import ElasticBackbone, stock_arguments
 from poa_mm.models.backbones.swin_layers import (
     ElasticShiftWindowMSA,
     ElasticSwinBlock,
@@ -30,7 +29,7 @@ from poa_mm.models.backbones.swin_layers import (
     finer_tokens,
     upsampled_mask,
 )
-from poa_mm.models.backbones.vit_layers import ElasticPatchEmbed, plain_data
+from poa_mm.models.backbones.vit_layers import ElasticPatchEmbed
 from poa_mm.registry import ELASTIC_BACKBONES, MODELS
 
 ELASTIC_STAGE = 2  # the third one, which holds most blocks
@@ -89,9 +88,7 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
             raise ValueError(
                 f'out_indices must hold the last stage {self.num_layers - 1}, got {out_indices}'
             )
-        self._stock_args = {
-            key: plain_data(value) for key, value in kwargs.items() if key not in NOT_EXTRACTED
-        }
+        self._stock_args = stock_arguments(kwargs)
         make_elastic(
             self,
             {
@@ -110,7 +107,8 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
         if with_mask_token:
             self.mask_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
         self._check_elastic()
-        self.space = self._search_space(widths, depths, gamma)
+        intact = Subnet(self.embed_dims, sum(self.depths))
+        self.space = self._search_space(widths, depths, gamma, intact, SWIN_SIZES)
 
     @property
     def full_width(self) -> int:  # type: ignore[override] # known from the stock class
@@ -121,20 +119,6 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
     def feature_width(self) -> int:  # type: ignore[override] # known from the stock class
         """Channels of the last stage in the intact network."""
         return self.num_features[-1]
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The config that builds this supernet again."""
-        return {
-            'type': type(self).__name__,
-            'arch': plain_data(self.arch_settings),
-            'widths': list(self.space.widths),
-            'depths': list(self.space.depths),
-            'gamma': self.space.gamma,
-            'out_indices': list(self.out_indices),
-            'with_mask_token': self.with_mask_token,
-            **self._stock_args,
-        }
 
     @property
     def blocks(self) -> Iterable[Any]:
@@ -230,34 +214,19 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
     def _kept_blocks(self, subnet: Subnet) -> dict[str, tuple[int, ...]]:
         return {f'stages.{ELASTIC_STAGE}.blocks': self._active(subnet)[ELASTIC_STAGE]}
 
-    def _search_space(
-        self, widths: Sequence[int] | None, depths: Sequence[int] | None, gamma: float
-    ) -> SearchSpace:
-        intact = Subnet(self.embed_dims, sum(self.depths))
-        values = SearchSpace(
-            [intact.width] if widths is None else widths,
-            [intact.depth] if depths is None else depths,
-            gamma=gamma,
-        )
+    def _check_axes(self, widths: Sequence[int], depths: Sequence[int]) -> None:
         head_dims = self.embed_dims // self.num_heads[0]
-        wrong = [w for w in values.widths if w % head_dims or w > intact.width]
+        wrong = [w for w in widths if w % head_dims or w > self.embed_dims]
         if wrong:
             raise ValueError(
                 f'widths must be multiples of the head dimension {head_dims} up to '
-                f'{intact.width}, got {wrong}'
+                f'{self.embed_dims}, got {wrong}'
             )
-        smallest = intact.depth - self.depths[ELASTIC_STAGE] + 1
-        wrong = [depth for depth in values.depths if not smallest <= depth <= intact.depth]
+        largest = sum(self.depths)
+        smallest = largest - self.depths[ELASTIC_STAGE] + 1
+        wrong = [depth for depth in depths if not smallest <= depth <= largest]
         if wrong:
-            raise ValueError(f'depths must be within {smallest}…{intact.depth}, got {wrong}')
-        return SearchSpace(
-            values.widths,
-            values.depths,
-            gamma=gamma,
-            intact=intact,
-            names=SWIN_SIZES,
-            size=self._count_params,
-        )
+            raise ValueError(f'depths must be within {smallest}…{largest}, got {wrong}')
 
     def _run_stages(
         self, x: Tensor, subnet: Subnet, masks: Tensor | None = None

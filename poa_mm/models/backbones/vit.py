@@ -19,18 +19,16 @@ from poa_mm.elastic import (
     ElasticLayerScale,
     ElasticLinear,
     ElasticQKV,
-    SearchSpace,
     Subnet,
     active_blocks,
     make_elastic,
 )
-from poa_mm.models.backbones.elastic_backbone import NOT_EXTRACTED, ElasticBackbone
+from poa_mm.models.backbones.elastic_backbone import ElasticBackbone, stock_arguments
 from poa_mm.models.backbones.vit_layers import (
     ElasticEncoderLayer,
     ElasticMultiheadAttention,
     ElasticPatchEmbed,
     check_layer_cfgs,
-    plain_data,
     set_drop_path,
 )
 from poa_mm.registry import ELASTIC_BACKBONES, MODELS
@@ -89,9 +87,7 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
         check_layer_cfgs(kwargs.get('layer_cfgs', {}))
         super().__init__(arch=arch, out_indices=-1, **kwargs)
         self.out_indices = [out_indices] if isinstance(out_indices, int) else list(out_indices)
-        self._stock_args = {
-            key: plain_data(value) for key, value in kwargs.items() if key not in NOT_EXTRACTED
-        }
+        self._stock_args = stock_arguments(kwargs)
         make_elastic(
             self,
             {
@@ -113,22 +109,14 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
         if with_mask_token:
             self.mask_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
         self._check_elastic()
-        self.space = self._search_space(widths, depths, gamma)
+        self.space = self._search_space(
+            widths,
+            depths,
+            gamma,
+            intact=Subnet(self.embed_dims, self.num_layers),
+            names=VIT_SIZES if self.head_dims == NAMED_HEAD_DIM else None,
+        )
         self._block_positions(self.space.intact)  # out_indices that exist nowhere
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The config that builds this supernet again."""
-        return {
-            'type': type(self).__name__,
-            'arch': dict(self.arch_settings),
-            'widths': list(self.space.widths),
-            'depths': list(self.space.depths),
-            'gamma': self.space.gamma,
-            'out_indices': list(self.out_indices),
-            'with_mask_token': self.with_mask_token,
-            **self._stock_args,
-        }
 
     @property
     def blocks(self) -> nn.ModuleList:
@@ -244,24 +232,6 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
     def head_dims(self) -> int:
         """Channels of one attention head, the same in every sub-network."""
         return self.embed_dims // self.arch_settings['num_heads']
-
-    def _search_space(
-        self, widths: Sequence[int] | None, depths: Sequence[int] | None, gamma: float
-    ) -> SearchSpace:
-        values = SearchSpace(
-            [self.embed_dims] if widths is None else widths,
-            [self.num_layers] if depths is None else depths,
-            gamma=gamma,
-        )
-        self._check_axes(values.widths, values.depths)
-        return SearchSpace(
-            values.widths,
-            values.depths,
-            gamma=gamma,
-            intact=Subnet(self.embed_dims, self.num_layers),
-            names=VIT_SIZES if self.head_dims == NAMED_HEAD_DIM else None,
-            size=self._count_params,
-        )
 
     def _check_axes(self, widths: Sequence[int], depths: Sequence[int]) -> None:
         wrong = [w for w in widths if w % self.head_dims or w > self.embed_dims]

@@ -1,6 +1,6 @@
 """Parts of the elastic ViT: layers that fix their width elsewhere, and what its settings may be."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -92,10 +92,3 @@ def check_layer_cfgs(layer_cfgs: Any) -> None:
         wrong = sorted(set(cfg) - set(BLOCK_OPTIONS))
         if wrong:
             raise ValueError(f'layer_cfgs takes {BLOCK_OPTIONS} in an elastic network, got {wrong}')
-
-
-def plain_data(value: Any) -> Any:
-    """Config data as builtin containers, which a file can hold without mmengine's classes."""
-    if isinstance(value, Mapping):
-        return {str(key): plain_data(item) for key, item in value.items()}
-    return [plain_data(item) for item in value] if isinstance(value, list | tuple) else value
