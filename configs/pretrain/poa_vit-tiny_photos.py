@@ -2,7 +2,7 @@
 
 Paper: the method of Sec. 3 at a hundredth of its size; see ../_base_/models/poa_vit-tiny.py.
 Command: python tools/train.py configs/pretrain/poa_vit-tiny_photos.py
-Hardware: two CPU cores, one of them for the data (OMP_NUM_THREADS=1); under five minutes.
+Hardware: two CPU cores, one of them for the data (OMP_NUM_THREADS=1); three to five minutes.
 Measured k-NN accuracies: README.md in this folder.
 """
 

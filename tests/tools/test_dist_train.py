@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from helpers import CONFIG, ROOT
 
 import poa_mm
@@ -116,16 +117,16 @@ def free_port():
         return str(probe.getsockname()[1])
 
 
-@pytest.mark.slow
-def test_two_processes_train_on_a_cpu(tmp_path):
+def train(tmp_path, processes, batch):
+    """Two real steps of the demo's config; the folder and the logged rows."""
     result = launch(
         CONFIG,
-        2,
+        processes,
         '--work-dir',
-        'run',
+        f'run{processes}',
         '--cfg-options',
         'train_cfg.max_iters=2',
-        'train_dataloader.batch_size=4',
+        f'train_dataloader.batch_size={batch}',
         'train_dataloader.num_workers=0',
         'train_dataloader.persistent_workers=False',
         'train_dataloader.dataset.patches_per_photo=1',
@@ -137,11 +138,23 @@ def test_two_processes_train_on_a_cpu(tmp_path):
         CUDA_VISIBLE_DEVICES='',
     )
     assert result.returncode == 0, result.stderr[-3000:]
-    run = tmp_path / 'run'
-    assert [path.name for path in run.glob('*.pth')] == ['iter_2.pth']
+    run = tmp_path / f'run{processes}'
     (scalars,) = run.glob('*/vis_data/scalars.json')  # one process writes, not two
-    rows = [json.loads(line) for line in scalars.read_text().splitlines()]
+    return run, [json.loads(line) for line in scalars.read_text().splitlines()]
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_with_the_double_batch(tmp_path):
+    run, rows = train(tmp_path, 2, batch=8)
+    assert [path.name for path in run.glob('*.pth')] == ['iter_2.pth']
     assert [row['step'] for row in rows] == [1, 2]
     assert all(math.isfinite(row['loss']) for row in rows)
+    alone, expected = train(tmp_path, 1, batch=16)
+    for step in range(2):
+        for name in ('loss', 'intact_global', 'elastic_local', 'same_view_global', 'grad_norm'):
+            assert rows[step][name] == pytest.approx(expected[step][name], abs=1e-5), name
     teacher = poa_mm.load_supernet(run / 'iter_2.pth')
+    other = poa_mm.load_supernet(alone / 'iter_2.pth')
+    for mine, theirs in zip(teacher.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-4)
     assert all(parameter.isfinite().all() for parameter in teacher.parameters())

@@ -18,6 +18,8 @@ model = dict(
         init_cfg=dict(type='TruncNormal', layer='Linear', std=0.02),
     ),
     head=dict(type='MultiProjectionHead', num_prototypes=[64, 128], hidden=256, bottleneck=64),
+    # One sub-network for all ranks: two processes then do what one does with twice the batch.
+    sampler=dict(per_rank=False),
     koleo_weight=0.0,
     ibot_weight=0.0,
 )

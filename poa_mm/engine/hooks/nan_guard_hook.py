@@ -54,9 +54,10 @@ class NanGuardHook(Hook):
     ) -> None:
         """Count, and stop if the last good step lies too far back."""
         wrapper = runner.optim_wrapper
-        self._non_finite |= {
-            name for name in outputs or {} if not math.isfinite(_history(runner, name)[-1])
-        }
+        bad = {name for name in outputs or {} if not math.isfinite(_history(runner, name)[-1])}
+        # The log holds means over the ranks; what is this rank's own part in them?
+        own = getattr(_model(runner), 'own_terms', {}) if bad else {}
+        self._non_finite |= {name for name in bad if name not in own or not own[name].isfinite()}
         if not wrapper.should_update():
             return
         runner.message_hub.update_scalar('train/skipped_steps', wrapper.skipped)
@@ -93,11 +94,14 @@ class NanGuardHook(Hook):
 
 
 def _history(runner: Runner, name: str) -> Any:
-    """Values of a term on this rank, which mmengine has brought to the host for its log."""
+    """Values of a term so far, which mmengine has brought to the host for its log."""
     return runner.message_hub.get_scalar(f'train/{name}').data[0]
 
 
+def _model(runner: Runner) -> Any:
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
 def _subnet(runner: Runner) -> str | None:
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    sampler = getattr(model, 'sampler', None)
+    sampler = getattr(_model(runner), 'sampler', None)
     return None if sampler is None else str(sampler(runner.iter, dist.get_rank()))

@@ -74,6 +74,7 @@ class POA(BaseSelfSupervisor):
             resumed run draws what an uninterrupted one would have drawn.
         teacher_temp: τ_t, scheduled by the hook.
         ibot_active: Whether patches are masked at this step, scheduled by the hook.
+        own_terms: What this rank alone would have logged for its last batch.
 
     Raises:
         ValueError: λ outside 0…1, a temperature that is not positive, a negative weight, an
@@ -132,6 +133,7 @@ class POA(BaseSelfSupervisor):
         self.step = 0
         self.teacher_temp = 0.07
         self.ibot_active = True
+        self.own_terms: dict[str, Tensor] = {}
         self.teacher: Any = Branch(copy.deepcopy(self.backbone), copy.deepcopy(self.head))
         self.teacher.requires_grad_(False)
         if compile_blocks is not None:
@@ -191,6 +193,14 @@ class POA(BaseSelfSupervisor):
         self.step += 1
         total = terms.pop('total')
         return {'loss': total, **self._logged(terms)}
+
+    def parse_losses(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss to train on, and what to log: means over all ranks, in one exchange."""
+        loss, logged = super().parse_losses(losses)
+        self.own_terms = {name: value.detach() for name, value in logged.items()}
+        values = torch.stack([value.detach().to(loss.dtype) for value in logged.values()])
+        dist.all_reduce(values, 'mean')
+        return loss, dict(zip(logged, values.unbind(), strict=True))
 
     def losses(
         self,
