@@ -43,6 +43,7 @@ class Recorder(Hook):
         model = getattr(runner.model, 'module', runner.model)
         losses = {name: value.item() for name, value in outputs.items()}
         told = {'iter': runner.iter, 'step': model.step, 'teacher_temp': model.teacher_temp}
+        told['own_loss'] = model.own_terms['loss'].item()
         self.rows.append({**told, **losses})
 
 

@@ -290,6 +290,7 @@ def train_rank(rank, port, folder, changes):
         'temperatures': [row['teacher_temp'] for row in recorder.rows],
         'images': [float(a * b) for a, b in zip(speed, seconds, strict=True)],
         'losses': [row['loss'] for row in recorder.rows],
+        'own_losses': [row['own_loss'] for row in recorder.rows],
     }
     torch.save(result, f'{folder}/rank{rank}.pt')
     torch.distributed.destroy_process_group()
@@ -311,7 +312,15 @@ def ranks(tmp_path_factory):
 def test_ranks_hold_the_same_teacher_and_student(ranks):
     states = [rank['state'] for rank in ranks]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
-    assert ranks[0]['losses'] != ranks[1]['losses']  # of different images
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='the launcher uses gloo without a GPU')
+def test_the_log_holds_means_over_the_ranks(ranks):
+    first, second = (rank['own_losses'] for rank in ranks)
+    assert all(a != b for a, b in zip(first, second, strict=True))  # of different images
+    means = [(a + b) / 2 for a, b in zip(first, second, strict=True)]
+    for rank in ranks:
+        assert rank['losses'] == pytest.approx(means, rel=1e-6)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='the launcher uses gloo without a GPU')
