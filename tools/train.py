@@ -79,7 +79,17 @@ def main() -> None:
     except (OSError, SyntaxError, TypeError, ValueError) as error:
         if progress.training:  # not the user's mistake: show where it happened
             raise
-        sys.exit(f'error: {" ".join(str(error).split())}')
+        sys.exit(f'error: {one_line(error)}')
+
+
+def one_line(error: Exception) -> str:
+    """The text of an error; one from a loader process comes after that process's traceback."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return (
+        lines[-1]
+        if any('Traceback' in line for line in lines)
+        else ' '.join(' '.join(lines).split())
+    )
 
 
 if __name__ == '__main__':
