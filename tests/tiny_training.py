@@ -34,17 +34,21 @@ class RandomCrops(Dataset):
 
 
 class Recorder(Hook):
-    """Keeps, of each iteration, its number, what the model returned and what it was told."""
+    """Keeps, of each iteration, its number, what the model returned and what it was told.
+
+    ``own_losses`` are those of this rank alone.
+    """
 
     def __init__(self):
         self.rows = []
+        self.own_losses = []
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         model = getattr(runner.model, 'module', runner.model)
         losses = {name: value.item() for name, value in outputs.items()}
         told = {'iter': runner.iter, 'step': model.step, 'teacher_temp': model.teacher_temp}
-        told['own_loss'] = model.own_terms['loss'].item()
         self.rows.append({**told, **losses})
+        self.own_losses.append(model.own_terms['loss'].item())
 
 
 def training_config(work_dir, max_iters=4, **changes):

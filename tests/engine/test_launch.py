@@ -290,7 +290,7 @@ def train_rank(rank, port, folder, changes):
         'temperatures': [row['teacher_temp'] for row in recorder.rows],
         'images': [float(a * b) for a, b in zip(speed, seconds, strict=True)],
         'losses': [row['loss'] for row in recorder.rows],
-        'own_losses': [row['own_loss'] for row in recorder.rows],
+        'own_losses': recorder.own_losses,
     }
     torch.save(result, f'{folder}/rank{rank}.pt')
     torch.distributed.destroy_process_group()

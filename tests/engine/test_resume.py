@@ -116,7 +116,7 @@ DRAWING = {
 
 
 def interrupted_run(folder, whole_workers, rest_workers):
-    """Losses and weights of a run, and of the second half of one that resumes from its middle."""
+    """Losses, weights and the rank's own losses: of a run, and of one resumed from its middle."""
     runs = []
     for number, changes in (
         (whole_workers, {}),
@@ -137,13 +137,15 @@ def interrupted_run(folder, whole_workers, rest_workers):
         runner.train()
         assert runner.train_dataloader.sampler.seed == 0  # on all ranks
         model = getattr(runner.model, 'module', runner.model)
-        runs.append((rows(record), {k: v.clone() for k, v in model.state_dict().items()}))
+        weights = {name: value.clone() for name, value in model.state_dict().items()}
+        runs.append((rows(record), weights, record.own_losses))
     return runs
 
 
 def assert_went_on(runs):
-    (whole, weights), (rest, resumed) = runs
+    (whole, weights, own), (rest, resumed, own_rest) = runs
     assert rest == whole[4:]
+    assert own_rest == own[4:]
     assert len({row['loss'] for row in whole}) == 8
     for name, value in weights.items():
         assert torch.equal(resumed[name], value), name
@@ -166,5 +168,5 @@ def test_two_ranks_go_on_to_the_bit(tmp_path):
     for runs in ranks:
         assert_went_on(runs)
     # Each rank has its own crops and sub-networks, and both end with the same weights.
-    assert ranks[0][0][0] != ranks[1][0][0]
+    assert ranks[0][0][2] != ranks[1][0][2]
     assert all(map(torch.equal, ranks[0][0][1].values(), ranks[1][0][1].values()))
