@@ -2,7 +2,7 @@
 
 Paper: the method of Sec. 3 at a hundredth of its size; see ../_base_/models/poa_vit-tiny.py.
 Command: python tools/train.py configs/pretrain/poa_vit-tiny_fashion-mnist.py
-Hardware: two CPU cores, 18 minutes beside a second such run; accuracies: README.md in this folder.
+Hardware: two CPU cores, 10 to 20 minutes; accuracies: README.md in this folder.
 """
 
 _base_ = [
