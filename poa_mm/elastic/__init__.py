@@ -2,25 +2,33 @@
 
 from poa_mm.elastic.layers import (
     ElasticConv2d,
+    ElasticGroupNorm,
+    ElasticInputConv2d,
     ElasticInputLinear,
     ElasticLayer,
     ElasticLayerNorm,
     ElasticLayerScale,
     ElasticLinear,
+    ElasticOutputConv2d,
     ElasticQKV,
     make_elastic,
     num_sliced,
 )
 from poa_mm.elastic.sampling import SubnetSampler
-from poa_mm.elastic.space import SearchSpace, Subnet, active_blocks
+from poa_mm.elastic.space import AXES, Depth, SearchSpace, Subnet, active_blocks
 
 __all__ = [
+    'AXES',
+    'Depth',
     'ElasticConv2d',
+    'ElasticGroupNorm',
+    'ElasticInputConv2d',
     'ElasticInputLinear',
     'ElasticLayer',
     'ElasticLayerNorm',
     'ElasticLayerScale',
     'ElasticLinear',
+    'ElasticOutputConv2d',
     'ElasticQKV',
     'SearchSpace',
     'Subnet',

@@ -13,7 +13,7 @@ of existing modules, so parameters, names, initialisation and hooks stay those o
 """
 
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -31,39 +31,48 @@ class ElasticLayer(Protocol):
         """Parameters of the stock layer of ``width``, by name."""
 
 
-class ElasticLinear(nn.Linear):
-    """Linear layer elastic in its input and, in proportion, in its output.
+class _ElasticInput:
+    """A linear map that is elastic in its input and, in proportion, in its output.
 
-    Rows are ``groups`` equal blocks, of each of which a prefix is kept.
+    Rows, the outputs, are ``row_groups`` equal blocks, of each of which a prefix is kept.
     """
 
-    groups = 1
+    row_groups = 1
+    weight: Any  # of the stock layer
+    bias: Any
 
     @property
     def full_width(self) -> int:
-        """Input features of the intact layer."""
-        return self.in_features
+        """Inputs of the intact layer."""
+        return self.weight.shape[1]
 
     def sliced(self, width: int) -> dict[str, Tensor]:
-        """Slice to ``width`` input features: ``w[:out, :width] · α`` and ``b[:out]``."""
-        parameters: dict[str, Tensor] = dict(self.named_parameters(recurse=False))
-        if width == self.in_features:  # the intact layer: no copy, no scaling
+        """Slice to ``width`` inputs: ``w[:out, :width] · α`` and ``b[:out]``."""
+        parameters: dict[str, Tensor] = {'weight': self.weight}
+        if self.bias is not None:
+            parameters['bias'] = self.bias
+        if width == self.full_width:  # the intact layer: no copy, no scaling
             return parameters
         rows = self._rows(width)
         parameters = {
-            name: parameter.unflatten(0, (self.groups, -1))[:, :rows].flatten(0, 1)
+            name: parameter.unflatten(0, (self.row_groups, -1))[:, :rows].flatten(0, 1)
             for name, parameter in parameters.items()
         }
         # Biases are never scaled.
-        parameters['weight'] = parameters['weight'][:, :width] * (self.in_features / width)
+        parameters['weight'] = parameters['weight'][:, :width] * (self.full_width / width)
         return parameters
 
     def _rows(self, width: int) -> int:
         """Rows kept of each group."""
-        rows = self.out_features * width // (self.in_features * self.groups)
-        share = rows * self.groups * self.in_features
-        assert share == self.out_features * width, f'{self} has no slice of width {width}'
+        outputs = len(self.weight)
+        rows = outputs * width // (self.full_width * self.row_groups)
+        share = rows * self.row_groups * self.full_width
+        assert share == outputs * width, f'{self} has no slice of width {width}'
         return rows
+
+
+class ElasticLinear(_ElasticInput, nn.Linear):
+    """Linear layer elastic in its input and, in proportion, in its output (Eq. 3)."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (…, width) to (…, its share of the output features)."""
@@ -77,7 +86,7 @@ class ElasticQKV(ElasticLinear, nn.Linear):
     A narrower network drops heads and keeps the head dimension: the first D_i rows of each.
     """
 
-    groups = 3
+    row_groups = 3
 
 
 class ElasticInputLinear(ElasticLinear, nn.Linear):
@@ -124,8 +133,8 @@ class ElasticLayerScale(nn.Module):
         return x * self.sliced(x.shape[-1])['weight']
 
 
-class ElasticConv2d(nn.Conv2d):
-    """Convolution elastic in its output alone: the patch embedding, whose input is the image."""
+class ElasticOutputConv2d(nn.Conv2d):
+    """Convolution elastic in its output alone, whose input is an image or keeps its channels."""
 
     @property
     def full_width(self) -> int:
@@ -140,6 +149,40 @@ class ElasticConv2d(nn.Conv2d):
         """Convolve (B, C, H, W) into ``width`` channels, all of them by default."""
         sliced = self.sliced(width or self.out_channels)
         return self._conv_forward(x, sliced['weight'], sliced.get('bias'))
+
+
+class ElasticConv2d(_ElasticInput, nn.Conv2d):
+    """Convolution elastic in its input and, in proportion, in its output (Eq. 12)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve (B, width, H, W) into its share of the output channels."""
+        sliced = self.sliced(x.shape[1])
+        return self._conv_forward(x, sliced['weight'], sliced.get('bias'))
+
+
+# mmengine's initialisers know a layer by its direct bases, hence nn.Conv2d once more.
+class ElasticInputConv2d(ElasticConv2d, nn.Conv2d):
+    """Convolution elastic in its input alone: the last one of a bottleneck (Eq. 12)."""
+
+    def _rows(self, width: int) -> int:
+        return self.out_channels
+
+
+class ElasticGroupNorm(nn.GroupNorm):
+    """GroupNorm over a prefix of the channels, in as many groups as the intact layer has."""
+
+    @property
+    def full_width(self) -> int:
+        """Channels of the intact layer."""
+        return self.num_channels
+
+    def sliced(self, width: int) -> dict[str, Tensor]:
+        """The first ``width`` elements of weight and bias."""
+        return _prefix(self, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (B, width, H, W) within groups of channels."""
+        return F.group_norm(x, self.num_groups, eps=self.eps, **self.sliced(x.shape[1]))
 
 
 def make_elastic(network: nn.Module, elastic: Mapping[type[nn.Module], type[nn.Module]]) -> None:
@@ -159,8 +202,9 @@ def make_elastic(network: nn.Module, elastic: Mapping[type[nn.Module], type[nn.M
 
 def num_sliced(layer: ElasticLayer, width: int) -> int:
     """Number of elements in ``layer.sliced(width)``, counted without slicing."""
-    if isinstance(layer, ElasticLinear):
-        return layer._rows(width) * layer.groups * (width + (layer.bias is not None))
+    if isinstance(layer, _ElasticInput):
+        per_row = width * layer.weight[0, 0].numel() + (layer.bias is not None)
+        return layer._rows(width) * layer.row_groups * per_row
     assert isinstance(layer, nn.Module)
     elements = sum(parameter.numel() for parameter in layer.parameters(recurse=False))
     return elements * width // layer.full_width

@@ -1,16 +1,20 @@
 """Sub-networks and the space they come from (paper Sec. 3.1 and App. C.4)."""
 
+import math
 import random
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 import torch
 
 RandomState = random.Random | np.random.Generator | torch.Generator
+Depth = int | tuple[int, ...]
+AXES = ('width', 'depth')
 
 
 @dataclass(frozen=True, order=True)
@@ -18,15 +22,30 @@ class Subnet:
     """One sub-network of a supernet, as an immutable value.
 
     Args:
-        width: Channels of a token (ViT).
-        depth: Number of active blocks.
+        width: Channels of a token (ViT), of the first stage (Swin), or of the middle layer of the
+            first stage's bottlenecks (ResNet).
+        depth: Number of active blocks (ViT, Swin), or that of each stage (ResNet).
     """
 
     width: int
-    depth: int
+    depth: Depth
+
+    def __post_init__(self) -> None:
+        if isinstance(self.depth, list):  # as it comes out of files: must be hashable
+            object.__setattr__(self, 'depth', tuple(self.depth))
+
+    @property
+    def stage_depths(self) -> tuple[int, ...]:
+        """The depth as a tuple, of one number where stages are not told apart."""
+        return self.depth if isinstance(self.depth, tuple) else (self.depth,)
+
+    @property
+    def num_blocks(self) -> int:
+        """Number of active blocks over all stages."""
+        return sum(self.stage_depths)
 
     def __str__(self) -> str:
-        return f'w{self.width}-d{self.depth}'
+        return f'w{self.width}-d{"-".join(map(str, self.stage_depths))}'
 
 
 def active_blocks(depth: int, max_depth: int) -> tuple[int, ...]:
@@ -54,36 +73,43 @@ class SearchSpace(Sequence[Subnet]):
 
     Args:
         widths: Elastic widths (Eq. 1), in any order.
-        depths: Elastic depths, in any order.
+        depths: Elastic depths, in any order. Tuples, of the blocks of each stage, rank by their
+            sum, as in the authors' code.
         gamma: γ of Eq. 14: how much more often the smallest width (and depth) is drawn than the
             largest one. 1 draws all candidates alike.
         intact: The supernet itself. It is never drawn: it trains in a branch of its own. Defaults
             to the largest width and depth.
         names: Well-known names of members. Names of sub-networks outside the space are dropped.
         size: What "small to large" means, usually the parameter count. Defaults to
-            depth · width².
+            blocks · width².
+        weighted: The axes whose smaller values are drawn more often. Both of them in Eq. 14;
+            the authors' code for ResNet weights ``('depth',)`` alone.
 
     Raises:
         ValueError: No width or depth, a value that is not a positive integer, a value given
-            twice, or γ < 1.
+            twice, depths of different numbers of stages, γ < 1, or an unknown axis.
     """
 
     def __init__(
         self,
         widths: Sequence[int],
-        depths: Sequence[int],
+        depths: Sequence[Depth],
         gamma: float = 3.0,
         intact: Subnet | None = None,
         names: Mapping[str, Subnet] | None = None,
         size: Callable[[Subnet], float] | None = None,
+        weighted: Sequence[str] = AXES,
     ) -> None:
         if not gamma >= 1:  # NaN too
             raise ValueError(f'gamma must be at least 1, got {gamma}')
-        self.widths = _checked_axis('widths', widths)
-        self.depths = _checked_axis('depths', depths)
+        if not set(weighted) <= set(AXES):
+            raise ValueError(f'weighted must be among {AXES}, got {tuple(weighted)}')
+        self.widths: tuple[int, ...] = _checked_axis('widths', widths)
+        self.depths: tuple[Depth, ...] = _checked_depths(depths)
         self.gamma = gamma
+        self.weighted = tuple(weighted)
         self.intact = intact or Subnet(self.widths[-1], self.depths[-1])
-        size = size or (lambda subnet: subnet.depth * subnet.width**2)
+        size = size or (lambda subnet: subnet.num_blocks * subnet.width**2)
         members = [Subnet(width, depth) for width in self.widths for depth in self.depths]
         self._members = tuple(sorted(members, key=lambda subnet: (size(subnet), subnet)))
         members.append(self.intact)
@@ -148,9 +174,8 @@ class SearchSpace(Sequence[Subnet]):
 
     def weight(self, subnet: Subnet) -> float:
         """Sampling weight ``s_ij`` of a member (Eq. 14, before normalisation)."""
-        return self._axis_weight(self.widths, subnet.width) * self._axis_weight(
-            self.depths, subnet.depth
-        )
+        axes = {'width': (self.widths, subnet.width), 'depth': (self.depths, subnet.depth)}
+        return math.prod(self._axis_weight(*axes[axis]) for axis in self.weighted)
 
     def probabilities(self) -> tuple[float, ...]:
         """Probability of each of :attr:`candidates` (Eq. 14)."""
@@ -177,7 +202,7 @@ class SearchSpace(Sequence[Subnet]):
         # Rounding can leave the last sum a hair below one, and the point above it.
         return self.candidates[min(bisect_right(cumulative, point), len(cumulative) - 1)]
 
-    def _axis_weight(self, axis: Sequence[int], value: int) -> float:
+    def _axis_weight(self, axis: Sequence[Depth], value: Depth) -> float:
         if len(axis) == 1:
             return 1.0
         rank = axis.index(value) + 1
@@ -186,22 +211,48 @@ class SearchSpace(Sequence[Subnet]):
     def _parse(self, name: str) -> Subnet:
         if name in self.names:
             return self.names[name]
-        match = re.fullmatch(r'w(\d+)-d(\d+)', name)
-        subnet = Subnet(int(match[1]), int(match[2])) if match else None
+        match = re.fullmatch(r'w(\d+)-d(\d+(?:-\d+)*)', name)
+        subnet = None
+        if match:
+            stages = tuple(map(int, match[2].split('-')))
+            subnet = Subnet(int(match[1]), stages if len(stages) > 1 else stages[0])
         if subnet is None or (subnet not in self and subnet != self.intact):
             raise ValueError(f'no sub-network {name!r}; {self._valid()}')
         return subnet
 
     def _valid(self) -> str:
         widths = ', '.join(map(str, self.widths))
-        depths = ', '.join(map(str, self.depths))
         return (
             f'valid: {", ".join(self.names)}, or w<width>-d<depth> with a width of {widths} '
-            f'and a depth of {depths}'
+            f'and a depth of {self._valid_depths()}'
         )
 
+    def _valid_depths(self) -> str:
+        if isinstance(self.depths[0], int):
+            return ', '.join(map(str, self.depths))
+        # All combinations would fill the screen.
+        stages = zip(*(Subnet(0, depth).stage_depths for depth in self.depths), strict=True)
+        ranges = (f'{min(stage)}…{max(stage)}' for stage in stages)
+        return f'<blocks of each stage, joined by ->: {", ".join(ranges)}'
 
-def _checked_axis(name: str, values: Sequence[int]) -> tuple[int, ...]:
+
+def _checked_depths(depths: Sequence[Depth]) -> tuple[Depth, ...]:
+    depths = list(depths)
+    if all(isinstance(depth, int | float) for depth in depths):
+        return _checked_axis('depths', depths)
+    stages = [tuple(depth) if isinstance(depth, list | tuple) else (depth,) for depth in depths]
+    if len({len(stage) for stage in stages}) > 1:
+        raise ValueError(f'depths must all have the same number of stages, got {depths}')
+    for stage in stages:
+        wrong = [blocks for blocks in stage if not isinstance(blocks, int) or blocks < 1]
+        if wrong or not stage:
+            raise ValueError(f'depths must hold positive integers, got {stage}')
+    if len(set(stages)) != len(stages):
+        raise ValueError(f'depths holds a value twice: {depths}')
+    return tuple(sorted(stages, key=lambda stage: (sum(stage), stage)))
+
+
+def _checked_axis(name: str, values: Sequence[Any]) -> tuple[int, ...]:
     values = list(values)
     if not values:
         raise ValueError(f'{name} is empty')

@@ -10,13 +10,17 @@ from torch import nn
 
 from poa_mm.elastic import (
     ElasticConv2d,
+    ElasticGroupNorm,
+    ElasticInputConv2d,
     ElasticInputLinear,
     ElasticLayer,
     ElasticLayerNorm,
     ElasticLayerScale,
     ElasticLinear,
+    ElasticOutputConv2d,
     ElasticQKV,
     make_elastic,
+    num_sliced,
 )
 
 D, D_I = 8, 6
@@ -60,11 +64,44 @@ def test_layer_norm_normalises_the_prefix():
 
 
 def test_convolution_has_no_alpha():
-    layer = ElasticConv2d(3, D, 4, stride=4).double()
+    layer = ElasticOutputConv2d(3, D, 4, stride=4).double()
     x = torch.randn(2, 3, 8, 8, dtype=torch.float64)
     torch.testing.assert_close(
         layer(x, D_I), F.conv2d(x, layer.weight, layer.bias, stride=4)[:, :D_I], rtol=0, atol=1e-12
     )
+
+
+def test_convolution_within_a_bottleneck():
+    """Eq. 12: the first D_i of inputs and outputs, times α; the bias is not scaled."""
+    layer = ElasticConv2d(D, 2 * D, 3, padding=1, stride=2).double()
+    x = torch.randn(2, D_I, 6, 6, dtype=torch.float64)
+    weight, bias = layer.weight[: 2 * D_I, :D_I] * ALPHA, layer.bias[: 2 * D_I]
+    by_hand = F.conv2d(x, weight, bias, padding=1, stride=2)
+    torch.testing.assert_close(layer(x), by_hand, rtol=0, atol=1e-12)
+    assert num_sliced(layer, D_I) == weight.numel() + bias.numel()
+    with pytest.raises(AssertionError, match='no slice of width 5'):
+        ElasticConv2d(D, 3, 1)(torch.randn(1, 5, 2, 2))
+
+
+def test_convolution_out_of_a_bottleneck():
+    layer = ElasticInputConv2d(D, 5, 1).double()
+    x = torch.randn(2, D_I, 6, 6, dtype=torch.float64)
+    by_hand = F.conv2d(x, layer.weight[:, :D_I] * ALPHA, layer.bias)
+    torch.testing.assert_close(layer(x), by_hand, rtol=0, atol=1e-12)
+    assert num_sliced(layer, D_I) == 5 * D_I + 5
+
+
+def test_group_norm_forms_its_groups_within_the_prefix():
+    layer = ElasticGroupNorm(2, D, eps=1e-3).double()
+    nn.init.normal_(layer.weight)
+    nn.init.normal_(layer.bias)
+    x = torch.randn(3, D_I, 4, 5, dtype=torch.float64)
+    groups = x.view(3, 2, -1)
+    variance, mean = torch.var_mean(groups, dim=2, keepdim=True, unbiased=False)
+    normalised = ((groups - mean) / (variance + 1e-3).sqrt()).view_as(x)
+    by_hand = normalised * layer.weight[:D_I, None, None] + layer.bias[:D_I, None, None]
+    torch.testing.assert_close(layer(x), by_hand, rtol=0, atol=1e-12)
+    assert num_sliced(layer, D_I) == 2 * D_I
 
 
 def test_layer_scale():
@@ -80,8 +117,11 @@ def test_layer_scale():
         (nn.Linear(D, 3, bias=False), ElasticLinear, (2, D)),
         (nn.Linear(D, 3 * D), ElasticQKV, (2, D)),
         (nn.LayerNorm(D), ElasticLayerNorm, (2, D)),
-        (nn.Conv2d(3, D, 2), ElasticConv2d, (2, 3, 4, 4)),
-        (nn.Conv2d(3, D, 2, bias=False), ElasticConv2d, (2, 3, 4, 4)),
+        (nn.Conv2d(3, D, 2), ElasticOutputConv2d, (2, 3, 4, 4)),
+        (nn.Conv2d(3, D, 2, bias=False), ElasticOutputConv2d, (2, 3, 4, 4)),
+        (nn.Conv2d(D, 2 * D, 3), ElasticConv2d, (2, D, 4, 4)),
+        (nn.Conv2d(D, 5, 1, bias=False), ElasticInputConv2d, (2, D, 4, 4)),
+        (nn.GroupNorm(2, D), ElasticGroupNorm, (2, D, 4, 4)),
     ],
 )
 def test_intact_layers_equal_the_stock_ones_bit_for_bit(stock, elastic, shape):
@@ -204,7 +244,7 @@ def test_alpha_on_the_input_is_alpha_on_the_weight(make):
 
 @pytest.mark.parametrize('bias', [True, False])
 def test_convolution_slice_and_gradients(bias):
-    layer = ElasticConv2d(3, D, 4, stride=4, bias=bias).double()
+    layer = ElasticOutputConv2d(3, D, 4, stride=4, bias=bias).double()
     stock = nn.Conv2d(3, D_I, 4, stride=4, bias=bias).double()
     stock.load_state_dict(layer.sliced(D_I))
     x = torch.randn(2, 3, 8, 8, dtype=torch.float64)

@@ -1,18 +1,33 @@
 """What the elastic backbones of all families share: initialisation, masks, extraction."""
 
+import functools
 from abc import ABCMeta, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from poa_mm.elastic import ElasticLayer, SearchSpace, Subnet, num_sliced
+from poa_mm.elastic import AXES, Depth, ElasticLayer, SearchSpace, Subnet, num_sliced
 from poa_mm.models.backbones.pretrained import load_pretrained
 from poa_mm.registry import MODELS
 
 # Regularisation belongs to pre-training; what a user freezes is a downstream choice.
 NOT_EXTRACTED = ('drop_rate', 'drop_path_rate', 'frozen_stages', 'init_cfg')
+
+
+class Layer(NamedTuple):
+    """A layer of a supernet.
+
+    Attributes:
+        name: Its name in the supernet, or in a stock network.
+        module: The layer.
+        elastic: Whether it can be sliced; else it is kept whole.
+    """
+
+    name: str
+    module: Any
+    elastic: bool
 
 
 class ElasticBackbone(metaclass=ABCMeta):
@@ -52,8 +67,11 @@ class ElasticBackbone(metaclass=ABCMeta):
         """Rows and columns of the patches of an image of ``height`` × ``width`` pixels."""
 
     @abstractmethod
-    def _check_axes(self, widths: Sequence[int], depths: Sequence[int]) -> None:
-        """Raise a ValueError for widths and depths that the intact network cannot hold."""
+    def _check_axes(self, widths: Sequence[int], depths: Sequence[Any]) -> None:
+        """Raise a ValueError for widths and depths that the intact network cannot hold.
+
+        Depths are numbers or tuples, as the intact network's is.
+        """
 
     @abstractmethod
     def _kept_blocks(self, subnet: Subnet) -> Mapping[str, Sequence[int]]:
@@ -84,12 +102,17 @@ class ElasticBackbone(metaclass=ABCMeta):
             'type': type(self).__name__,
             'arch': plain_data(self.arch_settings),
             'widths': list(self.space.widths),
-            'depths': list(self.space.depths),
+            'depths': plain_data(self.space.depths),
             'gamma': self.space.gamma,
             'out_indices': list(self.out_indices),
             'with_mask_token': self.with_mask_token,
             **self._stock_args,
         }
+
+    @property
+    def subnets(self) -> tuple[Subnet, ...]:
+        """All sub-networks, from small to large. ``str`` of one is its name."""
+        return tuple(self.space)
 
     @property
     def with_mask_token(self) -> bool:
@@ -126,31 +149,38 @@ class ElasticBackbone(metaclass=ABCMeta):
             for name, parameter in self.named_parameters(recurse=False)
             if name != 'mask_token'
         }
-        for name, layer in self._kept_layers(subnet):
-            width = self._share(layer.full_width, subnet)
-            state.update({f'{name}.{key}': part for key, part in layer.sliced(width).items()})
-            buffers = layer.named_buffers(recurse=False)  # the same at every width
+        for name, module, elastic in self._kept_layers(subnet, self._layers()):
+            kept = dict(module.named_parameters(recurse=False))
+            if elastic:
+                kept = module.sliced(self._share(module.full_width, subnet))
+            state.update({f'{name}.{key}': part for key, part in kept.items()})
+            buffers = module.named_buffers(recurse=False)  # the same at every width
             state.update({f'{name}.{key}': buffer for key, buffer in buffers})
         return state
 
     def num_params(self, subnet: Subnet | str | None = None) -> int:
         """Number of parameters of the extracted sub-network."""
-        return self._count_params(self.space.resolve(subnet))
+        return self._count_params(self.space.resolve(subnet), self._layers())
 
     def _search_space(
         self,
         widths: Sequence[int] | None,
-        depths: Sequence[int] | None,
+        depths: Sequence[Depth] | None,
         gamma: float,
         intact: Subnet,
         names: Mapping[str, Subnet] | None,
+        weighted: Sequence[str] = AXES,
     ) -> SearchSpace:
         """The checked space of widths and depths, by default of the intact ones alone."""
         values = SearchSpace(
             [intact.width] if widths is None else widths,
             [intact.depth] if depths is None else depths,
             gamma=gamma,
+            weighted=weighted,
         )
+        wrong = [depth for depth in values.depths if type(depth) is not type(intact.depth)]
+        if wrong:
+            raise ValueError(f'depths must be of the kind of {intact.depth}, got {wrong}')
         self._check_axes(values.widths, values.depths)
         return SearchSpace(
             values.widths,
@@ -158,40 +188,51 @@ class ElasticBackbone(metaclass=ABCMeta):
             gamma=gamma,
             intact=intact,
             names=names,
-            size=self._count_params,
+            size=functools.partial(self._count_params, layers=self._layers()),
+            weighted=weighted,
         )
 
-    def _count_params(self, subnet: Subnet) -> int:
+    def _count_params(self, subnet: Subnet, layers: list[Layer]) -> int:
         own = sum(
             parameter.numel() * subnet.width // self.full_width
             for name, parameter in self.named_parameters(recurse=False)
             if name != 'mask_token'
         )
         return own + sum(
-            num_sliced(layer, self._share(layer.full_width, subnet))
-            for _, layer in self._kept_layers(subnet)
+            num_sliced(module, self._share(module.full_width, subnet))
+            if elastic
+            else sum(parameter.numel() for parameter in module.parameters(recurse=False))
+            for _, module, elastic in self._kept_layers(subnet, layers)
         )
 
-    def _kept_layers(self, subnet: Subnet) -> list[tuple[str, Any]]:
-        """Elastic layers that a sub-network keeps, with their names in the stock network."""
+    def _layers(self) -> list[Layer]:
+        """All modules below this one that have parameters of their own or can be sliced."""
+        return [
+            Layer(name, module, isinstance(module, ElasticLayer))
+            for name, module in self.named_modules()
+            if module is not self and (isinstance(module, ElasticLayer) or _owns_parameters(module))
+        ]
+
+    def _kept_layers(self, subnet: Subnet, layers: list[Layer]) -> list[Layer]:
+        """Those of all layers that a sub-network keeps, with their names in the stock network."""
+        blocks = self._kept_blocks(subnet)
         kept = {
-            f'{blocks}.{block}.': f'{blocks}.{position}.'
-            for blocks, indices in self._kept_blocks(subnet).items()
+            f'{name}.{block}.': f'{name}.{position}.'
+            for name, indices in blocks.items()
             for position, block in enumerate(indices)
         }
-        lists = tuple(f'{blocks}.' for blocks in self._kept_blocks(subnet))
-        layers = []
-        for name, module in self.named_modules():
-            if not isinstance(module, ElasticLayer):
+        lists = tuple(f'{name}.' for name in blocks)
+        selected = []
+        for layer in layers:
+            if not layer.name.startswith(lists):
+                selected.append(layer)
                 continue
-            for blocks in lists:
-                if name.startswith(blocks):
-                    prefix = blocks + name.removeprefix(blocks).split('.')[0] + '.'
-                    name = kept[prefix] + name.removeprefix(prefix) if prefix in kept else ''
-                    break
-            if name:
-                layers.append((name, module))
-        return layers
+            parent = next(name for name in lists if layer.name.startswith(name))
+            prefix = parent + layer.name.removeprefix(parent).split('.')[0] + '.'
+            if prefix in kept:
+                name = kept[prefix] + layer.name.removeprefix(prefix)
+                selected.append(layer._replace(name=name))
+        return selected
 
     def _share(self, channels: int, subnet: Subnet) -> int:
         """Channels that a layer of ``channels`` keeps in a sub-network."""
@@ -199,9 +240,8 @@ class ElasticBackbone(metaclass=ABCMeta):
 
     def _check_elastic(self) -> None:
         """Refuse layers that no sub-network could slice."""
-        for name, module in self.named_modules():
-            own = any(True for _ in module.parameters(recurse=False))
-            if own and module is not self and not isinstance(module, ElasticLayer):
+        for name, module, elastic in self._layers():
+            if not elastic:
                 raise ValueError(
                     f'{name} ({type(module).__name__}) has no elastic form; norm_cfg must be LN'
                 )
@@ -215,6 +255,10 @@ class ElasticBackbone(metaclass=ABCMeta):
                 f'masks must be {(len(x), rows * columns)} bool, got {tuple(masks.shape)} '
                 f'{masks.dtype}'
             )
+
+
+def _owns_parameters(module: Any) -> bool:
+    return any(True for _ in module.parameters(recurse=False))
 
 
 def stock_arguments(kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,21 +13,20 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from poa_mm.elastic import (
-    ElasticConv2d,
     ElasticLayerNorm,
     ElasticLinear,
+    ElasticOutputConv2d,
     ElasticQKV,
     Subnet,
     active_blocks,
     make_elastic,
 )
 from poa_mm.models.backbones.elastic_backbone import ElasticBackbone, stock_arguments
+from poa_mm.models.backbones.feature_maps import finer_tokens, upsampled_mask
 from poa_mm.models.backbones.swin_layers import (
     ElasticShiftWindowMSA,
     ElasticSwinBlock,
     ElasticWindowMSA,
-    finer_tokens,
-    upsampled_mask,
 )
 from poa_mm.models.backbones.vit_layers import ElasticPatchEmbed
 from poa_mm.registry import ELASTIC_BACKBONES, MODELS
@@ -98,7 +97,7 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
                 WindowMSA: ElasticWindowMSA,
                 nn.LayerNorm: ElasticLayerNorm,
                 nn.Linear: ElasticLinear,
-                nn.Conv2d: ElasticConv2d,
+                nn.Conv2d: ElasticOutputConv2d,
             },
         )
         for block in self.blocks:
@@ -208,7 +207,7 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
         """Blocks of each stage that a sub-network keeps (Eq. 4 in the third one)."""
         others = sum(self.depths) - self.depths[ELASTIC_STAGE]
         kept = [tuple(range(depth)) for depth in self.depths]
-        kept[ELASTIC_STAGE] = active_blocks(subnet.depth - others, self.depths[ELASTIC_STAGE])
+        kept[ELASTIC_STAGE] = active_blocks(subnet.num_blocks - others, self.depths[ELASTIC_STAGE])
         return kept
 
     def _kept_blocks(self, subnet: Subnet) -> dict[str, tuple[int, ...]]:
@@ -236,7 +235,8 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
         x, size = self.patch_embed(x, subnet.width)
         if masks is not None:
             token = self.mask_token[..., : subnet.width].to(x.dtype)
-            x = torch.where(upsampled_mask(masks.to(x.device), grid, size), token, x)
+            hidden = upsampled_mask(masks.to(x.device), grid, size).flatten(1)[..., None]
+            x = torch.where(hidden, token, x)
         x = self.drop_after_pos(x)
         recompute = self.with_cp and self.training and torch.is_grad_enabled()
         outs = []

@@ -88,24 +88,3 @@ class ElasticSwinBlock(SwinBlock):
         drop_prob = self.attn.drop.drop_prob if self.training else 0.0
         x = add_residual(x, lambda part: self.attn(self.norm1(part), hw_shape, shift), drop_prob)
         return add_residual(x, lambda part: self.ffn.layers(self.norm2(part)), drop_prob)
-
-
-def upsampled_mask(masks: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """Masks (B, rows · columns) of a grid as (B, h · w, 1) of the finer map of the stem.
-
-    Args:
-        masks: bool.
-        grid: Rows and columns of the masks.
-        size: Rows and columns of the map; each patch covers a whole number of places, and what
-            lies beyond the map is cut off.
-    """
-    steps = [-(-length // number) for length, number in zip(size, grid, strict=True)]
-    fine = masks.unflatten(1, grid)
-    fine = fine.repeat_interleave(steps[0], dim=1).repeat_interleave(steps[1], dim=2)
-    return fine[:, : size[0], : size[1]].flatten(1)[..., None]
-
-
-def finer_tokens(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Tokens (B, h·w, D) at twice the resolution, nearest neighbour: (B, 2h·2w, D)."""
-    grid = x.unflatten(1, size)
-    return grid.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2).flatten(1, 2)

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from poa_mm.elastic import (
-    ElasticConv2d,
     ElasticLayerNorm,
     ElasticLayerScale,
     ElasticLinear,
+    ElasticOutputConv2d,
     ElasticQKV,
     Subnet,
     active_blocks,
@@ -98,7 +98,7 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
                 mmcv_scale.LayerScale: ElasticLayerScale,
                 nn.LayerNorm: ElasticLayerNorm,
                 nn.Linear: ElasticLinear,
-                nn.Conv2d: ElasticConv2d,
+                nn.Conv2d: ElasticOutputConv2d,
             },
         )
         for layer in self.layers:
@@ -174,7 +174,7 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
         if masks is not None:
             self._check_masks(masks, x)
         subnet = self.space.resolve(subnet)
-        (out,), _ = self._run_blocks(x, subnet, {subnet.depth - 1}, masks)
+        (out,), _ = self._run_blocks(x, subnet, {subnet.num_blocks - 1}, masks)
         return out[:, 0], out[:, self.num_extra_tokens :]
 
     def subnet_cfg(self, subnet: Subnet | str | None = None, **overrides: Any) -> dict[str, Any]:
@@ -188,7 +188,7 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
         subnet = self.space.resolve(subnet)
         arch = {
             'embed_dims': subnet.width,
-            'num_layers': subnet.depth,
+            'num_layers': subnet.num_blocks,
             'num_heads': subnet.width // self.head_dims,
             'feedforward_channels': self._share(self.arch_settings['feedforward_channels'], subnet),
         }
@@ -199,13 +199,13 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
             **self._stock_args,
         }
         if isinstance(cfg.get('layer_cfgs'), list):  # one for each block
-            blocks = active_blocks(subnet.depth, self.num_layers)
+            blocks = active_blocks(subnet.num_blocks, self.num_layers)
             cfg['layer_cfgs'] = [cfg['layer_cfgs'][block] for block in blocks]
         # Copied, because the stock class counts negative out_indices in the caller's list.
         return {**cfg, **copy.deepcopy(overrides)}
 
     def _kept_blocks(self, subnet: Subnet) -> dict[str, tuple[int, ...]]:
-        return {'layers': active_blocks(subnet.depth, self.num_layers)}
+        return {'layers': active_blocks(subnet.num_blocks, self.num_layers)}
 
     def _fit(self, state: dict[str, Tensor], stock: VisionTransformer) -> dict[str, Tensor]:
         # Here, because the stock class would take the grid of the supernet for a square.
@@ -253,12 +253,12 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
 
     def _block_positions(self, subnet: Subnet) -> list[int]:
         """``out_indices`` counted from the sub-network's first block."""
-        positions = [i + subnet.depth if i < 0 else i for i in self.out_indices]
-        wrong = [i for i in positions if not 0 <= i < subnet.depth]
+        positions = [i + subnet.num_blocks if i < 0 else i for i in self.out_indices]
+        wrong = [i for i in positions if not 0 <= i < subnet.num_blocks]
         if wrong:
             raise ValueError(
                 f'out_indices {self.out_indices} name blocks {wrong} that sub-network {subnet} '
-                f'does not have; valid: {-subnet.depth}…{subnet.depth - 1}'
+                f'does not have; valid: {-subnet.num_blocks}…{subnet.num_blocks - 1}'
             )
         return positions
 
@@ -273,10 +273,10 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
         x, resolution = self._embed(x, subnet.width, masks)
         recompute = self.with_cp and self.training and torch.is_grad_enabled()
         outs = []
-        for position, block in enumerate(active_blocks(subnet.depth, self.num_layers)):
+        for position, block in enumerate(active_blocks(subnet.num_blocks, self.num_layers)):
             layer = self.layers[block]
             x = checkpoint(layer, x, use_reentrant=False) if recompute else layer(x)
-            if position == subnet.depth - 1 and self.final_norm:
+            if position == subnet.num_blocks - 1 and self.final_norm:
                 x = self.ln1(x)
             if position in taps:
                 outs.append(x)
