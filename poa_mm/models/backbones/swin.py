@@ -27,6 +27,7 @@ from poa_mm.models.backbones.swin_layers import (
     ElasticShiftWindowMSA,
     ElasticSwinBlock,
     ElasticWindowMSA,
+    shift_arguments,
 )
 from poa_mm.models.backbones.vit_layers import ElasticPatchEmbed
 from poa_mm.registry import ELASTIC_BACKBONES, MODELS
@@ -46,9 +47,13 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
     that of its first stage; its depth counts the blocks of all stages, of which the third one is
     elastic.
 
-    Two things are defined so that a stock network can express what was trained, unlike in the
-    authors' code: the patch embedding is sliced, then normalised; and a block shifts its windows
-    where its position in the sub-network is odd.
+    Two things are defined so that a stock network can express what was trained: the patch embedding
+    is sliced, then normalised; and a block shifts its windows where its position in the sub-network
+    is odd. The authors' code normalises all channels of the patch embedding, then slices them; and
+    a block shifts where its position in the intact network is odd. ``official`` defines both as
+    theirs, for converted checkpoints. Then all sub-networks run, but only those of the intact width
+    can be extracted: a narrower network lacks the channels that its patch embedding is normalised
+    with. Shifts that do not alternate become ``stage_cfgs`` of the stock class.
 
     Args:
         arch: The intact network: a name or a dict, as mmpretrain's ``SwinTransformer`` takes.
@@ -59,6 +64,7 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
         out_indices: Stages to output; the last one is among them.
         with_mask_token: Have a token that stands in for masked patches. It belongs to pre-training
             and is not extracted.
+        official: Define patch embedding and window shifts as the authors' code does.
         with_cp: Recompute each block in the backward pass instead of keeping its activations.
         **kwargs: The other arguments of mmpretrain's ``SwinTransformer``. Crops of 96 pixels need
             ``pad_small_map=True``.
@@ -76,6 +82,7 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
         gamma: float = 2.0,
         out_indices: Sequence[int] = (3,),
         with_mask_token: bool = False,
+        official: bool = False,
         with_cp: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -87,6 +94,7 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
             raise ValueError(
                 f'out_indices must hold the last stage {self.num_layers - 1}, got {out_indices}'
             )
+        self.official = official
         self._stock_args = stock_arguments(kwargs)
         make_elastic(
             self,
@@ -118,6 +126,11 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
     def feature_width(self) -> int:  # type: ignore[override] # known from the stock class
         """Channels of the last stage in the intact network."""
         return self.num_features[-1]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The config that builds this supernet again."""
+        return {**super().config, 'official': self.official}
 
     @property
     def blocks(self) -> Iterable[Any]:
@@ -187,11 +200,16 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
             subnet: Which one; ``None`` is the intact network.
             **overrides: Arguments of the stock class to set or replace, such as ``out_indices``,
                 ``drop_path_rate`` or ``img_size``.
+
+        Raises:
+            ValueError: Unknown sub-network, or with ``official`` one that is narrower than the
+                intact network.
         """
-        subnet = self.space.resolve(subnet)
+        subnet = self._check_stock(subnet)
+        stages = self._active(subnet)
         arch = {
             'embed_dims': subnet.width,
-            'depths': [len(blocks) for blocks in self._active(subnet)],
+            'depths': [len(blocks) for blocks in stages],
             'num_heads': [self._share(heads, subnet) for heads in self.num_heads],
         }
         return {
@@ -200,8 +218,25 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
             'out_indices': list(self.out_indices),
             'drop_path_rate': 0.0,  # mmpretrain's default is another
             **self._stock_args,
+            **shift_arguments([self._shifts(blocks) for blocks in stages]),
             **copy.deepcopy(overrides),
         }
+
+    def subnet_state_dict(self, subnet: Subnet | str | None = None) -> dict[str, Tensor]:
+        """Weights of a sub-network under the names of the stock class, as :meth:`subnet_cfg`."""
+        return super().subnet_state_dict(self._check_stock(subnet))
+
+    def _check_stock(self, subnet: Subnet | str | None) -> Subnet:
+        """The sub-network, if a stock network computes the same."""
+        subnet = self.space.resolve(subnet)
+        if self.official and subnet.width < self.full_width:
+            raise ValueError(
+                f'{subnet} cannot be extracted from this supernet (official=True): it normalises '
+                f'the patch embedding over all {self.full_width} channels, then keeps '
+                f'{subnet.width}, and a stock SwinTransformer of that width lacks the others; '
+                f'only sub-networks of width {self.full_width} can be extracted'
+            )
+        return subnet
 
     def _active(self, subnet: Subnet) -> list[tuple[int, ...]]:
         """Blocks of each stage that a sub-network keeps (Eq. 4 in the third one)."""
@@ -209,6 +244,11 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
         kept = [tuple(range(depth)) for depth in self.depths]
         kept[ELASTIC_STAGE] = active_blocks(subnet.num_blocks - others, self.depths[ELASTIC_STAGE])
         return kept
+
+    def _shifts(self, blocks: Sequence[int]) -> list[bool]:
+        """Which of the blocks that a stage keeps shift their windows."""
+        numbers = blocks if self.official else range(len(blocks))
+        return [number % 2 == 1 for number in numbers]
 
     def _kept_blocks(self, subnet: Subnet) -> dict[str, tuple[int, ...]]:
         return {f'stages.{ELASTIC_STAGE}.blocks': self._active(subnet)[ELASTIC_STAGE]}
@@ -232,7 +272,8 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
     ) -> list[tuple[Tensor, tuple[int, int]]]:
         """Output (B, h·w, D) of each stage before its norm and the next merging, and (h, w)."""
         grid = self.mask_grid(*x.shape[-2:])
-        x, size = self.patch_embed(x, subnet.width)
+        x, size = self.patch_embed(x, self.full_width if self.official else subnet.width)
+        x = x[..., : subnet.width]
         if masks is not None:
             token = self.mask_token[..., : subnet.width].to(x.dtype)
             hidden = upsampled_mask(masks.to(x.device), grid, size).flatten(1)[..., None]
@@ -241,8 +282,8 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
         recompute = self.with_cp and self.training and torch.is_grad_enabled()
         outs = []
         for stage, kept in zip(self.stages, self._active(subnet), strict=True):
-            for position, block in enumerate(kept):
-                arguments = (x, size, position % 2 == 1)
+            for block, shift in zip(kept, self._shifts(kept), strict=True):
+                arguments = (x, size, shift)
                 layer = stage.blocks[block]
                 x = (
                     checkpoint(layer, *arguments, use_reentrant=False)

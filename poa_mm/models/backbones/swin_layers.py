@@ -1,5 +1,8 @@
 """Parts of the elastic Swin Transformer (paper App. A)."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch.nn.functional as F
 from mmpretrain.models.backbones.swin_transformer import SwinBlock
 from mmpretrain.models.utils import ShiftWindowMSA, WindowMSA
@@ -53,8 +56,7 @@ class ElasticWindowMSA(WindowMSA):
 class ElasticShiftWindowMSA(ShiftWindowMSA):
     """mmpretrain's window partition; whether windows are shifted is an argument, not an attribute.
 
-    A block of the supernet shifts where its position in the sub-network is odd, as the blocks of a
-    stock network do.
+    Which one of a stage a block is depends on the sub-network.
     """
 
     def forward(self, x: Tensor, hw_shape: tuple[int, int], shift: bool) -> Tensor:
@@ -88,3 +90,21 @@ class ElasticSwinBlock(SwinBlock):
         drop_prob = self.attn.drop.drop_prob if self.training else 0.0
         x = add_residual(x, lambda part: self.attn(self.norm1(part), hw_shape, shift), drop_prob)
         return add_residual(x, lambda part: self.ffn.layers(self.norm2(part)), drop_prob)
+
+
+def shift_arguments(stages: Sequence[Sequence[bool]]) -> dict[str, Any]:
+    """What tells mmpretrain's ``SwinTransformer`` which blocks shift their windows.
+
+    Args:
+        stages: Whether each block of each stage does.
+
+    Returns:
+        Its argument ``stage_cfgs``, or nothing if every second block shifts, as by itself.
+    """
+    cfgs = [
+        {'block_cfgs': [{'shift': shift} for shift in shifts]}
+        if any(shift != (position % 2 == 1) for position, shift in enumerate(shifts))
+        else {}
+        for shifts in stages
+    ]
+    return {'stage_cfgs': cfgs} if any(cfgs) else {}
