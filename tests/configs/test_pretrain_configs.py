@@ -99,21 +99,48 @@ def test_smaller_runs_follow_the_same_rules(name, gpus, rate):
     assert cosine.eta_min_ratio * lr == pytest.approx(rate * 2e-5, rel=0.5)
 
 
-def test_swin_b_is_the_run_of_the_paper():
-    cfg = load('poa_swin-b')
-    assert cfg.train_dataloader.batch_size * 32 == 2048
-    assert cfg.train_cfg.max_iters == 346 * 625
+@pytest.mark.parametrize(
+    ('name', 'batch', 'epochs', 'iterations', 'layer_decay'),
+    [('poa_swin-b', 2048, 346, 625, 0.9), ('poa_resnet-152', 1280, 692, 1000, 0.95)],
+)
+def test_the_other_families_run_as_in_the_paper(name, batch, epochs, iterations, layer_decay):
+    cfg = load(name)
+    assert cfg.train_dataloader.batch_size * 32 == cfg.auto_scale_lr.base_batch_size == batch
+    assert cfg.train_cfg.max_iters == epochs * iterations
+    assert epochs * iterations * batch == pytest.approx(epochs * 1_281_167, rel=1e-3)
     lr = cfg.optim_wrapper.optimizer.lr
-    assert lr == pytest.approx(0.004 * 2**0.5, rel=1e-4)
+    assert lr == pytest.approx(0.004 * (batch / 1024) ** 0.5, rel=1e-4)
+    assert cfg.optim_wrapper.paramwise_cfg.layer_decay == layer_decay
     warmup, cosine, decay = cfg.param_scheduler
-    assert warmup.end == cosine.begin == 30 * 625
+    assert warmup.end == cosine.begin == 30 * iterations
     assert cosine.end == decay.end == decay.T_max == cfg.train_cfg.max_iters
     assert cosine.T_max == cosine.end - cosine.begin
     assert cosine.eta_min_ratio * lr == pytest.approx(2e-5, rel=1e-4)
-    assert cfg.custom_hooks[0].epoch_length == 625
+    assert cfg.custom_hooks[0].epoch_length == iterations
     assert cfg.model.mask_ratio == (0.1, 0.3)
     assert cfg.model.backbone.gamma == 2
-    net = MODELS.build(cfg.model.backbone)
+
+
+def test_resnet_152_has_the_paper_s_sub_networks():
+    net = MODELS.build(load('poa_resnet-152').model.backbone)
+    assert len(net.space) == 465
+    assert net.space['resnet-50'] == net.space.smallest
+    assert net.space.intact == net.space.largest == Subnet(128, (3, 8, 36, 3))
+    assert {(s.width, *s.depth) for s in net.space} == {
+        (width, 3, second, third, 3)
+        for width in (64, 96, 128)
+        for second in range(4, 9)
+        for third in range(6, 37)
+    }
+    assert [net.space[f'resnet-{depth}'].num_blocks * 3 + 2 for depth in (50, 101, 152)] == [
+        50,
+        101,
+        152,
+    ]
+
+
+def test_swin_b_has_the_paper_s_sub_networks():
+    net = MODELS.build(load('poa_swin-b').model.backbone)
     assert [str(net.space[name]) for name in ('swin-t', 'swin-s', 'swin-b')] == [
         'w96-d12',
         'w96-d24',
