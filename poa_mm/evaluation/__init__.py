@@ -1,5 +1,6 @@
 """Evaluation on frozen features: functions on features first, glue to data sets on top."""
 
+from poa_mm.evaluation.cost import Cost, build_on_meta, module_cost, subnet_cost
 from poa_mm.evaluation.features import extract_features, extract_pixels, feature_loader
 from poa_mm.evaluation.knn import knn_accuracy, knn_predict
 from poa_mm.evaluation.knn_benchmark import KnnRow, knn_rows, select_subnets, untrained_backbone
@@ -8,9 +9,11 @@ from poa_mm.evaluation.knn_monitor_hook import KnnMonitorHook
 from poa_mm.evaluation.knn_report import knn_table, save_csv
 
 __all__ = [
+    'Cost',
     'KnnEvaluator',
     'KnnMonitorHook',
     'KnnRow',
+    'build_on_meta',
     'extract_features',
     'extract_pixels',
     'feature_loader',
@@ -18,7 +21,9 @@ __all__ = [
     'knn_predict',
     'knn_rows',
     'knn_table',
+    'module_cost',
     'save_csv',
     'select_subnets',
+    'subnet_cost',
     'untrained_backbone',
 ]

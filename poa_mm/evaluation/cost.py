@@ -1,0 +1,138 @@
+"""What a network costs: parameters, FLOPs and activation memory, found without running it.
+
+Networks are traced on PyTorch's meta device, where tensors have shapes but no values: no weights
+are copied, and a sub-network of a full-size supernet takes a tenth of a second.
+"""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
+
+from poa_mm.elastic import Subnet
+from poa_mm.evaluation.cost_trace import FusedAttention, Tracer
+from poa_mm.registry import MODELS
+
+__all__ = ['Cost', 'ImageSize', 'build_on_meta', 'module_cost', 'subnet_cost']
+
+ImageSize = int | tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Cost of one network for one image (batch size 1), activations in float32.
+
+    Memory counts tensors alone: no parameters, no workspace of kernels, no rounding by allocators.
+    Fused attention keeps no attention matrix; networks that compute one explicitly (Swin) keep it.
+    Both figures grow in proportion to the batch size, and 16-bit activations take about half.
+
+    Args:
+        params: Number of parameters.
+        flops: Multiply-accumulates of all matrix products, convolutions and attention in a forward
+            pass. This is what papers, timm and OpenMMLab report as FLOPs or GMACs (ViT-S: 4.6 G);
+            to count multiplications and additions apart, double it.
+        activation_bytes: Peak of the activations alive at the same time during inference, the
+            image included.
+        training_bytes: Activations that a forward pass keeps for the backward pass, if all
+            parameters train, without drop paths and activation checkpointing.
+    """
+
+    params: int
+    flops: int
+    activation_bytes: int
+    training_bytes: int
+
+
+def module_cost(net: nn.Module, image_size: ImageSize = 224) -> Cost:
+    """Cost of any network that takes a batch of images.
+
+    Args:
+        net: The network; it is neither run nor changed.
+        image_size: Side of the images in pixels, or (height, width).
+
+    Raises:
+        ValueError: ``image_size`` is not positive, or the network cannot take such images.
+    """
+    # Weights are what a deep copy would copy, unless it takes them for copied already.
+    copied: dict[int, Any] = {
+        id(parameter): _meta_parameter(parameter) for parameter in net.parameters()
+    }
+    copied |= {id(buffer): buffer.to('meta') for buffer in net.buffers()}
+    return _cost(copy.deepcopy(net, copied), image_size)
+
+
+def subnet_cost(
+    backbone: Any, subnet: Subnet | str | None = None, image_size: ImageSize = 224
+) -> Cost:
+    """Cost of a sub-network as the stock network that ``backbone.extract(subnet)`` gives.
+
+    Args:
+        backbone: Elastic backbone, with or without weights (:func:`build_on_meta`).
+        subnet: Which sub-network; ``None`` is the intact network.
+        image_size: Side of the images in pixels, or (height, width).
+
+    Raises:
+        ValueError: Unknown sub-network, or as for :func:`module_cost`.
+    """
+    return _cost(build_on_meta(backbone.subnet_cfg(subnet)), image_size)
+
+
+def build_on_meta(cfg: dict[str, Any]) -> nn.Module:
+    """Build a registered network without allocating or initialising its weights.
+
+    Args:
+        cfg: Config of the network, such as that of an elastic backbone.
+
+    Returns:
+        The network on the meta device, in evaluation mode.
+    """
+
+    def to_meta(module: nn.Module, name: str, parameter: Tensor | None) -> nn.Parameter | None:
+        return None if parameter is None else _meta_parameter(parameter)
+
+    # Not torch.device('meta'): constructors also compute with small tensors, drop rates say.
+    hook = register_module_parameter_registration_hook(to_meta)  # type: ignore[arg-type] # torch's
+    try:
+        net = MODELS.build(cfg)
+    finally:
+        hook.remove()
+    net.to('meta')
+    net.eval()  # mmpretrain's backbones return nothing here
+    return net
+
+
+def _meta_parameter(parameter: Tensor) -> nn.Parameter:
+    return nn.Parameter(parameter.detach().to('meta'))
+
+
+def _cost(net: nn.Module, image_size: ImageSize) -> Cost:
+    """Cost of a network on the meta device."""
+    net.eval()
+    inference, training = _trace(net, image_size, False), _trace(net, image_size, True)
+    return Cost(
+        params=sum(parameter.numel() for parameter in net.parameters()),
+        flops=inference.flops // 2,  # PyTorch counts a multiply-accumulate as two
+        activation_bytes=inference.peak,
+        training_bytes=training.bytes,
+    )
+
+
+def _trace(net: nn.Module, image_size: ImageSize, grad: bool) -> Tracer:
+    """The tracer of a forward pass, with what it was when the pass had returned its output."""
+    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    if min(height, width) < 1:
+        raise ValueError(f'image_size must be positive, got {image_size}')
+    try:
+        with torch.set_grad_enabled(grad), FusedAttention(), Tracer(net) as tracer:
+            output = net(torch.empty(1, 3, height, width, device='meta'))
+            tracer.followed.clear()  # what is freed from now on no longer counts
+            del output
+    except (AssertionError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(
+            f'{type(net).__name__} cannot run on images of {height} x {width} pixels: {reason}'
+        ) from error
+    return tracer

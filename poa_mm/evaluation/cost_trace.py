@@ -1,0 +1,130 @@
+"""Tracing a network on the meta device: FLOPs and the memory of its activations."""
+
+import weakref
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+__all__ = ['FusedAttention', 'Tracer']
+
+
+class Tracer(TorchDispatchMode):
+    """Counts FLOPs and follows the memory of all tensors that operations make.
+
+    Attributes:
+        flops: FLOPs so far, two for a multiply-accumulate.
+        bytes: Memory of the tensors that are alive now.
+        peak: The most that :attr:`bytes` has been.
+        followed: Ids of the storages that are alive now, weights excluded.
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.flops = self.bytes = self.peak = 0
+        self.followed: set[int] = set()
+        weights = (*net.parameters(), *net.buffers())
+        self._weights = {id(tensor.untyped_storage()) for tensor in weights}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        rule = _rule(func, _frozen(args), _frozen(tuple(kwargs.items())))
+        self.flops += rule.flops
+        out = func(*args, **kwargs) if rule.outputs is None else _thawed(rule.outputs)
+        for tensor in out if isinstance(out, tuple | list) else (out,):
+            if isinstance(tensor, Tensor):
+                self._follow(tensor.untyped_storage())
+        return out
+
+    def _follow(self, storage: torch.UntypedStorage) -> None:
+        # A storage keeps its Python object, hence its id, for as long as it lives.
+        key, size = id(storage), storage.nbytes()
+        if key in self._weights or key in self.followed:
+            return
+        self.followed.add(key)
+        self.bytes += size
+        self.peak = max(self.peak, self.bytes)
+        weakref.finalize(storage, self._free, key, size)
+
+    def _free(self, key: int, size: int) -> None:
+        if key in self.followed:
+            self.followed.remove(key)
+            self.bytes -= size
+
+
+class _Spec(NamedTuple):
+    """All that a tensor on the meta device is."""
+
+    shape: torch.Size
+    stride: tuple[int, ...]
+    dtype: torch.dtype
+    device: torch.device
+
+
+class _Rule(NamedTuple):
+    """What an operation does to shapes; no outputs if it must be run to know."""
+
+    flops: int
+    outputs: Any
+
+
+@lru_cache(maxsize=2**15)
+def _rule(func: Any, args: Any, kwargs: Any) -> _Rule:
+    """Effect of an operation on shapes: most layers of a network repeat what others have done.
+
+    PyTorch's own meta kernels, many of them in Python, take ten times as long.
+    """
+    args, kwargs = _thawed(args), dict(_thawed(kwargs))
+    out = func(*args, **kwargs)
+    formula = flop_registry.get(func._overloadpacket)
+    flops = formula(*args, **kwargs, out_val=out) if formula else 0
+    inputs = {
+        id(tensor.untyped_storage())
+        for tensor in tree_leaves((args, kwargs))
+        if isinstance(tensor, Tensor)
+    }
+    made = [tensor for tensor in tree_leaves(out) if isinstance(tensor, Tensor)]
+    values_matter = any(tensor.device.type != 'meta' for tensor in made)
+    if not made or values_matter or any(id(t.untyped_storage()) in inputs for t in made):
+        return _Rule(flops, None)
+    return _Rule(flops, _frozen(out))
+
+
+def _frozen(value: Any) -> Any:
+    """Arguments or results of an operation, with hashable descriptions for tensors."""
+    if isinstance(value, Tensor):
+        return _Spec(value.shape, value.stride(), value.dtype, value.device)
+    return tuple(map(_frozen, value)) if isinstance(value, tuple | list) else value
+
+
+def _thawed(value: Any) -> Any:
+    """The inverse of :func:`_frozen`, with new tensors."""
+    if isinstance(value, _Spec):
+        return torch.empty_strided(
+            value.shape, value.stride, dtype=value.dtype, device=value.device
+        )
+    return tuple(map(_thawed, value)) if isinstance(value, tuple) else value
+
+
+class FusedAttention(TorchFunctionMode):
+    """Has attention traced as one fused kernel, which CPUs and GPUs run."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is F.scaled_dot_product_attention:
+            return _fused_attention(*args, **(kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+
+def _fused_attention(
+    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, **kwargs: Any
+) -> Tensor:
+    bias = None if attn_mask is None else attn_mask.to(query.dtype)
+    attend = torch.ops.aten._scaled_dot_product_efficient_attention
+    grad = torch.is_grad_enabled()
+    return attend(query, key, value, bias, compute_log_sumexp=grad, **kwargs)[0]
