@@ -1,0 +1,285 @@
+"""The family of docs/new_family.md: what its class must hold, and a run through the real tools."""
+
+import copy
+import csv
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+import torch
+from helpers import ROOT, load_tool
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mmpretrain.models.backbones import MlpMixer
+from tiny import TINY_POA, randomise
+
+import poa_mm
+from poa_mm.elastic import Subnet
+from poa_mm.registry import ELASTIC_BACKBONES, MODELS
+
+EXAMPLES = ROOT / 'docs' / 'examples'
+CONFIG = EXAMPLES / 'poa_mixer-tiny_photos.py'
+PAGE = ROOT / 'docs' / 'new_family.md'
+ARCH = {'embed_dims': 32, 'num_layers': 4, 'tokens_mlp_dims': 16, 'channels_mlp_dims': 64}
+TINY = {
+    'type': 'ElasticMlpMixer',
+    'arch': ARCH,
+    'widths': [16, 24, 32],
+    'depths': [2, 3, 4],
+    'img_size': 32,
+    'patch_size': 8,
+}
+NAMES = [f'w{width}-d{depth}' for width in TINY['widths'] for depth in TINY['depths']]
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _family():
+    """Registers the family for these tests alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(EXAMPLES)
+        import elastic_mixer  # noqa: F401
+
+        yield
+    del sys.modules['elastic_mixer']
+    for registry in (MODELS, ELASTIC_BACKBONES):
+        del registry.module_dict['ElasticMlpMixer']
+
+
+def build(**overrides):
+    torch.manual_seed(0)
+    cfg = copy.deepcopy({**TINY, **overrides})
+    return randomise(MODELS.build(cfg)).double().eval()
+
+
+def images(height=32, width=32, batch=2):
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(batch, 3, height, width, generator=generator).double()
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.sampled_from(NAMES),
+    st.sampled_from([(32, 32), (16, 48), (28, 36)]),
+    st.sampled_from([(-1,), (-2, -1), (-1, -2)]),
+)
+def test_extracted_network_equals_the_sub_network(name, size, positions):
+    net = build(img_size=size, out_indices=positions)
+    stock = net.extract(name)
+    assert type(stock) is MlpMixer
+    assert sum(p.numel() for p in stock.parameters()) == net.num_params(name)
+    outputs, expected = net(images(*size), name), stock(images(*size))
+    assert len(outputs) == len(positions)
+    for mine, theirs in zip(outputs, expected, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-10)
+
+
+def test_the_intact_network_is_the_stock_one():
+    net = build()
+    stock = MlpMixer(ARCH, img_size=32, patch_size=8).double()
+    stock.load_state_dict(net.state_dict())
+    stock.eval()
+    torch.testing.assert_close(net(images())[0], stock(images())[0], rtol=0, atol=1e-10)
+
+
+def test_it_starts_as_the_stock_network_does():
+    states = []
+    for cfg in (TINY, {**MODELS.build(TINY).subnet_cfg(), 'type': 'MlpMixer'}):
+        torch.manual_seed(0)
+        net = MODELS.build(copy.deepcopy(cfg))
+        net.init_weights()
+        states.append(net.state_dict())
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+def test_slices_by_hand():
+    net = build()
+    state, cut = net.state_dict(), net.subnet_state_dict('w24-d3')
+    for position, block in enumerate([0, 1, 3]):  # Eq. 4: 3 of 4
+        mine, theirs = f'layers.{position}.', f'layers.{block}.'
+        mix = 'token_mix.layers.0.0.weight'
+        assert torch.equal(cut[mine + mix], state[theirs + mix][:12])
+        mix = 'token_mix.layers.1.weight'
+        torch.testing.assert_close(cut[mine + mix], state[theirs + mix][:, :12] * 16 / 12)
+        mix = 'channel_mix.layers.0.0.weight'
+        torch.testing.assert_close(cut[mine + mix], state[theirs + mix][:48, :24] * 32 / 24)
+        mix = 'channel_mix.layers.1.weight'
+        torch.testing.assert_close(cut[mine + mix], state[theirs + mix][:24, :48] * 64 / 48)
+        assert torch.equal(cut[f'{mine}ln2.bias'], state[f'{theirs}ln2.bias'][:24])
+    weight = 'patch_embed.projection.weight'
+    assert torch.equal(cut[weight], state[weight][:24])
+
+
+def test_mixer_l_holds_mixer_s_and_b():
+    widths, depths = list(range(512, 1025, 64)), list(range(8, 25))
+    cfg = {'type': 'ElasticMlpMixer', 'arch': 'large', 'widths': widths, 'depths': depths}
+    with torch.device('meta'):
+        net = MODELS.build(cfg)
+        stock = {size: MlpMixer(size) for size in ('s', 'b', 'l')}
+    assert len(net.space) == 9 * 17
+    assert net.space['mixer-b'] == Subnet(768, 12)
+    for size, mixer in stock.items():
+        assert net.subnet_cfg(f'mixer-{size}')['arch'] == MlpMixer.arch_zoo[size]
+        expected = sum(p.numel() for p in mixer.parameters())
+        assert net.num_params(f'mixer-{size}') == expected
+
+
+def test_masks_show_the_token_and_hide_the_image():
+    net = build(with_mask_token=True)
+    assert net.mask_grid(32, 32) == (4, 4)
+    masks = torch.zeros(2, 16, dtype=torch.bool)
+    masks[:, 5] = True  # row 1, column 1
+    changed = images()
+    changed[:, :, 8:16, 8:16] += 1
+    for subnet in ('smallest', 'w24-d3', 'largest'):
+        shown = net.tokens(images(), subnet, masks)
+        assert all(map(torch.equal, shown, net.tokens(changed, subnet, masks)))
+        assert not torch.equal(net.tokens(images(), subnet)[0], net.tokens(changed, subnet)[0])
+    with torch.no_grad():
+        net.mask_token.add_(1)
+    assert not torch.equal(net.tokens(images(), None, masks)[0], net.tokens(images(), None)[0])
+    assert not torch.equal(net.tokens(images(), 'largest', masks)[0], shown[0])
+
+
+def test_tokens_are_the_output_and_its_mean():
+    net = build()
+    class_tokens, patches = net.tokens(images(), 'w24-d3')
+    (out,) = net(images(), 'w24-d3')
+    assert torch.equal(patches.transpose(1, 2), out)
+    torch.testing.assert_close(class_tokens, out.mean(dim=2))
+
+
+def test_every_parameter_learns_with_all_terms_on():
+    poa = MODELS.build({**copy.deepcopy(TINY_POA), 'backbone': copy.deepcopy(TINY)})
+    for seed, part in enumerate((poa.backbone, poa.head, poa.teacher)):
+        randomise(part, seed)
+    poa.double()
+    masks = poa.block_masks(6, poa.backbone.mask_grid(32, 32), step=0)
+    assert masks.any()
+    terms = poa.losses(images(batch=6), images(batch=6), masks)
+    terms['total'].backward()
+    assert {'intact_patch', 'elastic_patch', 'elastic_koleo', 'same_view_local'} <= set(terms)
+    for name, parameter in [*poa.backbone.named_parameters(), *poa.head.named_parameters()]:
+        assert parameter.grad is not None, name
+        assert parameter.grad.any(), name
+
+
+def test_layer_depths_rise_from_stem_to_head():
+    net = build(with_mask_token=True)
+    depths = {}
+    for name, _ in net.named_parameters():
+        depth, number = net.get_layer_depth(f'backbone.{name}', 'backbone.')
+        assert number == 6
+        parts = name.split('.')
+        depths.setdefault('.'.join(parts[: 2 if parts[0] == 'layers' else 1]), set()).add(depth)
+    blocks = {f'layers.{index}': {index + 1} for index in range(4)}
+    assert depths == {'mask_token': {0}, 'patch_embed': {0}, **blocks, 'ln1': {5}}
+    assert net.get_layer_depth('head.weight', 'backbone.') == (5, 6)
+
+
+@pytest.mark.parametrize(
+    ('overrides', 'message'),
+    [
+        ({'widths': [20, 31]}, r'a whole share of the hidden layers \(16, 64\), got \[31\]'),
+        ({'widths': [40]}, r'at most 32, with .* got \[40\]'),
+        ({'depths': [3, 5]}, 'depths must be at most 4, got 5'),
+        ({'out_indices': (-3, -1)}, r'out_indices must be within -2…-1, got \[-3\]'),
+        ({'out_indices': (0,)}, r'got \[0\]'),
+        ({'layer_cfgs': {'num_fcs': 3}}, 'layer_cfgs cannot be set in an elastic MLP-Mixer'),
+        ({'norm_cfg': {'type': 'BN1d'}}, 'BatchNorm1d'),
+    ],
+)
+def test_what_cannot_be_elastic(overrides, message):
+    with pytest.raises(ValueError, match=message):
+        build(**overrides)
+
+
+def test_other_image_sizes_are_refused():
+    net = build(with_mask_token=True)
+    masks = torch.zeros(2, 4, dtype=torch.bool)
+    for call in (
+        lambda: net(images(16, 16)),
+        lambda: net.tokens(images(16, 16), masks=masks),
+        lambda: net.extract('smallest', img_size=16),
+    ):
+        with pytest.raises(ValueError, match=r'images must be \(32, 32\), got \(16, 16\)'):
+            call()
+
+
+def test_the_config_builds_the_same_supernet():
+    net = build(with_mask_token=True, img_size=(16, 48), out_indices=(-2, -1))
+    twin = MODELS.build(net.config).double().eval()
+    twin.load_state_dict(net.state_dict())
+    assert list(twin.space) == list(net.space)
+    stock, expected = twin.extract('w24-d3')(images(16, 48)), net(images(16, 48), 'w24-d3')
+    assert all(map(torch.equal, stock, expected))
+
+
+def python(*args, **environment):
+    """Run Python as a user would, in the root of the repository."""
+    done = subprocess.run(
+        [sys.executable, *map(str, args)],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    """What tools/train.py leaves after two steps of the config."""
+    folder = tmp_path_factory.mktemp('mixer')
+    options = [
+        'train_cfg.max_iters=2',
+        'train_dataloader.batch_size=4',
+        'train_dataloader.num_workers=0',
+        'train_dataloader.persistent_workers=False',
+        'train_dataloader.dataset.patches_per_photo=1',
+        'default_hooks.checkpoint.interval=2',
+    ]
+    run = ['tools/train.py', CONFIG.relative_to(ROOT), '--work-dir', folder]
+    python(*run, '--cfg-options', *options, PYTHONPATH=str(EXAMPLES))
+    return folder / 'iter_2.pth'
+
+
+def test_a_checkpoint_opens_as_the_family(checkpoint):
+    net = poa_mm.load_supernet(checkpoint)
+    assert type(net).__name__ == 'ElasticMlpMixer'
+    assert len(net.space) == 9
+    state = torch.load(checkpoint, weights_only=False)['state_dict']
+    for name, value in net.state_dict().items():
+        assert torch.equal(value, state[f'teacher.backbone.{name}'])
+
+
+def test_the_tools_know_the_family(checkpoint, tmp_path):
+    tool = [EXAMPLES / 'run_tool.py', 'tools/eval_knn.py', checkpoint, '--subnets', 'w48-d3']
+    options = ['knn_train_dataset.patches_per_photo=3', 'knn_test_dataset.patches_per_photo=2']
+    python(*tool, '--device', 'cpu', '--workers', '0', '--cfg-options', *options)
+    with (checkpoint.with_name('knn_iter_2') / 'knn.csv').open() as file:
+        (row,) = csv.DictReader(file)
+    net = poa_mm.load_supernet(checkpoint)
+    assert int(row['params']) == net.num_params('w48-d3')
+    assert float(row['k20']) > 5, 'chance is 5 % of 20 photographs'
+    out = tmp_path / 'net.pth'
+    assert load_tool('extract_subnet').main([str(checkpoint), 'w48-d3', str(out)]) == 0
+    stock, image = poa_mm.load_backbone(out), images().float()
+    assert type(stock) is MlpMixer
+    assert torch.equal(stock(image)[0], net(image, 'w48-d3')[0])
+
+
+def test_the_page_s_code_is_the_example_s(checkpoint):
+    """Excerpts stand in the example as they are; whatever imports something runs."""
+    code = (EXAMPLES / 'elastic_mixer.py').read_text()
+    blocks = re.findall(r'```python\n(.*?)```', PAGE.read_text(), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        if block.startswith('import'):
+            exec(re.sub(r"'work_dirs.*?'", repr(str(checkpoint)), block), {})
+            continue
+        for part in filter(None, re.split(r'^ *…\n', block, flags=re.MULTILINE)):
+            assert part.strip('\n') in code, part
