@@ -274,7 +274,7 @@ def test_the_tools_know_the_family(checkpoint, tmp_path):
 
 def test_the_page_s_code_is_the_example_s(checkpoint):
     """Excerpts stand in the example as they are; whatever imports something runs."""
-    code = (EXAMPLES / 'elastic_mixer.py').read_text()
+    code = (EXAMPLES / 'elastic_mixer.py').read_text() + CONFIG.read_text()
     blocks = re.findall(r'```python\n(.*?)```', PAGE.read_text(), re.DOTALL)
     assert blocks
     for block in blocks:
