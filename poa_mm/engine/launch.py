@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import torch.distributed as torch_dist
 from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
 from mmengine.runner import Runner
 
 AMP_WRAPPERS = {'OptimWrapper': 'AmpOptimWrapper', 'GuardedOptimWrapper': 'GuardedAmpOptimWrapper'}
@@ -99,8 +100,9 @@ def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
     """Build the runner of a config, started by ``torchrun`` (``'pytorch'``), slurm or alone.
 
     mmengine picks a GPU before it starts a process group. On a machine without one this starts the
-    group itself, with gloo, tells DDP that there is no device to pin, and trains in float32 what
-    the config would train in mixed precision.
+    group itself, with gloo, tells DDP that there is no device to pin, trains in float32 what the
+    config would train in mixed precision, and leaves batch normalisation to each rank, because
+    SyncBN needs GPUs.
 
     Raises:
         ValueError: The learning rate is to be scaled, and the config does not say how.
@@ -109,9 +111,10 @@ def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
     notes = []
     if (cfg.get('auto_scale_lr') or {}).get('enable'):
         notes.append((logging.INFO, _scale_lr(cfg, _world_size(launcher))))
-    if not torch.cuda.is_available() and cfg.optim_wrapper.get('type') in FLOAT32_WRAPPERS:
+    no_gpu = not torch.cuda.is_available()
+    if no_gpu and (cfg.get('optim_wrapper') or {}).get('type') in FLOAT32_WRAPPERS:
         notes.append((logging.WARNING, _fall_back_to_float32(cfg)))
-    if launcher != 'none' and not torch.cuda.is_available():
+    if launcher != 'none' and no_gpu:
         torch_dist.init_process_group('gloo')
         cfg.model_wrapper_cfg = {
             'type': 'MMDistributedDataParallel',
@@ -120,6 +123,8 @@ def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
         }
         os.environ.setdefault('LOCAL_RANK', '0')
     runner = Runner.from_cfg(cfg)
+    if no_gpu:
+        runner.model = revert_sync_batchnorm(runner.model)
     for level, note in notes:
         runner.logger.log(level, note)
     return runner

@@ -1,9 +1,19 @@
 """Hooks of the training loop."""
 
+from poa_mm.engine.hooks.activation_checkpoint_hook import ActivationCheckpointHook
 from poa_mm.engine.hooks.nan_guard_hook import NanGuardHook
 from poa_mm.engine.hooks.poa_hook import POAHook
+from poa_mm.engine.hooks.pretrained_check_hook import PretrainedCheckHook
 from poa_mm.engine.hooks.step_seed_hook import StepSeedHook
 from poa_mm.engine.hooks.supernet_info_hook import SupernetInfoHook
 from poa_mm.engine.hooks.throughput_hook import ThroughputHook
 
-__all__ = ['NanGuardHook', 'POAHook', 'StepSeedHook', 'SupernetInfoHook', 'ThroughputHook']
+__all__ = [
+    'ActivationCheckpointHook',
+    'NanGuardHook',
+    'POAHook',
+    'PretrainedCheckHook',
+    'StepSeedHook',
+    'SupernetInfoHook',
+    'ThroughputHook',
+]

@@ -1,13 +1,25 @@
-"""Starting a supernet from the weights of a backbone."""
+"""Starting a backbone, elastic or stock, from weights that fit it."""
+
+import re
+from collections.abc import Mapping, Sequence
 
 from mmengine.runner.checkpoint import _load_checkpoint
-from torch import nn
+from torch import Tensor, nn
 
-OPTIONAL = {'mask_token'}  # of pre-training: a stock backbone has none
+# What a backbone may have and the weights may lack: the mask token of pre-training, the output
+# norms of Swin's first stages, which pre-training does not use, and what Swin computes by itself.
+MAY_BE_NEW = r'mask_token|norm[012]\.(weight|bias)|.*\.relative_position_index'
+# What the weights may have and a backbone may lack: the norm of an output that it does not give
+# (ViT with final_norm=False, Swin without its last stage).
+MAY_BE_UNUSED = r'ln1\.(weight|bias)|norm3\.(weight|bias)'
+SHOWN = 4  # names of each kind in an error
 
 
 def load_pretrained(backbone: nn.Module, checkpoint: str, prefix: str | None = None) -> None:
-    """Load all weights of a backbone, or none: mmengine's own loading would only warn.
+    """Load all weights of a backbone: mmengine's own loading would only warn of those it cannot.
+
+    Position embeddings of another image size and relative ones of another window are resized, as
+    the backbone has it.
 
     Args:
         backbone: The backbone to fill.
@@ -17,7 +29,7 @@ def load_pretrained(backbone: nn.Module, checkpoint: str, prefix: str | None = N
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: Names or shapes that do not fit.
+        ValueError: Names or shapes that do not fit; says which.
     """
     content = _load_checkpoint(checkpoint, map_location='cpu')
     state = content.get('state_dict', content)
@@ -25,9 +37,45 @@ def load_pretrained(backbone: nn.Module, checkpoint: str, prefix: str | None = N
     state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
     if not state:
         raise ValueError(f'{checkpoint} has no weights that start with {prefix!r}')
-    own = backbone.state_dict()
-    state = {**{name: own[name] for name in OPTIONAL & set(own)}, **state}
+    misfits = _misfits(backbone, state)
+    if misfits:
+        advice = '' if prefix else _advice(checkpoint, state)
+        raise ValueError(
+            f'the weights in {checkpoint} do not fit: {"; ".join(misfits)}{advice}'
+        )
+
+
+def _misfits(backbone: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
+    """Load, and say what does not fit, in few enough words to be read."""
+    own = {name: tuple(value.shape) for name, value in backbone.state_dict().items()}
+    verdict = ''
     try:
-        backbone.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        raise ValueError(f'the weights in {checkpoint} do not fit: {error}') from error
+        backbone.load_state_dict(state, strict=False)
+    except (AssertionError, RuntimeError) as error:  # assertions of resizing
+        verdict = str(error)
+    kinds = {
+        'missing': [n for n in own if n not in state and not re.fullmatch(MAY_BE_NEW, n)],
+        'unexpected': [n for n in state if n not in own and not re.fullmatch(MAY_BE_UNUSED, n)],
+        # Torch's word, because the backbone has resized what it can.
+        'of another shape': [
+            f'{name} {tuple(state[name].shape)} instead of {shape}'
+            for name, shape in own.items()
+            if f'size mismatch for {name}:' in verdict
+        ],
+    }
+    misfits = [f'{len(names)} {kind}: {_listed(names)}' for kind, names in kinds.items() if names]
+    return misfits or ([verdict] if verdict else [])
+
+
+def _listed(names: Sequence[str]) -> str:
+    rest = len(names) - SHOWN
+    return ', '.join(names[:SHOWN]) + (f' and {rest} more' if rest > 0 else '')
+
+
+def _advice(checkpoint: str, state: Mapping[str, Tensor]) -> str:
+    if not any(name.startswith('teacher.backbone.') for name in state):
+        return ''
+    return (
+        '. It is a training checkpoint: name the sub-network to cut out of it, as in '
+        f"checkpoint='subnet://vit-s@{checkpoint}'"
+    )

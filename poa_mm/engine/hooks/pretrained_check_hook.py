@@ -1,0 +1,60 @@
+"""No run with a backbone that was not loaded."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS
+from mmengine.runner import BaseLoop, Runner
+from torch import nn
+
+from poa_mm.models.backbones.pretrained import load_pretrained
+
+PRETRAINED = 'Pretrained'
+
+
+@HOOKS.register_module()
+class PretrainedCheckHook(Hook):
+    """Compares the weights that a run is to start from with its model, before it starts.
+
+    mmengine loads ``init_cfg=dict(type='Pretrained', checkpoint=...)`` as far as names and shapes
+    agree, and warns of the rest: a detector whose backbone stays random trains all the same. This
+    hook asks for all names and shapes, whatever library's entry point runs it. It is registered
+    with mmengine, so that configs of all scopes find it.
+
+    Allowed to differ are what :mod:`poa_mm.models.backbones.pretrained` lists, and position
+    embeddings that the backbone resizes.
+
+    Raises:
+        FileNotFoundError: Before training, if there is no such file.
+        ValueError: Before training, if weights are missing, unexpected or of another shape, or if
+            ``Pretrained`` is one of several entries of an ``init_cfg``.
+    """
+
+    def before_run(self, runner: Runner) -> None:
+        """Fill what is to be filled, strictly. mmengine initialises the model only after this."""
+        if not isinstance(runner._train_loop, BaseLoop):  # validation and test load a whole model
+            return
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        for module, init_cfg in _pretrained(model):
+            load_pretrained(module, init_cfg['checkpoint'], init_cfg.get('prefix'))
+
+
+def _pretrained(model: nn.Module) -> Iterator[tuple[nn.Module, dict[str, Any]]]:
+    """Modules that start from a file, and their ``init_cfg``."""
+    for name, module in model.named_modules():
+        init_cfg: Any = getattr(module, 'init_cfg', None)
+        if isinstance(init_cfg, dict) and init_cfg.get('type') == PRETRAINED:
+            yield module, init_cfg
+        elif _is_one_of(init_cfg):
+            # mmpretrain's ViT would draw its position embedding anew after loading it.
+            raise ValueError(
+                f"init_cfg of {name} must be dict(type='Pretrained', ...) alone, not one of "
+                f'{len(init_cfg)} entries'
+            )
+
+
+def _is_one_of(init_cfg: Any) -> bool:
+    several = isinstance(init_cfg, list | tuple)
+    return several and any(item.get('type') == PRETRAINED for item in init_cfg)
