@@ -1,16 +1,32 @@
 #!/usr/bin/env python
-"""Turn a checkpoint of the authors' code (github.com/alipay/POA, ViT) into one of poa_mm."""
+"""Convert a checkpoint of the authors' code (github.com/alipay/POA): ViT, Swin or ResNet."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from poa_mm.engine.convert_official import Conversion, OfficialSettings, convert_official
+from poa_mm.engine.official import FAMILIES, Conversion, OfficialSettings, convert_official
 
-DEFAULTS = OfficialSettings()
+
+def depth(text: str) -> int | tuple[int, ...]:
+    """A depth as names of sub-networks have it: 12, or 3-4-6-3."""
+    stages = tuple(map(int, text.split('-')))
+    return stages if len(stages) > 1 else stages[0]
+
+
 AXES = ('widths', 'depths')
-EPILOG = """All other dimensions are read off the tensors, and every weight must find its place.
-Without a student in the file, the student becomes a copy of the teacher."""
+SETTINGS = (
+    ('head-dim', int, 'channels of an attention head'),
+    ('num-groups', int, 'groups of the norms'),
+    ('min-width', int, 'smallest elastic width'),
+    ('min-depth', depth, 'smallest elastic depth'),
+    ('width-interval', int, 'step of the elastic widths (one head or group)'),
+    ('depth-interval', int, 'step of the elastic depths'),
+    ('gamma', float, 'γ of the sampling weights'),
+)
+EPILOG = """All else is read off the tensors, and every weight must find its place. Without a
+student in the file, the student becomes a copy of the teacher. Of a Swin, only sub-networks of the
+intact width can be extracted; all of them run."""
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -21,31 +37,28 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add('source', metavar='IN', type=Path, help="their checkpoint: {'teacher': …[, 'student': …]}")
     add('out', metavar='OUT', type=Path, help='file to write')
-    for name, kind, text in (
-        ('head-dim', int, 'channels of an attention head (default: %(default)s)'),
-        ('min-width', int, 'smallest elastic width (default: %(default)s)'),
-        ('min-depth', int, 'smallest elastic depth (default: %(default)s)'),
-        ('width-interval', int, 'step of the elastic widths (default: the head dim)'),
-        ('depth-interval', int, 'step of the elastic depths (default: %(default)s)'),
-        ('gamma', float, 'γ of the sampling weights (default: %(default)s)'),
-    ):
-        default = getattr(DEFAULTS, name.replace('-', '_'))
-        add(f'--{name}', type=kind, default=default, metavar='N', help=text)
+    for name, kind, text in SETTINGS:
+        add(f'--{name}', type=kind, metavar='N', help=text + defaults(name.replace('-', '_')))
     add('--overwrite', action='store_true', help='replace an existing file')
     return parser.parse_args(argv)
+
+
+def defaults(name: str) -> str:
+    """What a setting is in the authors' configs."""
+    values = {family.name: family.defaults.get(name) for family in FAMILIES}
+    shown = [
+        f'{family} {"-".join(map(str, value)) if isinstance(value, tuple) else f"{value:g}"}'
+        for family, value in values.items()
+        if value is not None
+    ]
+    return f' ({", ".join(shown)})' if shown else ''
 
 
 def main(argv: list[str] | None = None) -> int:
     """Convert."""
     args = parse_args(argv)
-    settings = OfficialSettings(
-        head_dim=args.head_dim,
-        min_width=args.min_width,
-        min_depth=args.min_depth,
-        width_interval=args.width_interval,
-        depth_interval=args.depth_interval,
-        gamma=args.gamma,
-    )
+    names = [name.replace('-', '_') for name, _, _ in SETTINGS]
+    settings = OfficialSettings(**{name: getattr(args, name) for name in names})
     try:
         conversion = convert_official(args.source, args.out, settings, args.overwrite)
     except (OSError, ValueError) as error:
@@ -62,8 +75,8 @@ def describe(conversion: Conversion) -> str:
     """What was found: the intact network, and its sub-networks."""
     backbone, space = dict(conversion.model['backbone']), conversion.space
     kind, arch = backbone.pop('type'), backbone.pop('arch')
-    values = {**arch, **backbone}
-    found = ', '.join(f'{name} {value}' for name, value in values.items() if name not in AXES)
+    others = {name: value for name, value in backbone.items() if name not in AXES}
+    found = ', '.join(f'{name} {value}' for name, value in {**arch, **others}.items())
     return (
         f'{kind} ({found}), heads with {conversion.model["head"]["num_prototypes"]} prototypes\n'
         f'{len(space)} sub-networks from {space.smallest} to {space.largest}'

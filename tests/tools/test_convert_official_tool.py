@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 from helpers import ROOT, load_tool
-from official import official_state
+from official import resnet, swin, vit
 
 import poa_mm
 
@@ -16,7 +16,7 @@ FLAGS = ('--head-dim', 8, '--min-width', 8, '--min-depth', 2)
 @pytest.fixture
 def source(tmp_path):
     path = tmp_path / 'theirs.pth'
-    torch.save({'teacher': official_state(0), 'student': official_state(1)}, path)
+    torch.save({'teacher': vit.state(0), 'student': vit.state(1)}, path)
     return path
 
 
@@ -46,14 +46,14 @@ def test_it_converts_and_says_what_it_found(convert, source, tmp_path):
     ]
     nets = [poa_mm.load_supernet(out, branch) for branch in ('teacher', 'student')]
     for seed, net in enumerate(nets):
-        assert torch.equal(net.cls_token, official_state(seed)['backbone.cls_token'])
+        assert torch.equal(net.cls_token, vit.state(seed)['backbone.cls_token'])
     assert (nets[0].space.widths, nets[0].space.depths) == ((8, 16, 24), (2, 5))
     assert nets[0].space.gamma == 2
 
 
 def test_it_says_where_the_student_comes_from(convert, tmp_path):
     source, out = tmp_path / 'theirs.pth', tmp_path / 'ours.pth'
-    torch.save({'teacher': official_state(0)}, source)
+    torch.save({'teacher': vit.state(0)}, source)
     code, printed, _ = convert(source, out, *FLAGS, '--width-interval', 16)
     assert code == 0
     assert 'the student is a copy of the teacher' in printed
@@ -90,10 +90,42 @@ def test_errors_in_one_line(convert, source, tmp_path):
     assert not out.exists()
 
 
-def test_defaults_are_the_authors_values():
-    args = vars(load_tool('convert_official').parse_args(['in', 'out']))
-    defaults = ('head_dim', 'min_width', 'min_depth', 'width_interval', 'depth_interval', 'gamma')
-    assert [args[name] for name in defaults] == [64, 384, 12, None, 1, 3.0]
+def test_a_swin(convert, tmp_path):
+    source, out = tmp_path / 'theirs.pth', tmp_path / 'ours.pth'
+    torch.save({'teacher': swin.state(0), 'student': swin.state(1)}, source)
+    code, printed, _ = convert(source, out, '--min-width', 8, '--min-depth', 6)
+    assert code == 0
+    assert printed.splitlines()[:2] == [
+        'ElasticSwinTransformer (embed_dims 24, depths [1, 2, 5, 2], num_heads [3, 6, 12, 24], '
+        'patch_size 2, in_channels 3, window_size 3, pad_small_map True, official True, '
+        'out_indices [0, 1, 2, 3], drop_path_rate 0.0, gamma 2.0), heads with [7, 11] prototypes',
+        f'15 sub-networks from w8-d6 to w24-d10 → {out}',
+    ]
+    extract = load_tool('extract_subnet').main
+    assert extract([str(out), 'w24-d6', str(tmp_path / 'net.pth')]) == 0
+    assert extract([str(out), 'w8-d6', str(tmp_path / 'narrow.pth')]) == 2
+    assert not (tmp_path / 'narrow.pth').exists()
+
+
+def test_a_resnet(convert, tmp_path):
+    source, out = tmp_path / 'theirs.pth', tmp_path / 'ours.pth'
+    torch.save({'teacher': resnet.state()}, source)
+    flags = ('--num-groups', 4, '--min-width', 8, '--min-depth', '1-1-2-1')
+    code, printed, _ = convert(source, out, *flags)
+    assert code == 0
+    assert f'27 sub-networks from w8-d1-1-2-1 to w16-d1-3-4-1 → {out}' in printed
+    assert poa_mm.load_supernet(out).space.widths == (8, 12, 16)
+
+
+def test_settings_are_the_authors_values_unless_given(capsys):
+    tool = load_tool('convert_official')
+    args = vars(tool.parse_args(['in', 'out']))
+    names = ('head_dim', 'num_groups', 'min_width', 'min_depth', 'width_interval', 'depth_interval')
+    assert all(args[name] is None for name in (*names, 'gamma'))
+    assert tool.parse_args(['in', 'out', '--min-depth', '14']).min_depth == 14
+    with pytest.raises(SystemExit):
+        tool.parse_args(['in', 'out', '--min-depth', '3-x'])
+    assert "invalid depth value: '3-x'" in capsys.readouterr().err
 
 
 def test_help_fits_a_screen():
@@ -102,4 +134,5 @@ def test_help_fits_a_screen():
         [sys.executable, tool, '--help'], capture_output=True, text=True, check=True
     )
     assert 'copy of the' in result.stdout
+    assert 'depth (ViT 12, Swin 12, ResNet 3-4-6-3)' in ' '.join(result.stdout.split())
     assert len(result.stdout.splitlines()) < 24
