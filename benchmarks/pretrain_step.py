@@ -5,6 +5,7 @@ python benchmarks/pretrain_step.py configs/pretrain/poa_vit-l.py DATA_FOLDER --b
 
 import argparse
 import resource
+import statistics
 import tempfile
 import time
 from typing import Any
@@ -44,7 +45,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config')
     parser.add_argument('data', help='folder of images')
     parser.add_argument('--batch-size', type=int, default=2)
-    parser.add_argument('--steps', type=int, default=3, help='the first one is not counted')
+    parser.add_argument('--steps', type=int, default=3)
+    parser.add_argument('--warmup', type=int, default=1, help='first steps, which are not counted')
     parser.add_argument('--workers', type=int, default=2)
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
     return parser.parse_args()
@@ -68,7 +70,7 @@ def main() -> None:
         clock = Clock()
         runner.register_hook(clock)
         runner.train()
-    seconds = sorted(clock.seconds[1:])[len(clock.seconds[1:]) // 2]
+    seconds = statistics.median(clock.seconds[args.warmup :])
     memory, device = _peak_memory()
     print(' '.join(f'{name} {value:.3f}' for name, value in clock.terms.items()))
     print('| config | device | batch | s / step | images / s | peak memory |')
