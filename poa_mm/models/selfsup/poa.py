@@ -64,7 +64,7 @@ class POA(BaseSelfSupervisor):
             ``seed`` is that of the masks, too.
         log_heads: Log the terms of each head, besides their means.
         compile_blocks: Arguments of ``torch.compile`` for each block of the backbones, such as
-            ``dict(mode='default')``; ``None`` does not compile.
+            ``dict(dynamic=True)``; ``None`` does not compile.
         data_preprocessor: See ``BaseSelfSupervisor``.
         init_cfg: See ``BaseSelfSupervisor``.
 
