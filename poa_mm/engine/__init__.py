@@ -3,6 +3,7 @@
 from poa_mm.engine.checkpoint import load_backbone, load_config, load_supernet, save_backbone
 from poa_mm.engine.hooks import (
     ActivationCheckpointHook,
+    LabelCheckHook,
     NanGuardHook,
     POAHook,
     PretrainedCheckHook,
@@ -18,6 +19,7 @@ __all__ = [
     'ActivationCheckpointHook',
     'GuardedAmpOptimWrapper',
     'GuardedOptimWrapper',
+    'LabelCheckHook',
     'LayerDecayConstructor',
     'NanGuardHook',
     'POAHook',

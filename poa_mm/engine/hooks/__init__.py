@@ -1,6 +1,7 @@
 """Hooks of the training loop."""
 
 from poa_mm.engine.hooks.activation_checkpoint_hook import ActivationCheckpointHook
+from poa_mm.engine.hooks.label_check_hook import LabelCheckHook
 from poa_mm.engine.hooks.nan_guard_hook import NanGuardHook
 from poa_mm.engine.hooks.poa_hook import POAHook
 from poa_mm.engine.hooks.pretrained_check_hook import PretrainedCheckHook
@@ -10,6 +11,7 @@ from poa_mm.engine.hooks.throughput_hook import ThroughputHook
 
 __all__ = [
     'ActivationCheckpointHook',
+    'LabelCheckHook',
     'NanGuardHook',
     'POAHook',
     'PretrainedCheckHook',

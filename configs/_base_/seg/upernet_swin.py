@@ -1,0 +1,25 @@
+"""UPerNet over the four stages of a Swin. The sizes here are Swin-T's.
+
+Heads of 16 channels, as POA pre-trains them. Stochastic depth and head are those of mmseg's Swin.
+"""
+
+_base_ = './upernet_vit.py'
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type='mmpretrain.SwinTransformer',
+        arch=dict(embed_dims=96, depths=[2, 2, 6, 2], num_heads=[6, 12, 24, 48]),
+        img_size=224,
+        window_size=7,
+        out_indices=[0, 1, 2, 3],
+        drop_path_rate=0.3,
+        pad_small_map=True,
+        init_cfg=dict(
+            type='Pretrained', checkpoint='subnet://swin-t@work_dirs/poa_swin-b/iter_216250.pth'
+        ),
+    ),
+    neck=None,
+    decode_head=dict(in_channels=[96, 192, 384, 768], channels=512),
+    auxiliary_head=dict(in_channels=384),
+)

@@ -1,0 +1,15 @@
+"""UPerNet on Swin-S, ADE20K.
+
+Paper: not in it; rate, weight decay and stochastic depth of mmseg's UPerNet on Swin
+Command: tools/dist_train.sh configs/seg/upernet_poa_swin-s.py 8
+Hardware: 8 GPUs × 2 images, float32
+"""
+
+_base_ = './upernet_poa_swin-t.py'
+
+model = dict(
+    backbone=dict(
+        arch=dict(depths=[2, 2, 18, 2]),
+        init_cfg=dict(checkpoint='subnet://swin-s@work_dirs/poa_swin-b/iter_216250.pth'),
+    )
+)

@@ -1,0 +1,84 @@
+"""No run with masks that its segmentor has no classes for."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine import fileio
+from mmengine.hooks import Hook
+from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+
+@HOOKS.register_module()
+class LabelCheckHook(Hook):
+    """Compares the masks of a segmentation run with its model: before it starts, and each batch.
+
+    A label beyond the last class would end training with an assertion of the GPU that names neither
+    image nor label, and would be left out of the accuracy in silence; an image without a mask ends
+    a run wherever in the epoch it comes up. Registered with mmengine, so that configs of all scopes
+    find it.
+
+    Raises:
+        FileNotFoundError: Before training, if images have no mask; says how many and which first.
+        ValueError: Before training, if the model has another number of classes than the data set;
+            at a batch, if a mask holds a label beyond the last class.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Look at the lists of images and the names of classes."""
+        num_classes = _segmentor(runner.model).num_classes
+        _check_dataset(runner.train_dataloader.dataset, num_classes)
+        if runner.val_loop is not None:
+            _check_dataset(runner.val_dataloader.dataset, num_classes)
+
+    def _before_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, mode: str = 'train'
+    ) -> None:
+        """Look at the labels of a batch of whatever loop, while they are still on the CPU."""
+        segmentor = _segmentor(runner.model)
+        num_classes = segmentor.num_classes
+        ignored = segmentor.decode_head.ignore_index
+        for sample in _samples(data_batch['data_samples']):
+            mask = sample.gt_sem_seg.data if 'gt_sem_seg' in sample else None
+            if mask is None:
+                continue
+            beyond = (mask >= num_classes) & (mask != ignored)
+            if beyond.any():
+                raise ValueError(
+                    f'{sample.get("seg_map_path", "a mask")} holds the labels '
+                    f'{mask[beyond].unique().tolist()}, but the model has {num_classes} classes: 0 '
+                    f'to {num_classes - 1}, and {ignored} for what is to be ignored'
+                )
+
+
+def _segmentor(model: Any) -> Any:
+    """The segmentor within what distributes it and what augments its tests."""
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model
+
+
+def _samples(samples: Any) -> Iterator[Any]:
+    """Data samples; test-time augmentation has a list of them for each image."""
+    for sample in samples:
+        if isinstance(sample, list | tuple):
+            yield from sample
+        else:
+            yield sample
+
+
+def _check_dataset(dataset: Any, num_classes: int) -> None:
+    classes = dataset.metainfo.get('classes')
+    if classes is not None and len(classes) != num_classes:
+        raise ValueError(
+            f'the data set has {len(classes)} classes, the model {num_classes}: set num_classes of '
+            'decode_head and auxiliary_head, or the metainfo of the data set'
+        )
+    items = [dataset.get_data_info(index) for index in range(len(dataset))]
+    missing = [item for item in items if not fileio.exists(item['seg_map_path'])]
+    if missing:
+        raise FileNotFoundError(
+            f'{len(missing)} of {len(items)} images have no mask; the first is '
+            f'{missing[0]["img_path"]}, without {missing[0]["seg_map_path"]}'
+        )

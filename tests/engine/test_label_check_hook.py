@@ -1,0 +1,79 @@
+"""Masks that do not fit the model end a segmentation run at once, and say which."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from segmentation import SIZE, draw, tiny_config
+
+from poa_mm.engine import launch
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return draw(tmp_path / 'data')
+
+
+@pytest.fixture
+def config(folder, tmp_path):
+    return tiny_config('linear_poa_vit-s', folder, tmp_path / 'run', iters=1)
+
+
+def paint(folder, label, name='2.png'):
+    mask = np.zeros(SIZE, dtype=np.uint8)
+    mask[:] = label
+    Image.fromarray(mask).save(folder / 'masks' / name)
+
+
+def test_fitting_masks_train(config):
+    runner = launch.build_runner(config)
+    runner.train()
+    assert runner.iter == 1
+
+
+def test_images_without_masks_are_counted_and_named(config, folder):
+    for name in ('1.png', '3.png'):
+        (folder / 'masks' / name).unlink()
+    with pytest.raises(FileNotFoundError, match=r'2 of 4 images have no mask; .*masks/1\.png'):
+        launch.build_runner(config).train()
+
+
+def test_another_number_of_classes_is_refused(config):
+    config.model.decode_head.num_classes = 5
+    with pytest.raises(ValueError, match='the data set has 4 classes, the model 5'):
+        launch.build_runner(config).train()
+
+
+def test_labels_beyond_the_classes_are_named_in_training(config, folder):
+    for index in range(4):
+        paint(folder, 7, f'{index}.png')
+    with pytest.raises(ValueError, match=r'masks/\d\.png holds the labels \[7\]') as error:
+        launch.build_runner(config).train()
+    assert '4 classes: 0 to 3, and 255 for what is to be ignored' in str(error.value)
+
+
+@pytest.mark.parametrize('loop', ['val', 'test'])
+def test_labels_beyond_the_classes_are_not_left_out_of_the_accuracy(config, folder, loop):
+    """mmseg's metric would."""
+    paint(folder, 4)
+    with pytest.raises(ValueError, match=r'masks/2\.png holds the labels \[4\]'):
+        getattr(launch.build_runner(config), loop)()
+
+
+def test_test_time_augmentation_is_checked_too(config, folder):
+    config.test_dataloader.dataset.pipeline = config.tta_pipeline
+    config.model = {**config.tta_model, 'module': config.model}
+    launch.build_runner(config).test()
+    paint(folder, 4)
+    with pytest.raises(ValueError, match=r'masks/2\.png holds the labels \[4\]'):
+        launch.build_runner(config).test()
+
+
+def test_images_to_predict_need_no_mask(config):
+    pipeline = config.test_dataloader.dataset.pipeline
+    config.test_dataloader.dataset.pipeline = [t for t in pipeline if 'Anno' not in t['type']]
+    config.test_evaluator = {
+        'type': 'IoUMetric',
+        'format_only': True,
+        'output_dir': config.work_dir,
+    }
+    assert launch.build_runner(config).test() == {}
