@@ -29,6 +29,8 @@ class SweepHead(BaseModule):
         ValueError: Fewer than one copy.
     """
 
+    heads: Any  # a ModuleList, which torch's types would take for a Tensor, too
+
     def __init__(self, head: dict[str, Any], number: int) -> None:
         super().__init__()
         if number < 1:

@@ -1,0 +1,180 @@
+"""One run of many learning rates gives what a run of each gives."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from mmseg.evaluation import IoUMetric
+from segmentation import CLASSES, draw, path_of, tiny_config
+
+from poa_mm.engine import launch
+from poa_mm.evaluation.seg_iou import HeadIoUMetric
+from poa_mm.evaluation.seg_sweep import (
+    METRICS,
+    SweepResults,
+    SweepRow,
+    head_checkpoint,
+    sweep_config,
+)
+
+RATES = [3e-3, 0.1, 7e-4]
+ITERS = 4
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    return draw(tmp_path_factory.mktemp('data'))
+
+
+@pytest.fixture
+def config(folder, tmp_path):
+    return tiny_config('linear_poa_vit-b', folder, tmp_path / 'run', ITERS)
+
+
+def run_sweep(cfg, rates=RATES):
+    """The finished runner and its results."""
+    results = SweepResults(rates)
+    runner = launch.build_runner(sweep_config(cfg, rates))
+    runner.register_hook(results)
+    runner.train()
+    return runner, results
+
+
+def run_alone(cfg, lr):
+    cfg = copy.deepcopy(cfg)
+    cfg.optim_wrapper.optimizer.lr = lr
+    cfg.work_dir = f'{cfg.work_dir}_{lr:g}'
+    runner = launch.build_runner(cfg)
+    runner.train()
+    return runner
+
+
+@pytest.fixture
+def swept(config):
+    return run_sweep(config)
+
+
+def test_heads_end_where_runs_of_their_own_end(config, swept):
+    """Same weights after the same steps, same accuracies."""
+    runner, results = swept
+    assert [row.lr for row in results.rows] == RATES
+    for index, row in enumerate(results.rows):
+        alone = run_alone(config, row.lr)
+        ours = head_checkpoint(runner.model, index, {})['state_dict']
+        theirs = alone.model.state_dict()
+        assert ours.keys() == theirs.keys()
+        for name, value in theirs.items():
+            assert torch.allclose(ours[name], value, rtol=1e-5, atol=1e-7), name
+        assert row.metrics == pytest.approx(alone.val_loop.run())
+    weights = [head.conv_seg.weight for head in runner.model.decode_head.heads]
+    assert (weights[0] - weights[1]).abs().max() > 1e-2
+
+
+def test_features_are_computed_once_a_step(config):
+    runner = launch.build_runner(sweep_config(config, RATES))
+    calls = []
+    runner.model.backbone.register_forward_hook(
+        lambda *_: calls.append(runner.model.decode_head.training)
+    )
+    runner.train()
+    assert calls.count(True) == ITERS
+
+
+def test_the_best_rate_has_the_highest_miou(swept):
+    _, results = swept
+    (best,) = [row for row in results.rows if row.best]
+    assert best.metrics['mIoU'] == max(row.metrics['mIoU'] for row in results.rows)
+    assert set(best.metrics) == set(METRICS)
+
+
+def test_a_checkpoint_of_a_head_is_one_of_the_linear_config(config, swept, tmp_path):
+    runner, results = swept
+    path = tmp_path / 'head.pth'
+    torch.save(head_checkpoint(runner.model, 1, {'lr': RATES[1]}), path)
+    config.load_from = str(path)
+    assert launch.build_runner(config).test() == pytest.approx(results.rows[1].metrics)
+
+
+def test_a_sweep_goes_on_where_it_stopped(config, folder, tmp_path):
+    runner, _ = run_sweep(config)
+    half = copy.deepcopy(config)
+    half.work_dir = str(tmp_path / 'half')
+    half.default_hooks.checkpoint.interval = ITERS // 2
+    run_sweep(half)
+    half.load_from, half.resume = str(path_of(half.work_dir, ITERS // 2)), True
+    half.work_dir = str(tmp_path / 'resumed')
+    resumed, _ = run_sweep(half)
+    assert resumed.iter == ITERS
+    states = [
+        {p: s['step'].item() for p, s in enumerate(r.optim_wrapper.optimizer.state.values())}
+        for r in (runner, resumed)
+    ]
+    assert states[0] == states[1] == dict.fromkeys(range(6), float(ITERS))
+
+
+def test_a_sweep_over_other_rates_is_not_resumed(config, swept):
+    config.load_from, config.resume = str(path_of(config.work_dir, ITERS)), True
+    with pytest.raises(ValueError, match=r'sweeps over \[0.003, 0.1, 0.0007\], not over \[0.1'):
+        run_sweep(config, [0.1, 3e-3, 7e-4])
+
+
+@pytest.mark.parametrize('rates', [[], [0.0], [-1e-3], [float('nan')], [float('inf')], [0.1, 0.1]])
+def test_wrong_rates_are_refused(config, rates):
+    with pytest.raises(ValueError, match='learning rates must be positive and all different'):
+        sweep_config(config, rates)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'model.type': 'EncoderDecoder'}, 'needs a FrozenEncoderDecoder, the config has Enc'),
+        ({'model.neck': {'type': 'FPN'}}, 'take out model.neck'),
+        ({'model.auxiliary_head': {'type': 'FCNHead'}}, 'take out model.auxiliary_head'),
+        ({'optim_wrapper.clip_grad': {'max_norm': 1}}, 'take out optim_wrapper.clip_grad'),
+        ({'optim_wrapper.paramwise_cfg': {'norm_decay_mult': 0}}, 'optim_wrapper.paramwise_cfg'),
+        ({'optim_wrapper.constructor': 'LayerDecayConstructor'}, 'has LayerDecayConstructor'),
+        ({'val_evaluator': {'type': 'DepthMetric'}}, 'needs an IoUMetric as val_evaluator'),
+        ({'val_evaluator': [{'type': 'IoUMetric'}]}, 'needs an IoUMetric as val_evaluator'),
+    ],
+)
+def test_configs_whose_heads_would_notice_one_another_are_refused(config, changes, message):
+    for key, value in changes.items():  # merging would keep what is there
+        parts = key.split('.')
+        target = config if len(parts) == 1 else config[parts[0]]
+        target[parts[-1]] = value
+    with pytest.raises(ValueError, match=message):
+        sweep_config(config, RATES)
+
+
+def test_the_config_itself_is_not_changed(config):
+    before = config.to_dict()
+    sweep_config(config, RATES)
+    assert config.to_dict() == before
+
+
+def test_metric_of_a_head_is_mmseg_s():
+    generator = np.random.default_rng(0)
+    theirs, ours = IoUMetric(), HeadIoUMetric(head=1)
+    for metric in (theirs, ours):
+        metric.dataset_meta = {'classes': CLASSES}
+    for _ in range(3):
+        truth, wrong, right = (
+            {'data': torch.from_numpy(generator.integers(0, 4, (1, 6, 5)))} for _ in range(3)
+        )
+        truth['data'][0, 0] = 255
+        sample = {'gt_sem_seg': truth, 'pred_head_0': wrong, 'pred_head_1': right}
+        ours.process({}, [sample])
+        theirs.process({}, [{**sample, 'pred_sem_seg': right}])
+    assert ours.evaluate(3) == theirs.evaluate(3)
+
+
+def test_cells_of_a_row():
+    row = SweepRow(7e-4, {'mIoU': 40.3, 'aAcc': 80.0, 'mAcc': 50.125}, best=True)
+    assert row.cells() == {
+        'lr': '0.0007',
+        'mIoU': '40.30',
+        'aAcc': '80.00',
+        'mAcc': '50.12',
+        'best': 1,
+    }

@@ -1,0 +1,104 @@
+"""tools/seg_linear_sweep.py from a config file to heads that tools/test.py takes."""
+
+import csv
+import json
+import re
+import sys
+
+import pytest
+from helpers import load_tool
+from segmentation import draw, tiny_config
+
+tool = load_tool('seg_linear_sweep')
+
+
+@pytest.fixture
+def config(tmp_path):
+    cfg = tiny_config('linear_poa_vit-b', draw(tmp_path / 'data'), tmp_path / 'run', iters=2)
+    cfg.pop('work_dir')
+    cfg.dump(tmp_path / 'tiny.py')
+    return tmp_path / 'tiny.py'
+
+
+@pytest.fixture
+def sweep(config, tmp_path, monkeypatch):
+    """Runs the tool in an empty folder; returns what it exits with."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*args):
+        try:
+            tool.main([str(config), *args])
+        except SystemExit as error:
+            return error.code
+        return None
+
+    return call
+
+
+def rows(folder):
+    with (folder / 'sweep.csv').open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_sweep_leaves_a_table_and_the_best_head(sweep, config, tmp_path, capsys, monkeypatch):
+    assert sweep('--lr', '1e-3', '0.1') is None
+    folder = tmp_path / 'work_dirs' / 'tiny_sweep'  # the default, below the current folder
+    table = rows(folder)
+    assert [row['lr'] for row in table] == ['0.001', '0.1']
+    (best,) = [row for row in table if row['best'] == '1']
+    assert float(best['mIoU']) == max(float(row['mIoU']) for row in table)
+    assert {path.name for path in folder.glob('*.pth')} == {'best.pth', 'iter_2.pth'}
+    printed = capsys.readouterr().out
+    assert all(row['mIoU'] in printed for row in table)
+    (command,) = re.findall(r'python (tools/test\.py) (\S+) (\S+)', printed)
+    monkeypatch.setattr(sys, 'argv', [*command])
+    load_tool('test').main()
+    (log,) = (tmp_path / 'work_dirs' / 'tiny').glob('*/*.json')
+    tested = json.loads(log.read_text())
+    for name in ('mIoU', 'aAcc', 'mAcc'):
+        assert tested[name] == pytest.approx(float(best[name]), rel=1e-6)
+
+
+def test_all_heads_are_kept_on_request(sweep, tmp_path):
+    assert sweep('--lr', '1e-3', '0.1', '--keep-all', '--work-dir', 'w') is None
+    names = {path.name for path in (tmp_path / 'w').glob('*.pth')}
+    assert names == {'best.pth', 'lr_0.001.pth', 'lr_0.1.pth', 'iter_2.pth'}
+
+
+def test_a_finished_sweep_is_not_written_over(sweep, tmp_path):
+    assert sweep('--lr', '1e-3', '--work-dir', 'w') is None
+    before = {path: path.read_bytes() for path in (tmp_path / 'w').glob('*.*') if path.is_file()}
+    assert 'w holds the checkpoints of an earlier run' in sweep('--lr', '0.1', '--work-dir', 'w')
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_resuming_a_finished_sweep_gives_its_table_again(sweep, tmp_path):
+    assert sweep('--lr', '1e-3', '0.1', '--work-dir', 'w') is None
+    table = rows(tmp_path / 'w')
+    (tmp_path / 'w' / 'sweep.csv').unlink()
+    assert sweep('--lr', '1e-3', '0.1', '--work-dir', 'w', '--resume') is None
+    assert rows(tmp_path / 'w') == table
+
+
+@pytest.mark.parametrize(
+    ('args', 'message'),
+    [
+        (['--lr', '0.1', '0.1'], 'learning rates must be positive and all different'),
+        (['--lr', '-1'], 'learning rates must be positive and all different, got [-1.0]'),
+        (['--resume', 'none.pth'], 'no checkpoint to resume from at none.pth'),
+        (['--cfg-options', 'model.type=EncoderDecoder'], 'needs a FrozenEncoderDecoder'),
+        (['--cfg-options', 'model.decode_head.num_classes=9'], 'has 4 classes, the model 9'),
+        (['--cfg-options', 'train_dataloader.dataset.data_root=none'], 'none'),
+    ],
+)
+def test_user_errors_are_one_line(sweep, args, message):
+    answer = sweep(*args)
+    assert answer.startswith('error: ')
+    assert message in answer
+    assert '\n' not in answer
+
+
+def test_a_config_that_is_missing_is_one_line(tmp_path):
+    with pytest.raises(SystemExit) as error:
+        tool.main([str(tmp_path / 'none.py')])
+    assert str(error.value.code).startswith('error: ')

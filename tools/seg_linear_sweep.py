@@ -1,0 +1,108 @@
+#!/usr/bin/env python
+"""Train linear segmentation at many learning rates in one run: features are computed once."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
+from rich.console import Console
+from rich.table import Table
+
+import poa_mm  # noqa: F401  # registers the package's classes
+from poa_mm.engine import launch
+from poa_mm.engine.checkpoint import write_file
+from poa_mm.evaluation import save_csv, seg_sweep
+
+RATES = [1e-5, 3e-5, 1e-4, 3e-4, 7e-4, 2e-3, 5e-3, 1e-2]
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='linear config, such as configs/seg/linear_poa_vit-b.py')
+    parser.add_argument(
+        '--lr',
+        nargs='+',
+        type=float,
+        default=RATES,
+        metavar='RATE',
+        help=f'learning rates (default: {" ".join(f"{rate:g}" for rate in RATES)})',
+    )
+    parser.add_argument('--work-dir', help='where to write (work_dirs/<config name>_sweep)')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='go on from CHECKPOINT, without a value from the latest one in the work dir',
+    )
+    parser.add_argument(
+        '--keep-all', action='store_true', help='save all heads, not the best alone'
+    )
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='as in train.py'
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none')
+    return parser.parse_args(argv)
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """The sweep's config with all options applied."""
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options or {})
+    cfg = seg_sweep.sweep_config(cfg, args.lr)
+    launch.set_work_dir(cfg, f'{Path(args.config).stem}_sweep', args.work_dir)
+    launch.set_resume(cfg, args.resume)
+    return cfg
+
+
+def save(runner: Runner, rows: list[seg_sweep.SweepRow], keep_all: bool) -> None:
+    """Write the table and the heads, each with its backbone: a checkpoint of the linear config."""
+    folder = Path(runner.work_dir)
+    save_csv(rows, folder / 'sweep.csv')
+    meta = {'iter': runner.iter, 'dataset_meta': dict(runner.visualizer.dataset_meta)}
+    for index, row in enumerate(rows):
+        names = [f'lr_{row.lr:g}.pth'] if keep_all else []
+        for name in [*names, *(['best.pth'] if row.best else [])]:
+            content = seg_sweep.head_checkpoint(runner.model, index, {**meta, 'lr': row.lr})
+            write_file(content, folder / name)
+
+
+def show(rows: list[seg_sweep.SweepRow], config: str, folder: str) -> None:
+    """Print the table, and how to test the best head."""
+    table = Table('lr', *seg_sweep.METRICS, title='Percent of the validation set')
+    for row in rows:
+        values = [f'{row.metrics[name]:.2f}' for name in seg_sweep.METRICS]
+        table.add_row(f'{row.lr:g}', *values, style='bold' if row.best else None)
+    Console().print(table)
+    print(f'{folder}/sweep.csv; test the best head with')
+    print(f'python tools/test.py {config} {folder}/best.pth')
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Sweep."""
+    args = parse_args(argv)
+    progress = launch.Progress()
+    try:
+        cfg = load_config(args)
+        runner = launch.build_runner(cfg, args.launcher)
+        results = seg_sweep.SweepResults(args.lr)
+        runner.register_hook(results)
+        runner.register_hook(progress)
+        runner.train()
+        if not results.rows:  # resumed where nothing was left to train
+            runner.val()
+    except (OSError, SyntaxError, TypeError, ValueError) as error:
+        if progress.running:  # not the user's mistake: show where it happened
+            raise
+        sys.exit(f'error: {launch.one_line(error)}')
+    if is_main_process():
+        save(runner, results.rows, args.keep_all)
+        show(results.rows, args.config, cfg.work_dir)
+
+
+if __name__ == '__main__':
+    main()
