@@ -40,9 +40,7 @@ def load_pretrained(backbone: nn.Module, checkpoint: str, prefix: str | None = N
     misfits = _misfits(backbone, state)
     if misfits:
         advice = '' if prefix else _advice(checkpoint, state)
-        raise ValueError(
-            f'the weights in {checkpoint} do not fit: {"; ".join(misfits)}{advice}'
-        )
+        raise ValueError(f'the weights in {checkpoint} do not fit: {"; ".join(misfits)}{advice}')
 
 
 def _misfits(backbone: nn.Module, state: Mapping[str, Tensor]) -> list[str]:

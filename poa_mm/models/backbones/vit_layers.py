@@ -68,7 +68,7 @@ def add_residual(x: Tensor, branch: Callable[[Tensor], Tensor], drop_prob: float
     """
     batch = len(x)
     kept = max(1, int(batch * (1 - drop_prob)))
-    if kept == batch:
+    if kept >= batch:  # also of an empty batch
         return x + branch(x)
     # Cheaper to launch than randperm, as index_select's gradient is than that of indexing.
     subset = torch.rand(batch, device=x.device).topk(kept).indices
