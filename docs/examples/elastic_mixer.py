@@ -105,7 +105,7 @@ class ElasticMlpMixer(ElasticBackbone, MlpMixer):
             raise ValueError(f'{", ".join(fixed)} cannot be set in an elastic MLP-Mixer')
         super().__init__(arch=arch, **kwargs)
         self.out_indices = sorted(set(out_indices))
-        self._stock_args = stock_arguments(kwargs)
+        self.stock_args = stock_arguments(kwargs)
         make_elastic(
             self,
             {
@@ -121,10 +121,10 @@ class ElasticMlpMixer(ElasticBackbone, MlpMixer):
             make_elastic(block.token_mix.layers[1], {nn.Linear: ElasticInputLinear})
         if with_mask_token:
             self.mask_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
-        self._check_elastic()
+        self.check_elastic()
         intact = Subnet(self.embed_dims, self.num_layers)
         names = MIXER_SIZES if self.arch_settings in self.arch_zoo.values() else None
-        self.space = self._search_space(widths, depths, gamma, intact, names)
+        self.space = self.search_space(widths, depths, gamma, intact, names)
 
     @property
     def full_width(self) -> int:  # type: ignore[override] # known from the stock class
@@ -189,7 +189,7 @@ class ElasticMlpMixer(ElasticBackbone, MlpMixer):
                 do not fit or for which there is no mask token.
         """
         if masks is not None:
-            self._check_masks(masks, x)
+            self.check_masks(masks, x)
         out = self._run_blocks(x, self.space.resolve(subnet), masks)[-1]
         return out.mean(dim=1), out
 
@@ -206,25 +206,28 @@ class ElasticMlpMixer(ElasticBackbone, MlpMixer):
         arch = {
             'embed_dims': subnet.width,
             'num_layers': subnet.num_blocks,
-            **{key: self._share(size, subnet) for key, size in sizes.items()},
+            **{key: self.share(size, subnet) for key, size in sizes.items()},
         }
         return {
             'type': 'mmpretrain.MlpMixer',
             'arch': arch,
             'out_indices': list(self.out_indices),
-            **self._stock_args,
+            **self.stock_args,
             'img_size': tuple(self.img_size),  # the stock class refuses all images for a list
             **copy.deepcopy(overrides),  # the stock class writes into the list of out_indices
         }
 
-    def _kept_blocks(self, subnet: Subnet) -> dict[str, tuple[int, ...]]:
+    def kept_blocks(self, subnet: Subnet) -> dict[str, tuple[int, ...]]:
+        """Blocks that a sub-network keeps, by the name of the list that they are in."""
         return {'layers': active_blocks(subnet.num_blocks, self.num_layers)}
 
-    def _fit(self, state: dict[str, Tensor], stock: MlpMixer) -> dict[str, Tensor]:
+    def fit_state(self, state: dict[str, Tensor], stock: MlpMixer) -> dict[str, Tensor]:
+        """Refuse a stock network for another image size."""
         self._check_size(*stock.img_size)
         return state
 
-    def _check_axes(self, widths: Sequence[int], depths: Sequence[int]) -> None:
+    def check_axes(self, widths: Sequence[int], depths: Sequence[int]) -> None:
+        """Raise a ValueError for widths and depths that the intact network cannot hold."""
         hidden = (self.tokens_mlp_dims, self.channels_mlp_dims)
         wrong = [
             width

@@ -3,31 +3,18 @@
 import functools
 from abc import ABCMeta, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from poa_mm.elastic import AXES, Depth, ElasticLayer, SearchSpace, Subnet, num_sliced
+from poa_mm.elastic import AXES, Depth, SearchSpace, Subnet, num_sliced
 from poa_mm.models.backbones.pretrained import load_pretrained
+from poa_mm.models.backbones.supernet_layers import Layer, find_layers, kept_layers
 from poa_mm.registry import MODELS
 
 # Regularisation belongs to pre-training; what a user freezes is a downstream choice.
 NOT_EXTRACTED = ('drop_rate', 'drop_path_rate', 'frozen_stages', 'init_cfg')
-
-
-class Layer(NamedTuple):
-    """A layer of a supernet.
-
-    Attributes:
-        name: Its name in the supernet, or in a stock network.
-        module: The layer.
-        elastic: Whether it can be sliced; else it is kept whole.
-    """
-
-    name: str
-    module: Any
-    elastic: bool
 
 
 class ElasticBackbone(metaclass=ABCMeta):
@@ -42,7 +29,7 @@ class ElasticBackbone(metaclass=ABCMeta):
     space: SearchSpace
     full_width: int
     feature_width: int
-    _stock_args: dict[str, Any]
+    stock_args: dict[str, Any]
     # Of the stock class, which comes from a library without types.
     arch_settings: Any
     out_indices: Any
@@ -50,8 +37,6 @@ class ElasticBackbone(metaclass=ABCMeta):
     training: bool
     parameters: Any
     named_parameters: Any
-    named_modules: Any
-    named_buffers: Any
 
     @abstractmethod
     def subnet_cfg(self, subnet: Subnet | str | None = None, **overrides: Any) -> dict[str, Any]:
@@ -67,19 +52,91 @@ class ElasticBackbone(metaclass=ABCMeta):
         """Rows and columns of the patches of an image of ``height`` × ``width`` pixels."""
 
     @abstractmethod
-    def _check_axes(self, widths: Sequence[int], depths: Sequence[Any]) -> None:
+    def check_axes(self, widths: Sequence[int], depths: Sequence[Any]) -> None:
         """Raise a ValueError for widths and depths that the intact network cannot hold.
 
         Depths are numbers or tuples, as the intact network's is.
         """
 
     @abstractmethod
-    def _kept_blocks(self, subnet: Subnet) -> Mapping[str, Sequence[int]]:
+    def kept_blocks(self, subnet: Subnet) -> Mapping[str, Sequence[int]]:
         """Blocks that a sub-network keeps, by the name of the list that they are in."""
 
-    def _fit(self, state: dict[str, Tensor], stock: Any) -> dict[str, Tensor]:
+    def fit_state(self, state: dict[str, Tensor], stock: Any) -> dict[str, Tensor]:
         """Adapt weights of a sub-network to a stock network for another image size."""
         return state
+
+    def search_space(
+        self,
+        widths: Sequence[int] | None,
+        depths: Sequence[Depth] | None,
+        gamma: float,
+        intact: Subnet,
+        names: Mapping[str, Subnet] | None,
+        weighted: Sequence[str] = AXES,
+    ) -> SearchSpace:
+        """The checked space of widths and depths. Called last in a constructor.
+
+        Args:
+            widths: Elastic widths. Defaults to the intact one alone.
+            depths: Elastic depths, numbers or tuples as the intact one is. Defaults to the intact
+                one alone.
+            gamma: γ of the sampling weights (Eq. 14).
+            intact: The intact network.
+            names: Well-known names of sub-networks; those outside of the space are left out.
+            weighted: What γ weights.
+
+        Raises:
+            ValueError: Widths or depths that the intact network cannot hold.
+        """
+        values = SearchSpace(
+            [intact.width] if widths is None else widths,
+            [intact.depth] if depths is None else depths,
+            gamma=gamma,
+            weighted=weighted,
+        )
+        wrong = [depth for depth in values.depths if type(depth) is not type(intact.depth)]
+        if wrong:
+            raise ValueError(f'depths must be of the kind of {intact.depth}, got {wrong}')
+        self.check_axes(values.widths, values.depths)
+        return SearchSpace(
+            values.widths,
+            values.depths,
+            gamma=gamma,
+            intact=intact,
+            names=names,
+            size=functools.partial(self._count_params, layers=find_layers(self)),
+            weighted=weighted,
+        )
+
+    def share(self, channels: int, subnet: Subnet) -> int:
+        """Channels that a layer of ``channels`` keeps in a sub-network."""
+        return channels * subnet.width // self.full_width
+
+    def check_elastic(self) -> None:
+        """Refuse layers that no sub-network could slice.
+
+        For families that keep no layer whole.
+
+        Raises:
+            ValueError: A layer that has parameters and no elastic form.
+        """
+        for name, module, elastic in find_layers(self):
+            if not elastic:
+                raise ValueError(
+                    f'{name} ({type(module).__name__}) has no elastic form; norm_cfg must be LN'
+                )
+
+    def check_masks(self, masks: Tensor, x: Tensor) -> None:
+        """Raise a ValueError for masks that do not fit to images or that nothing could fill."""
+        rows, columns = self.mask_grid(*x.shape[-2:])
+        if not self.with_mask_token:
+            raise ValueError('this supernet has no mask token (with_mask_token=False)')
+        if masks.dtype != torch.bool or tuple(masks.shape) != (len(x), rows * columns):
+            raise ValueError(
+                f'masks must be {(len(x), rows * columns)} bool, got {tuple(masks.shape)} '
+                f'{masks.dtype}'
+            )
 
     def init_weights(self) -> None:
         """Initialise as mmpretrain does; ``Pretrained`` loads everything or raises ValueError."""
@@ -106,7 +163,7 @@ class ElasticBackbone(metaclass=ABCMeta):
             'gamma': self.space.gamma,
             'out_indices': list(self.out_indices),
             'with_mask_token': self.with_mask_token,
-            **self._stock_args,
+            **self.stock_args,
         }
 
     @property
@@ -134,7 +191,7 @@ class ElasticBackbone(metaclass=ABCMeta):
             stock = MODELS.build(self.subnet_cfg(subnet, **overrides))
         parameter = next(self.parameters())
         stock.to(device=parameter.device, dtype=parameter.dtype)
-        stock.load_state_dict(self._fit(self.subnet_state_dict(subnet), stock), strict=True)
+        stock.load_state_dict(self.fit_state(self.subnet_state_dict(subnet), stock), strict=True)
         stock.train(self.training)
         return stock
 
@@ -144,15 +201,11 @@ class ElasticBackbone(metaclass=ABCMeta):
         Tensors may share memory with the supernet.
         """
         subnet = self.space.resolve(subnet)
-        state = {
-            name: parameter[..., : subnet.width]
-            for name, parameter in self.named_parameters(recurse=False)
-            if name != 'mask_token'
-        }
-        for name, module, elastic in self._kept_layers(subnet, self._layers()):
+        state = self._own_parameters(subnet)
+        for name, module, elastic in kept_layers(find_layers(self), self.kept_blocks(subnet)):
             kept = dict(module.named_parameters(recurse=False))
             if elastic:
-                kept = module.sliced(self._share(module.full_width, subnet))
+                kept = module.sliced(self.share(module.full_width, subnet))
             state.update({f'{name}.{key}': part for key, part in kept.items()})
             buffers = module.named_buffers(recurse=False)  # the same at every width
             state.update({f'{name}.{key}': buffer for key, buffer in buffers})
@@ -160,105 +213,24 @@ class ElasticBackbone(metaclass=ABCMeta):
 
     def num_params(self, subnet: Subnet | str | None = None) -> int:
         """Number of parameters of the extracted sub-network."""
-        return self._count_params(self.space.resolve(subnet), self._layers())
+        return self._count_params(self.space.resolve(subnet), find_layers(self))
 
-    def _search_space(
-        self,
-        widths: Sequence[int] | None,
-        depths: Sequence[Depth] | None,
-        gamma: float,
-        intact: Subnet,
-        names: Mapping[str, Subnet] | None,
-        weighted: Sequence[str] = AXES,
-    ) -> SearchSpace:
-        """The checked space of widths and depths, by default of the intact ones alone."""
-        values = SearchSpace(
-            [intact.width] if widths is None else widths,
-            [intact.depth] if depths is None else depths,
-            gamma=gamma,
-            weighted=weighted,
-        )
-        wrong = [depth for depth in values.depths if type(depth) is not type(intact.depth)]
-        if wrong:
-            raise ValueError(f'depths must be of the kind of {intact.depth}, got {wrong}')
-        self._check_axes(values.widths, values.depths)
-        return SearchSpace(
-            values.widths,
-            values.depths,
-            gamma=gamma,
-            intact=intact,
-            names=names,
-            size=functools.partial(self._count_params, layers=self._layers()),
-            weighted=weighted,
-        )
-
-    def _count_params(self, subnet: Subnet, layers: list[Layer]) -> int:
-        own = sum(
-            parameter.numel() * subnet.width // self.full_width
+    def _own_parameters(self, subnet: Subnet) -> dict[str, Tensor]:
+        """What a sub-network keeps of the parameters that are in none of the layers."""
+        return {
+            name: parameter[..., : subnet.width]
             for name, parameter in self.named_parameters(recurse=False)
             if name != 'mask_token'
-        )
+        }
+
+    def _count_params(self, subnet: Subnet, layers: list[Layer]) -> int:
+        own = sum(parameter.numel() for parameter in self._own_parameters(subnet).values())
         return own + sum(
-            num_sliced(module, self._share(module.full_width, subnet))
+            num_sliced(module, self.share(module.full_width, subnet))
             if elastic
             else sum(parameter.numel() for parameter in module.parameters(recurse=False))
-            for _, module, elastic in self._kept_layers(subnet, layers)
+            for _, module, elastic in kept_layers(layers, self.kept_blocks(subnet))
         )
-
-    def _layers(self) -> list[Layer]:
-        """All modules below this one that have parameters of their own or can be sliced."""
-        return [
-            Layer(name, module, isinstance(module, ElasticLayer))
-            for name, module in self.named_modules()
-            if module is not self and (isinstance(module, ElasticLayer) or _owns_parameters(module))
-        ]
-
-    def _kept_layers(self, subnet: Subnet, layers: list[Layer]) -> list[Layer]:
-        """Those of all layers that a sub-network keeps, with their names in the stock network."""
-        blocks = self._kept_blocks(subnet)
-        kept = {
-            f'{name}.{block}.': f'{name}.{position}.'
-            for name, indices in blocks.items()
-            for position, block in enumerate(indices)
-        }
-        lists = tuple(f'{name}.' for name in blocks)
-        selected = []
-        for layer in layers:
-            if not layer.name.startswith(lists):
-                selected.append(layer)
-                continue
-            parent = next(name for name in lists if layer.name.startswith(name))
-            prefix = parent + layer.name.removeprefix(parent).split('.')[0] + '.'
-            if prefix in kept:
-                name = kept[prefix] + layer.name.removeprefix(prefix)
-                selected.append(layer._replace(name=name))
-        return selected
-
-    def _share(self, channels: int, subnet: Subnet) -> int:
-        """Channels that a layer of ``channels`` keeps in a sub-network."""
-        return channels * subnet.width // self.full_width
-
-    def _check_elastic(self) -> None:
-        """Refuse layers that no sub-network could slice."""
-        for name, module, elastic in self._layers():
-            if not elastic:
-                raise ValueError(
-                    f'{name} ({type(module).__name__}) has no elastic form; norm_cfg must be LN'
-                )
-
-    def _check_masks(self, masks: Tensor, x: Tensor) -> None:
-        rows, columns = self.mask_grid(*x.shape[-2:])
-        if not self.with_mask_token:
-            raise ValueError('this supernet has no mask token (with_mask_token=False)')
-        if masks.dtype != torch.bool or tuple(masks.shape) != (len(x), rows * columns):
-            raise ValueError(
-                f'masks must be {(len(x), rows * columns)} bool, got {tuple(masks.shape)} '
-                f'{masks.dtype}'
-            )
-
-
-def _owns_parameters(module: Any) -> bool:
-    return any(True for _ in module.parameters(recurse=False))
 
 
 def stock_arguments(kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -119,14 +119,14 @@ class ElasticResNet(ElasticBackbone, BottleneckResNet):
             raise ValueError(f'out_indices must be stages within 0…{stages - 1}, got {out_indices}')
         norm_cfg = dict(norm_cfg)
         super().__init__(**self._arch, out_indices=tuple(out_indices), norm_cfg=norm_cfg, **kwargs)
-        self._stock_args = stock_arguments({**kwargs, 'norm_cfg': norm_cfg})
+        self.stock_args = stock_arguments({**kwargs, 'norm_cfg': norm_cfg})
         for block in self.blocks:
             _make_elastic(block)
         self.with_cp = with_cp
         if with_mask_token:
             self.mask_token = nn.Parameter(torch.zeros(1, self.stem_channels, 1, 1))
         intact = Subnet(self.full_width, tuple(self.stage_blocks))
-        self.space = self._search_space(widths, depths, gamma, intact, RESNET_SIZES, weighted)
+        self.space = self.search_space(widths, depths, gamma, intact, RESNET_SIZES, weighted)
 
     @property
     def full_width(self) -> int:  # type: ignore[override] # known from the stock class
@@ -207,7 +207,7 @@ class ElasticResNet(ElasticBackbone, BottleneckResNet):
                 token.
         """
         if masks is not None:
-            self._check_masks(masks, x)
+            self.check_masks(masks, x)
         out = self._run_stages(x, self.space.resolve(subnet), masks)[-1]
         size = (out.shape[2], out.shape[3])
         out = out.flatten(2).transpose(1, 2)
@@ -225,7 +225,7 @@ class ElasticResNet(ElasticBackbone, BottleneckResNet):
         return {
             **self._stock_class(subnet),
             'out_indices': list(self.out_indices),
-            **self._stock_args,
+            **self.stock_args,
             **copy.deepcopy(overrides),
         }
 
@@ -252,10 +252,12 @@ class ElasticResNet(ElasticBackbone, BottleneckResNet):
         pairs = zip(subnet.stage_depths, self.stage_blocks, strict=True)
         return [active_blocks(depth, blocks) for depth, blocks in pairs]
 
-    def _kept_blocks(self, subnet: Subnet) -> dict[str, tuple[int, ...]]:
+    def kept_blocks(self, subnet: Subnet) -> dict[str, tuple[int, ...]]:
+        """Blocks that a sub-network keeps, by the name of the list that they are in."""
         return dict(zip(self.res_layers, self._active(subnet), strict=True))
 
-    def _check_axes(self, widths: Sequence[int], depths: Sequence[Any]) -> None:
+    def check_axes(self, widths: Sequence[int], depths: Sequence[Any]) -> None:
+        """Raise a ValueError for widths and depths that the intact network cannot hold."""
         groups = self.norm_cfg['num_groups']
         wrong = [w for w in widths if w % groups or w > self.full_width]
         if wrong:
@@ -283,10 +285,10 @@ class ElasticResNet(ElasticBackbone, BottleneckResNet):
             x = torch.where(hidden, self.mask_token.to(x.dtype), x)
         recompute = self.with_cp and self.training and torch.is_grad_enabled()
         outs = []
-        for name, kept in self._kept_blocks(subnet).items():
+        for name, kept in self.kept_blocks(subnet).items():
             for index in kept:
                 block = getattr(self, name)[index]
-                arguments = (x, self._share(block.mid_channels, subnet))
+                arguments = (x, self.share(block.mid_channels, subnet))
                 x = (
                     checkpoint(block, *arguments, use_reentrant=False)
                     if recompute

@@ -95,7 +95,7 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
                 f'out_indices must hold the last stage {self.num_layers - 1}, got {out_indices}'
             )
         self.official = official
-        self._stock_args = stock_arguments(kwargs)
+        self.stock_args = stock_arguments(kwargs)
         make_elastic(
             self,
             {
@@ -113,9 +113,9 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
         self.with_cp = with_cp
         if with_mask_token:
             self.mask_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
-        self._check_elastic()
+        self.check_elastic()
         intact = Subnet(self.embed_dims, sum(self.depths))
-        self.space = self._search_space(widths, depths, gamma, intact, SWIN_SIZES)
+        self.space = self.search_space(widths, depths, gamma, intact, SWIN_SIZES)
 
     @property
     def full_width(self) -> int:  # type: ignore[override] # known from the stock class
@@ -188,7 +188,7 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
                 token.
         """
         if masks is not None:
-            self._check_masks(masks, x)
+            self.check_masks(masks, x)
         out, size = self._run_stages(x, self.space.resolve(subnet), masks)[-1]
         out = getattr(self, f'norm{self.num_layers - 1}')(out)
         return out.mean(dim=1), finer_tokens(out, size)
@@ -210,14 +210,14 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
         arch = {
             'embed_dims': subnet.width,
             'depths': [len(blocks) for blocks in stages],
-            'num_heads': [self._share(heads, subnet) for heads in self.num_heads],
+            'num_heads': [self.share(heads, subnet) for heads in self.num_heads],
         }
         return {
             'type': 'mmpretrain.SwinTransformer',
             'arch': arch,
             'out_indices': list(self.out_indices),
             'drop_path_rate': 0.0,  # mmpretrain's default is another
-            **self._stock_args,
+            **self.stock_args,
             **shift_arguments([self._shifts(blocks) for blocks in stages]),
             **copy.deepcopy(overrides),
         }
@@ -250,10 +250,12 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
         numbers = blocks if self.official else range(len(blocks))
         return [number % 2 == 1 for number in numbers]
 
-    def _kept_blocks(self, subnet: Subnet) -> dict[str, tuple[int, ...]]:
+    def kept_blocks(self, subnet: Subnet) -> dict[str, tuple[int, ...]]:
+        """Blocks that a sub-network keeps, by the name of the list that they are in."""
         return {f'stages.{ELASTIC_STAGE}.blocks': self._active(subnet)[ELASTIC_STAGE]}
 
-    def _check_axes(self, widths: Sequence[int], depths: Sequence[int]) -> None:
+    def check_axes(self, widths: Sequence[int], depths: Sequence[int]) -> None:
+        """Raise a ValueError for widths and depths that the intact network cannot hold."""
         head_dims = self.embed_dims // self.num_heads[0]
         wrong = [w for w in widths if w % head_dims or w > self.embed_dims]
         if wrong:

@@ -87,7 +87,7 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
         check_layer_cfgs(kwargs.get('layer_cfgs', {}))
         super().__init__(arch=arch, out_indices=-1, **kwargs)
         self.out_indices = [out_indices] if isinstance(out_indices, int) else list(out_indices)
-        self._stock_args = stock_arguments(kwargs)
+        self.stock_args = stock_arguments(kwargs)
         make_elastic(
             self,
             {
@@ -108,8 +108,8 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
         self.with_cp = with_cp
         if with_mask_token:
             self.mask_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
-        self._check_elastic()
-        self.space = self._search_space(
+        self.check_elastic()
+        self.space = self.search_space(
             widths,
             depths,
             gamma,
@@ -172,7 +172,7 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
         if self.cls_token is None:
             raise ValueError('this supernet has no class token (with_cls_token=False)')
         if masks is not None:
-            self._check_masks(masks, x)
+            self.check_masks(masks, x)
         subnet = self.space.resolve(subnet)
         (out,), _ = self._run_blocks(x, subnet, {subnet.num_blocks - 1}, masks)
         return out[:, 0], out[:, self.num_extra_tokens :]
@@ -190,13 +190,13 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
             'embed_dims': subnet.width,
             'num_layers': subnet.num_blocks,
             'num_heads': subnet.width // self.head_dims,
-            'feedforward_channels': self._share(self.arch_settings['feedforward_channels'], subnet),
+            'feedforward_channels': self.share(self.arch_settings['feedforward_channels'], subnet),
         }
         cfg = {
             'type': 'mmpretrain.VisionTransformer',
             'arch': arch,
             'out_indices': list(self.out_indices),
-            **self._stock_args,
+            **self.stock_args,
         }
         if isinstance(cfg.get('layer_cfgs'), list):  # one for each block
             blocks = active_blocks(subnet.num_blocks, self.num_layers)
@@ -204,10 +204,12 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
         # Copied, because the stock class counts negative out_indices in the caller's list.
         return {**cfg, **copy.deepcopy(overrides)}
 
-    def _kept_blocks(self, subnet: Subnet) -> dict[str, tuple[int, ...]]:
+    def kept_blocks(self, subnet: Subnet) -> dict[str, tuple[int, ...]]:
+        """Blocks that a sub-network keeps, by the name of the list that they are in."""
         return {'layers': active_blocks(subnet.num_blocks, self.num_layers)}
 
-    def _fit(self, state: dict[str, Tensor], stock: VisionTransformer) -> dict[str, Tensor]:
+    def fit_state(self, state: dict[str, Tensor], stock: VisionTransformer) -> dict[str, Tensor]:
+        """Resize the position embedding to the grid of a stock network."""
         # Here, because the stock class would take the grid of the supernet for a square.
         position_embedding = resize_pos_embed(
             state['pos_embed'],
@@ -233,7 +235,8 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
         """Channels of one attention head, the same in every sub-network."""
         return self.embed_dims // self.arch_settings['num_heads']
 
-    def _check_axes(self, widths: Sequence[int], depths: Sequence[int]) -> None:
+    def check_axes(self, widths: Sequence[int], depths: Sequence[int]) -> None:
+        """Raise a ValueError for widths and depths that the intact network cannot hold."""
         wrong = [w for w in widths if w % self.head_dims or w > self.embed_dims]
         if wrong:
             raise ValueError(

@@ -1,0 +1,57 @@
+"""The layers of a supernet, and which of them a sub-network keeps under which names."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from poa_mm.elastic import ElasticLayer
+
+
+class Layer(NamedTuple):
+    """A layer of a supernet.
+
+    Attributes:
+        name: Its name in the supernet, or in a stock network.
+        module: The layer.
+        elastic: Whether it can be sliced; else it is kept whole.
+    """
+
+    name: str
+    module: Any
+    elastic: bool
+
+
+def find_layers(network: Any) -> list[Layer]:
+    """All modules of a network that have parameters of their own or can be sliced."""
+    return [
+        Layer(name, module, isinstance(module, ElasticLayer))
+        for name, module in network.named_modules()
+        if module is not network
+        and (isinstance(module, ElasticLayer) or any(True for _ in module.parameters(False)))
+    ]
+
+
+def kept_layers(layers: Sequence[Layer], blocks: Mapping[str, Sequence[int]]) -> list[Layer]:
+    """Those layers that a sub-network keeps, with their names in the stock network.
+
+    Args:
+        layers: Of the supernet.
+        blocks: Blocks that the sub-network keeps, by the name of the list that they are in. What
+            lies outside of these lists is kept.
+    """
+    kept = {
+        f'{name}.{block}.': f'{name}.{position}.'
+        for name, indices in blocks.items()
+        for position, block in enumerate(indices)
+    }
+    lists = tuple(f'{name}.' for name in blocks)
+    selected = []
+    for layer in layers:
+        if not layer.name.startswith(lists):
+            selected.append(layer)
+            continue
+        parent = next(name for name in lists if layer.name.startswith(name))
+        prefix = parent + layer.name.removeprefix(parent).split('.')[0] + '.'
+        if prefix in kept:
+            name = kept[prefix] + layer.name.removeprefix(prefix)
+            selected.append(layer._replace(name=name))
+    return selected
