@@ -1,0 +1,143 @@
+"""Features of all images in a folder, as arrays for any other tool."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from rich.progress import track
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from poa_mm.datasets import ImageFolder
+from poa_mm.datasets.images import UnreadableImageError, read_image
+from poa_mm.export.preprocessing import Preprocessing
+
+Item = tuple[int, Tensor | None, str]  # row, image or None, why there is none
+
+
+@dataclass(frozen=True)
+class FolderFeatures:
+    """Features of the readable images below a folder, in the order of their paths.
+
+    Attributes:
+        features: float32 (N, D).
+        paths: Relative to the folder, (N,).
+        classes: Names of the sub-folders directly below the folder, if every image lies in one.
+        labels: Row in ``classes`` of each image, int64 (N,), or ``None``.
+        unreadable: Why images were left out, a line each.
+    """
+
+    features: np.ndarray
+    paths: list[str]
+    classes: list[str]
+    labels: np.ndarray | None
+    unreadable: list[str]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What a file holds: ``features``, ``paths`` and, where there are any, class names."""
+        arrays = {'features': self.features, 'paths': np.array(self.paths)}
+        if self.labels is not None:
+            arrays.update(labels=self.labels, classes=np.array(self.classes))
+        return arrays
+
+
+def folder_features(
+    net: nn.Module,
+    folder: str | PathLike,
+    preprocessing: Preprocessing,
+    batch_size: int = 64,
+    num_workers: int = 0,
+    progress: bool = False,
+) -> FolderFeatures:
+    """Run a stock backbone over all images below a folder.
+
+    Args:
+        net: Backbone in evaluation mode; runs on the device that it is on. Of its last output,
+            class tokens (B, D) are taken as they are, maps (B, D, h, w) as their mean, of tokens
+            (B, N, D) the first.
+        folder: Images, flat or nested to any depth.
+        preprocessing: What the network expects of an image.
+        batch_size: Images per batch.
+        num_workers: Processes that read images.
+        progress: Show a progress bar.
+
+    Raises:
+        FileNotFoundError: No such folder.
+        ValueError: No image in it that can be read.
+    """
+    paths = [item['img_path'] for item in ImageFolder(Path(folder)).load_data_list()]
+    loader: DataLoader = DataLoader(
+        _Images(paths, preprocessing), batch_size, num_workers=num_workers, collate_fn=list
+    )
+    device = next(net.parameters()).device
+    rows: list[int] = []
+    features, unreadable = [], []
+    for items in track(loader, 'images', disable=not progress):
+        unreadable += [reason for _, image, reason in items if image is None]
+        readable = [(row, image) for row, image, _ in items if image is not None]
+        if readable:
+            rows += [row for row, _ in readable]
+            images = torch.stack([image for _, image in readable]).to(device)
+            with torch.inference_mode():
+                features.append(pooled(net(images)).float().cpu().numpy())
+    if not features:
+        raise ValueError(f'none of the {len(paths)} images in {folder} can be read')
+    relative = [Path(paths[row]).relative_to(Path(folder).expanduser()) for row in rows]
+    classes, labels = _classes(relative)
+    return FolderFeatures(
+        np.concatenate(features),
+        [path.as_posix() for path in relative],
+        classes,
+        labels,
+        unreadable,
+    )
+
+
+def pooled(outputs: Sequence[Tensor]) -> Tensor:
+    """One feature (B, D) for each image from what a stock backbone of mmpretrain returns."""
+    out = outputs[-1]
+    if out.ndim == 4:
+        return out.mean(dim=(2, 3))
+    return out if out.ndim == 2 else out[:, 0]
+
+
+class _Images(Dataset):
+    """Images as networks take them; an unreadable one as the reason why."""
+
+    def __init__(self, paths: Sequence[str], preprocessing: Preprocessing) -> None:
+        self.paths = paths
+        height, width = preprocessing.image_size
+        short = round(min(height, width) / preprocessing.crop_ratio)
+        mode = transforms.InterpolationMode(preprocessing.interpolation)
+        self.transform: Any = transforms.Compose(
+            [
+                transforms.Resize(short, mode),
+                transforms.CenterCrop((height, width)),
+                transforms.ToTensor(),
+                transforms.Normalize(preprocessing.unit_mean, preprocessing.unit_std),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, row: int) -> Item:
+        try:
+            image = read_image(self.paths[row])
+        except UnreadableImageError as error:
+            return row, None, str(error)
+        return row, self.transform(Image.fromarray(image[..., ::-1].copy())), ''
+
+
+def _classes(paths: Sequence[Path]) -> tuple[list[str], np.ndarray | None]:
+    if any(len(path.parts) == 1 for path in paths):
+        return [], None
+    names = [path.parts[0] for path in paths]
+    classes = sorted(set(names))
+    return classes, np.array([classes.index(name) for name in names], dtype=np.int64)

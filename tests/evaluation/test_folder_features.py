@@ -1,0 +1,118 @@
+"""Features of a folder: what they are, their order, and what becomes of broken files."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from helpers import VIT, load_tool
+from mmpretrain.models.backbones import ResNet
+from PIL import Image
+from tiny import randomise
+
+from poa_mm.engine.checkpoint import save_backbone
+from poa_mm.evaluation.folder_features import folder_features, pooled
+from poa_mm.export.preprocessing import Preprocessing
+from poa_mm.registry import MODELS
+
+tool = load_tool('extract_features')
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Five images in two classes, one broken file."""
+    generator = np.random.default_rng(0)
+    for name in ('cat/b.png', 'cat/a.png', 'dog/deep/c.png', 'dog/d.png', 'dog/e.png'):
+        path = tmp_path / 'images' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(generator.integers(0, 255, (40, 30, 3), dtype=np.uint8)).save(path)
+    (tmp_path / 'images' / 'dog' / 'broken.png').write_bytes(b'no image')
+    return tmp_path / 'images'
+
+
+def backbone():
+    torch.manual_seed(0)
+    net = randomise(MODELS.build(dict(VIT))).extract('w16-d2')
+    net.eval()
+    return net
+
+
+def test_features_are_those_of_the_prepared_images(folder):
+    net = backbone()
+    preprocessing = Preprocessing((16, 16), (100.0, 110, 120), (50.0, 60, 70), 0.5, 'bilinear')
+    result = folder_features(net, folder, preprocessing, batch_size=2)
+    assert result.paths == ['cat/a.png', 'cat/b.png', 'dog/d.png', 'dog/deep/c.png', 'dog/e.png']
+    assert result.classes == ['cat', 'dog']
+    assert result.labels.tolist() == [0, 0, 1, 1, 1]
+    assert len(result.unreadable) == 1
+    assert 'broken.png' in result.unreadable[0]
+    for path, feature in zip(result.paths, result.features, strict=True):
+        image = Image.open(folder / path).resize((32, 42), Image.Resampling.BILINEAR)
+        pixels = np.asarray(image, dtype=np.float32)[13:29, 8:24]
+        values = (pixels - [100, 110, 120]) / [50, 60, 70]
+        inputs = torch.tensor(values, dtype=torch.float32).permute(2, 0, 1)[None]
+        with torch.no_grad():
+            expected = net(inputs)[0][0]
+        torch.testing.assert_close(torch.tensor(feature), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_flat_folder_has_no_classes(folder):
+    result = folder_features(backbone(), folder / 'cat', Preprocessing((16, 16)))
+    assert result.labels is None
+    assert set(result.arrays()) == {'features', 'paths'}
+
+
+def test_maps_are_averaged():
+    maps = torch.randn(2, 3, 4, 5)
+    torch.testing.assert_close(pooled([maps]), maps.mean(dim=(2, 3)))
+    tokens = torch.randn(2, 7, 3)
+    assert torch.equal(pooled((maps, tokens)), tokens[:, 0])
+    assert pooled(ResNet(18)(torch.randn(2, 3, 64, 64))).shape == (2, 512)
+
+
+def test_the_tool_writes_what_the_function_returns(folder, tmp_path, capsys):
+    supernet = randomise(MODELS.build(dict(VIT)))
+    checkpoint, out = tmp_path / 'smallest.pth', tmp_path / 'new' / 'features.npz'
+    save_backbone(supernet, 'smallest', checkpoint)
+    arguments = [str(checkpoint), str(folder), str(out), '--workers', '0', '--image-size', '16']
+    assert tool.main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert 'left out 1 unreadable images' in shown
+    assert 'broken.png' in shown
+    stored = np.load(out)
+    net = supernet.extract('smallest')
+    net.eval()
+    expected = folder_features(net, folder, Preprocessing((16, 16)))
+    np.testing.assert_array_equal(stored['features'], expected.features)
+    assert stored['paths'].tolist() == expected.paths
+    assert stored['labels'].tolist() == [0, 0, 1, 1, 1]
+    assert [path.name for path in out.parent.iterdir()] == ['features.npz']
+    assert tool.main(arguments) == 2
+    assert 'exists already' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({2: 'features.csv'}, r'must end in \.npz, got features.csv'),
+        ({1: 'nowhere'}, 'there is no image folder nowhere'),
+        ({0: 'nothing.pth'}, 'no checkpoint at nothing.pth'),
+    ],
+)
+def test_wrong_arguments_of_the_tool(changes, message, folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_backbone(MODELS.build(dict(VIT)), 'smallest', tmp_path / 'smallest.pth')
+    arguments = [str(tmp_path / 'smallest.pth'), str(folder), 'features.npz']
+    for index, value in changes.items():
+        arguments[index] = value
+    assert tool.main([*arguments, '--workers', '0', '--image-size', '16']) == 2
+    error = capsys.readouterr().err
+    assert error.startswith('error: ')
+    assert re.search(message, error)
+    assert not (tmp_path / 'features.npz').exists()
+
+
+def test_no_readable_image(tmp_path):
+    (tmp_path / 'a.png').write_bytes(b'')
+    with pytest.raises(ValueError, match='none of the 1 images'):
+        folder_features(backbone(), tmp_path, Preprocessing((16, 16)))

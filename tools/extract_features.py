@@ -1,0 +1,97 @@
+#!/usr/bin/env python
+"""Features of all images below a folder, as arrays in a .npz file."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import poa_mm
+from poa_mm.engine import load_config
+from poa_mm.engine.checkpoint import check_free
+from poa_mm.evaluation.folder_features import folder_features
+from poa_mm.export.network import ImageSize, image_size_argument
+from poa_mm.export.preprocessing import IMAGENET_CROP, Preprocessing, preprocessing_of
+
+SHOWN = 5  # unreadable files that are named
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, usage='%(prog)s CHECKPOINT FOLDER OUT [options]'
+    )
+    add = parser.add_argument
+    add('checkpoint', type=Path, help='training checkpoint, or file of an extracted backbone')
+    add('folder', type=Path, help='images, flat or nested; sub-folders count as classes')
+    add('out', type=Path, help='file to write: *.npz with features, paths, labels, classes')
+    add('--subnet', help='which sub-network of a training checkpoint: vit-s, smallest, …')
+    add('--image-size', type=int, help='side of the centre crop (default: that of pre-training)')
+    add('--batch-size', type=int, default=64)
+    add('--workers', type=int, default=2, help='processes that read images')
+    add('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    add('--overwrite', action='store_true', help='replace an existing file')
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Extract."""
+    args = parse_args(argv)
+    try:
+        extract(args)
+    except (FileNotFoundError, FileExistsError, ValueError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    return 0
+
+
+def extract(args: argparse.Namespace) -> None:
+    """Write the file."""
+    if args.out.suffix != '.npz':
+        raise ValueError(f'the file to write must end in .npz, got {args.out}')
+    check_free(args.out, args.overwrite)
+    net, preprocessing = open_network(args.checkpoint, args.subnet, args.image_size)
+    result = folder_features(
+        net.to(args.device),
+        args.folder,
+        preprocessing,
+        args.batch_size,
+        args.workers,
+        progress=True,
+    )
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    partial = args.out.with_suffix('.partial.npz')
+    np.savez(partial, **result.arrays())  # type: ignore[arg-type] # arrays by name
+    partial.replace(args.out)
+    for reason in result.unreadable[:SHOWN]:
+        print(f'left out: {reason}')
+    if result.unreadable:
+        print(f'left out {len(result.unreadable)} unreadable images')
+    arrays = ', '.join(f'{name} {value.shape}' for name, value in result.arrays().items())
+    print(f'{arrays} → {args.out}')
+
+
+def open_network(path: Path, subnet: str | None, side: int | None) -> tuple[Any, Preprocessing]:
+    """A stock backbone in evaluation mode, and what it expects of images."""
+    size: ImageSize | None = (side, side) if side else None
+    if subnet is None:
+        try:
+            net: Any = poa_mm.load_backbone(path)
+        except ValueError as error:
+            raise ValueError(f'{error}; of a training checkpoint name a --subnet') from error
+        # The file does not say how images were normalised: as ImageNet's, in the shipped configs.
+        return net, Preprocessing(size or (IMAGENET_CROP, IMAGENET_CROP))
+    supernet: Any = poa_mm.load_supernet(path)
+    preprocessing = preprocessing_of(supernet, load_config(path), size)
+    member = supernet.space.resolve(subnet)
+    image_size = image_size_argument(supernet, member, preprocessing.image_size)
+    net = supernet.extract(member, **image_size)
+    net.eval()
+    return net, preprocessing
+
+
+if __name__ == '__main__':
+    sys.exit(main())
