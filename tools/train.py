@@ -3,25 +3,13 @@
 
 import argparse
 import sys
-from typing import Any
 
 from mmengine.config import Config, DictAction
-from mmengine.hooks import Hook
 
 import poa_mm  # noqa: F401  # registers the package's classes
 from poa_mm.engine import launch
 
 REQUIRED = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
-
-
-class Progress(Hook):
-    """Knows whether training has begun: until then a wrong setting deserves one line."""
-
-    training = False
-
-    def before_train_iter(self, *args: Any, **kwargs: Any) -> None:
-        """The first iteration is about to start."""
-        self.training = True
 
 
 def parse_args() -> argparse.Namespace:
@@ -70,26 +58,16 @@ def load_config(args: argparse.Namespace) -> Config:
 def main() -> None:
     """Train."""
     args = parse_args()
-    progress = Progress()
+    progress = launch.Progress()
     try:
         cfg = load_config(args)
         runner = launch.build_runner(cfg, args.launcher)
         runner.register_hook(progress)
         runner.train()
     except (OSError, SyntaxError, TypeError, ValueError) as error:
-        if progress.training:  # not the user's mistake: show where it happened
+        if progress.running:  # not the user's mistake: show where it happened
             raise
-        sys.exit(f'error: {one_line(error)}')
-
-
-def one_line(error: Exception) -> str:
-    """The text of an error; one from a loader process comes after that process's traceback."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return (
-        lines[-1]
-        if any('Traceback' in line for line in lines)
-        else ' '.join(' '.join(lines).split())
-    )
+        sys.exit(f'error: {launch.one_line(error)}')
 
 
 if __name__ == '__main__':

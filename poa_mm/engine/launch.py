@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import torch.distributed as torch_dist
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.model import revert_sync_batchnorm
 from mmengine.runner import Runner
 
@@ -18,6 +19,24 @@ AMP_WRAPPERS = {'OptimWrapper': 'AmpOptimWrapper', 'GuardedOptimWrapper': 'Guard
 FLOAT32_WRAPPERS = {mixed: plain for plain, mixed in AMP_WRAPPERS.items()}
 LR_RULES: dict[str, Callable[[float], float]] = {'sqrt': math.sqrt, 'linear': float}
 WORLD_SIZE_VARIABLES = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS'}
+
+
+class Progress(Hook):
+    """Knows whether a run has begun: until then a wrong setting deserves one line."""
+
+    running = False
+
+    def _before_iter(self, *args: Any, **kwargs: Any) -> None:
+        """The first iteration of any loop is about to start."""
+        self.running = True
+
+
+def one_line(error: Exception) -> str:
+    """The text of an error; one from a loader process comes after that process's traceback."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    if any('Traceback' in line for line in lines):
+        return lines[-1]
+    return ' '.join(' '.join(lines).split())
 
 
 def set_work_dir(cfg: Config, config_path: str, work_dir: str | None) -> None:

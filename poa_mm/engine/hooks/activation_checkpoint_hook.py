@@ -35,7 +35,7 @@ class ActivationCheckpointHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         for name in self.modules:
             for block in _blocks(model, name):
-                block.forward = functools.partial(  # type: ignore[method-assign] # of one instance
+                block.forward = functools.partial(  # of this instance
                     checkpoint, block.forward, use_reentrant=False
                 )
 

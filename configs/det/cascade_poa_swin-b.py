@@ -1,0 +1,23 @@
+"""Cascade Mask R-CNN on Swin-B, COCO.
+
+Paper: not in it; rate and stochastic depth of Swin's own recipe for this detector
+Command: tools/dist_train.sh configs/det/cascade_poa_swin-b.py 8
+Hardware: 8 GPUs × 2 images, float32
+Backbone: model.backbone.init_cfg.checkpoint, a sub-network straight from its supernet or a file of
+    tools/extract_subnet.py
+"""
+
+_base_ = [
+    '../_base_/det/cascade_swin.py',
+    '../_base_/det/coco_instance.py',
+    '../_base_/det/schedule_3x.py',
+]
+
+model = dict(
+    backbone=dict(
+        arch=dict(embed_dims=128, depths=[2, 2, 18, 2], num_heads=[8, 16, 32, 64]),
+        drop_path_rate=0.3,
+        init_cfg=dict(checkpoint='subnet://swin-b@work_dirs/poa_swin-b/iter_216250.pth'),
+    ),
+    neck=dict(in_channels=[128, 256, 512, 1024]),
+)

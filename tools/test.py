@@ -1,0 +1,68 @@
+#!/usr/bin/env python
+"""Test a trained model: classification, detection or segmentation."""
+
+import argparse
+import sys
+
+from mmengine.config import Config, DictAction
+
+import poa_mm  # noqa: F401  # registers the package's classes
+from poa_mm.engine import launch, testing
+
+REQUIRED = ('model', 'test_dataloader', 'test_cfg', 'test_evaluator')
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint of a run with this config')
+    parser.add_argument('--work-dir', help='for logs and figures (work_dirs/<config name>)')
+    parser.add_argument('--show-dir', help='draw predictions on the images, into this folder')
+    parser.add_argument('--out', metavar='FILE.pkl', help='save the predictions')
+    parser.add_argument('--tta', action='store_true', help='average over several views')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config, e.g. test_dataloader.num_workers=8',
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none')
+    return parser.parse_args()
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """The config with all options applied."""
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options or {})
+    missing = [key for key in REQUIRED if cfg.get(key) is None]
+    if missing:
+        raise ValueError(f'{args.config} is no config to test: it has no {", ".join(missing)}')
+    launch.set_work_dir(cfg, args.config, args.work_dir)
+    if args.show_dir:
+        testing.set_show_dir(cfg, args.show_dir)
+    if args.out:
+        testing.set_dump(cfg, args.out)
+    if args.tta:
+        testing.set_tta(cfg)
+    return cfg
+
+
+def main() -> None:
+    """Test."""
+    args = parse_args()
+    progress = launch.Progress()
+    try:
+        cfg = load_config(args)
+        runner = testing.build_test_runner(cfg, args.checkpoint, args.launcher)
+        runner.register_hook(progress)
+        runner.test()
+    except (OSError, SyntaxError, TypeError, ValueError) as error:
+        if progress.running:  # not the user's mistake: show where it happened
+            raise
+        sys.exit(f'error: {launch.one_line(error)}')
+
+
+if __name__ == '__main__':
+    main()
