@@ -25,13 +25,19 @@ OPENMMLAB = [
     'mmpretrain>=1.2.0',
     'setuptools<81',  # mmengine imports pkg_resources
 ]
+EXPORT = [
+    'onnx>=1.18',
+    'onnxruntime>=1.22',
+    'onnxscript>=0.5.3',
+    'timm>=1.0',
+]
 TEST = [
+    *EXPORT,
     'hypothesis>=6.100',
     'mypy>=1.11',
     'pytest>=8.0',
     'pytest-xdist>=3.5',
     'ruff>=0.6',
-    'timm>=1.0',
 ]
 
 setup(
@@ -49,13 +55,14 @@ setup(
         'numpy>=1.24',
         'pillow>=9.4',
         'rich>=13.0',
+        'safetensors>=0.4.3',
         'scikit-image>=0.22',
         'scikit-learn>=1.3',
         'tensorboard>=2.13',
         'torch>=2.7',
         'torchvision>=0.22',
     ],
-    extras_require={'onedl': ONEDL, 'openmmlab': OPENMMLAB, 'test': TEST},
+    extras_require={'onedl': ONEDL, 'openmmlab': OPENMMLAB, 'export': EXPORT, 'test': TEST},
     classifiers=[
         'License :: OSI Approved :: Apache Software License',
         'Programming Language :: Python :: 3',

@@ -4,6 +4,7 @@ Opening a file runs no code that came with it: files are unpickled with ``weight
 the backbone they describe must be a registered class.
 """
 
+import json
 import zipfile
 from collections.abc import Iterator, Mapping
 from os import PathLike
@@ -17,6 +18,7 @@ from torch import nn
 
 from poa_mm.compat import log_buffers
 from poa_mm.elastic import Subnet
+from poa_mm.engine import tensor_file
 from poa_mm.registry import ELASTIC_BACKBONES, MODELS
 
 SUPERNET_INFO = 'supernet'  # key of a training checkpoint, written by SupernetInfoHook
@@ -70,18 +72,34 @@ def load_config(path: str | PathLike) -> Config:
 def load_backbone(path: str | PathLike) -> nn.Module:
     """Open an extracted backbone as a plain stock module on the CPU, in evaluation mode.
 
+    Args:
+        path: File of ``tools/extract_subnet.py`` or, if it ends in ``.safetensors``, of
+            ``tools/export_subnet.py --to safetensors``.
+
+    Returns:
+        The module, with weights of the data type that the file holds. Images (B, C, H, W) go in,
+        already normalised; a tuple of features comes out, as the class in mmpretrain has it.
+
     Raises:
         FileNotFoundError: No such file.
-        ValueError: Not a file that :func:`save_backbone` wrote, or weights that do not fit.
+        ValueError: Not such a file, a damaged one, or weights that do not fit.
     """
-    content = _read(path)
+    if Path(path).suffix == tensor_file.SUFFIX:
+        content = _read_safetensors(path)
+    else:
+        content = _read(path)
+        _check_sums(path)
     backbone = _build(_info(content, path, BACKBONE_INFO), MODELS, path)
     _fill(backbone, content['state_dict'], path)
     return backbone
 
 
 def save_backbone(
-    supernet: Any, subnet: Subnet | str, path: str | PathLike, overwrite: bool = False
+    supernet: Any,
+    subnet: Subnet | str,
+    path: str | PathLike,
+    overwrite: bool = False,
+    **overrides: Any,
 ) -> None:
     """Extract a sub-network into a file of plain data and tensors.
 
@@ -94,6 +112,7 @@ def save_backbone(
         subnet: Which sub-network.
         path: File to write; folders are made.
         overwrite: Replace an existing file.
+        **overrides: Arguments of the stock class to set or replace, such as ``img_size``.
 
     Raises:
         FileExistsError: ``path`` exists and ``overwrite`` is not set.
@@ -102,8 +121,8 @@ def save_backbone(
     check_free(path, overwrite)
     subnet = supernet.space.resolve(subnet)
     content = {
-        'state_dict': supernet.extract(subnet).state_dict(),
-        BACKBONE_INFO: supernet.subnet_cfg(subnet),
+        'state_dict': supernet.extract(subnet, **overrides).state_dict(),
+        BACKBONE_INFO: supernet.subnet_cfg(subnet, **overrides),
         'subnet': str(subnet),
     }
     write_file(content, path)
@@ -159,6 +178,29 @@ def _read(path: str | PathLike) -> dict[str, Any]:
     return content
 
 
+def _read_safetensors(path: str | PathLike) -> dict[str, Any]:
+    state, metadata = tensor_file.read_tensors(path)
+    if BACKBONE_INFO not in metadata:
+        raise ValueError(
+            f'{path} holds no backbone of mmpretrain; if it was exported to timm, open it with '
+            'poa_mm.export.load_timm'
+        )
+    return {'state_dict': state, BACKBONE_INFO: json.loads(metadata[BACKBONE_INFO])}
+
+
+def _check_sums(path: str | PathLike) -> None:
+    """Refuse a file whose tensors are not those that were written: torch does not look."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except OSError:
+        raise
+    except Exception as error:  # as in read_file
+        raise ValueError(f'{path} is damaged: {error}') from error
+    if damaged:
+        raise ValueError(f'{path} is damaged: the check sum of {damaged} does not fit')
+
+
 def _info(content: dict[str, Any], path: str | PathLike, key: str) -> dict[str, Any]:
     if key in content:
         return content[key]
@@ -194,6 +236,11 @@ def _type_names(value: Any) -> Iterator[str]:
 
 
 def _fill(module: nn.Module, state: dict[str, torch.Tensor], path: str | PathLike) -> None:
+    """Load all weights, in the precision that the file has them in."""
+    tensors = [tensor for tensor in state.values() if isinstance(tensor, torch.Tensor)]
+    dtypes = {tensor.dtype for tensor in tensors if tensor.is_floating_point()}
+    if len(dtypes) == 1:
+        module.to(dtypes.pop())
     try:
         module.load_state_dict(state, strict=True)
     except RuntimeError as error:

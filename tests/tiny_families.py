@@ -1,0 +1,61 @@
+"""Tiny supernets of all families that every export format can express."""
+
+import copy
+
+import torch
+from tiny import TINY_BACKBONE, randomise
+
+from poa_mm.engine.checkpoint import SUPERNET_INFO
+from poa_mm.registry import ELASTIC_BACKBONES
+
+SIZE = {'vit': 16, 'swin': 64, 'resnet': 32}  # of the images
+SUPERNETS = {
+    'vit': TINY_BACKBONE,
+    'swin': {
+        'type': 'ElasticSwinTransformer',
+        'arch': {'embed_dims': 32, 'depths': [1, 2, 4, 1], 'num_heads': [4, 8, 16, 32]},
+        'widths': [16, 24, 32],
+        'depths': [6, 7, 8],
+        'img_size': 64,
+        'window_size': 4,
+        'pad_small_map': True,
+    },
+    'resnet': {  # timm has 64 channels in the stem and norms of 32 groups
+        'type': 'ElasticResNet',
+        'arch': {'stage_blocks': (1, 2, 3, 1), 'mid_channels': 64, 'out_channels': 128},
+        'widths': [32, 64],
+        'depths': [(1, d2, d3, 1) for d2 in (1, 2) for d3 in (2, 3)],
+    },
+}
+IMAGES = {
+    'data_preprocessor': {'mean': [102.0, 51.0, 76.5], 'std': [51.0, 102.0, 127.5]},
+    'knn_pipeline': [
+        {'type': 'torchvision/Resize', 'size': 80, 'interpolation': 'bilinear'},
+        {'type': 'torchvision/CenterCrop', 'size': 64},
+    ],
+}
+
+
+def build(family, dtype=torch.float32, seed=0, **overrides):
+    """Supernet with random weights, in evaluation mode."""
+    torch.manual_seed(seed)
+    cfg = copy.deepcopy({**SUPERNETS[family], **overrides})
+    return randomise(ELASTIC_BACKBONES.build(cfg), seed).to(dtype).eval()
+
+
+def images(family, batch=2, dtype=torch.float32, size=None):
+    """Noise of the size that the family's supernet is for."""
+    side = size or SIZE[family]
+    generator = torch.Generator().manual_seed(7)
+    return torch.randn(batch, 3, side, side, generator=generator, dtype=torch.float64).to(dtype)
+
+
+def save_checkpoint(path, teacher, student=None, config=IMAGES):
+    """What a training run of these networks leaves."""
+    state = {f'teacher.backbone.{name}': value for name, value in teacher.state_dict().items()}
+    student = student or teacher
+    state |= {f'backbone.{name}': value for name, value in student.state_dict().items()}
+    torch.save(
+        {'state_dict': state, SUPERNET_INFO: {'backbone': teacher.config, 'config': config}}, path
+    )
+    return path
