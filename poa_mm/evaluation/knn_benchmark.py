@@ -10,13 +10,14 @@ import torch
 from mmengine.logging import MMLogger
 from torch import nn
 
-from poa_mm.elastic import SearchSpace, Subnet
+from poa_mm.elastic import Depth, SearchSpace, Subnet
+from poa_mm.evaluation.csv_rows import depth_cell
 from poa_mm.evaluation.features import FEATURES
 from poa_mm.evaluation.knn import headline_k
 from poa_mm.evaluation.knn_evaluator import Accuracies, KnnEvaluator
 from poa_mm.registry import ELASTIC_BACKBONES
 
-__all__ = ['KnnRow', 'knn_rows', 'select_subnets', 'untrained_backbone']
+__all__ = ['KnnRow', 'knn_rows', 'select_subnets', 'untrained_backbone', 'well_known_name']
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class KnnRow:
         subnet: The sub-network's identifier, such as ``'w384-d12'``.
         name: Its well-known name, or ''.
         width: Elastic width.
-        depth: Elastic depth.
+        depth: Elastic depth, a tuple for families that tell stages apart.
         params: Number of parameters.
         feature: ``'cls'`` or ``'mean'``.
         accuracies: Top-1 accuracy in percent by k.
@@ -41,7 +42,7 @@ class KnnRow:
     subnet: str
     name: str
     width: int
-    depth: int
+    depth: Depth
     params: int
     feature: str
     accuracies: Mapping[int, float]
@@ -62,6 +63,21 @@ class KnnRow:
     def gain(self) -> float | None:
         """Accuracy that pre-training has added, in percentage points."""
         return None if self.untrained is None else self.accuracy - self.untrained
+
+    def cells(self) -> dict[str, object]:
+        """Cells of a CSV file by column; baselines only where they were evaluated."""
+        cells: dict[str, object] = {
+            'subnet': self.subnet,
+            'name': self.name,
+            'width': self.width,
+            'depth': depth_cell(self.depth),
+            'params': self.params,
+            'feature': self.feature,
+        }
+        cells |= {f'k{k}': f'{accuracy:.3f}' for k, accuracy in self.accuracies.items()}
+        baselines = {'untrained': self.untrained, 'gain': self.gain}
+        baselines |= {f'{kind}_pixels': value for kind, value in (self.pixels or {}).items()}
+        return cells | {k: f'{value:.3f}' for k, value in baselines.items() if value is not None}
 
 
 def knn_rows(
@@ -92,7 +108,7 @@ def knn_rows(
     for (subnet, accuracies), baseline in zip(trained, baselines, strict=False):
         yield KnnRow(
             subnet=str(subnet),
-            name=_well_known_name(backbone.space, subnet),
+            name=well_known_name(backbone.space, subnet),
             width=subnet.width,
             depth=subnet.depth,
             params=backbone.num_params(subnet),
@@ -144,7 +160,7 @@ def untrained_backbone(backbone: Any, seed: int = 0) -> nn.Module:
     return untrained
 
 
-def _well_known_name(space: SearchSpace, subnet: Subnet) -> str:
+def well_known_name(space: SearchSpace, subnet: Subnet) -> str:
     """A sub-network's name, rather 'vit-s' than 'smallest', or ''."""
     names = [name for name, member in space.names.items() if member == subnet]
     return min(names, key=lambda name: name in ('smallest', 'largest'), default='')

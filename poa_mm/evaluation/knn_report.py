@@ -1,68 +1,41 @@
-"""k-NN results as a CSV file and as a table on the screen."""
+"""k-NN results as a table on the screen."""
 
-import csv
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from rich.table import Table
 
 from poa_mm.evaluation.knn_benchmark import KnnRow
+from poa_mm.visualization.frontier import pareto_front
 
-__all__ = ['knn_table', 'save_csv']
+__all__ = ['knn_table']
 
-# More sub-networks than this are shown as the paper shows them: depths by widths (Table 13).
+# More sub-networks than this are shown as the paper shows them, depths by widths (Table 13), or,
+# where stages are told apart, by the best of them.
 _MAX_LIST = 24
 
 
-def save_csv(rows: Iterable[KnnRow], path: str | Path) -> list[KnnRow]:
-    """Writes rows as they arrive, so that an interrupted evaluation keeps what it has finished.
-
-    Args:
-        rows: Results; evaluated while this function writes if they come from a generator.
-        path: File to write; an existing one is replaced.
-
-    Returns:
-        All rows.
-    """
-    done: list[KnnRow] = []
-    for row in rows:
-        cells = _cells(row)
-        # Opened only now: a run that fails before its first row leaves an older file alone.
-        with Path(path).open('a' if done else 'w', newline='', encoding='utf-8') as file:
-            writer = csv.DictWriter(file, list(cells))
-            if not done:
-                writer.writeheader()
-            writer.writerow(cells)
-        done.append(row)
-    return done
-
-
 def knn_table(rows: Sequence[KnnRow]) -> Table:
-    """Table for the screen: one line per sub-network, or depths by widths if there are many."""
-    return _list(rows) if len(rows) <= _MAX_LIST else _matrix(rows)
+    """Table for the screen.
+
+    One line per sub-network; if there are many, depths by widths. Where stages are told apart,
+    that would be too long: then sub-networks with a name, and some better than all smaller ones.
+    """
+    if len(rows) <= _MAX_LIST:
+        return _list(rows, _title(rows))
+    if not isinstance(rows[0].depth, tuple):
+        return _matrix(rows)
+    named = [row for row in rows if row.name]
+    front = [row for row in pareto_front(rows) if not row.name]
+    step = max(1, -(-len(front) // max(1, _MAX_LIST - len(named))))
+    shown = sorted(named + front[::step], key=lambda row: row.params)
+    return _list(shown, f'{_title(rows)}: {len(shown)} of {len(rows)} sub-networks')
 
 
-def _cells(row: KnnRow) -> dict[str, object]:
-    """Cells of the CSV file by column; baselines only where they were evaluated."""
-    cells: dict[str, object] = {
-        'subnet': row.subnet,
-        'name': row.name,
-        'width': row.width,
-        'depth': row.depth,
-        'params': row.params,
-        'feature': row.feature,
-    }
-    cells |= {f'k{k}': f'{accuracy:.3f}' for k, accuracy in row.accuracies.items()}
-    baselines = {'untrained': row.untrained, 'gain': row.gain}
-    baselines |= {f'{kind}_pixels': value for kind, value in (row.pixels or {}).items()}
-    return cells | {key: f'{value:.3f}' for key, value in baselines.items() if value is not None}
-
-
-def _list(rows: Sequence[KnnRow]) -> Table:
+def _list(rows: Sequence[KnnRow], title: str) -> Table:
     columns = ['params (M)', 'accuracy']
     if rows[0].untrained is not None:
         columns += ['untrained', 'gain']
-    table = Table('sub-network', 'name', title=_title(rows), caption=_caption(rows))
+    table = Table('sub-network', 'name', title=title, caption=_caption(rows))
     for column in columns:
         table.add_column(column, justify='right')
     for row in rows:

@@ -1,11 +1,8 @@
-"""CSV and table of k-NN results."""
+"""The table of k-NN results."""
 
-import csv
-
-import pytest
 from rich.console import Console
 
-from poa_mm.evaluation import KnnRow, knn_table, save_csv
+from poa_mm.evaluation import KnnRow, knn_table
 
 PIXELS = {'raw': 7.5, 'normalised': 8.5}
 
@@ -29,49 +26,6 @@ def text(table):
     with console.capture() as capture:
         console.print(table)
     return capture.get()
-
-
-def test_csv_holds_every_k(tmp_path):
-    rows = [make_row(name='vit-s'), make_row(768, accuracy=80.86)]
-    assert save_csv(iter(rows), tmp_path / 'knn.csv') == rows
-    assert (tmp_path / 'knn.csv').read_text().splitlines() == [
-        'subnet,name,width,depth,params,feature,k10,k20,k200',
-        'w384-d12,vit-s,384,12,21665664,cls,75.780,76.780,74.780',
-        'w768-d12,,768,12,21665664,cls,79.860,80.860,78.860',
-    ]
-
-
-def test_csv_holds_the_baselines(tmp_path):
-    save_csv(
-        [make_row(untrained=10.0, pixels={'raw': 0.0, 'normalised': 1.0})], tmp_path / 'knn.csv'
-    )
-    with (tmp_path / 'knn.csv').open() as file:
-        (row,) = csv.DictReader(file)
-    assert (row['untrained'], row['gain']) == ('10.000', '66.780')
-    assert (row['raw_pixels'], row['normalised_pixels']) == ('0.000', '1.000')
-
-
-def test_an_interrupted_run_keeps_its_rows(tmp_path):
-    def interrupted():
-        yield make_row()
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        save_csv(interrupted(), tmp_path / 'knn.csv')
-    assert (tmp_path / 'knn.csv').read_text().splitlines()[1].startswith('w384-d12')
-
-
-def test_a_run_without_a_row_leaves_an_older_file_alone(tmp_path):
-    def failing():
-        raise ValueError('no data')
-        yield
-
-    (tmp_path / 'knn.csv').write_text('older results')
-    with pytest.raises(ValueError, match='no data'):
-        save_csv(failing(), tmp_path / 'knn.csv')
-    assert (tmp_path / 'knn.csv').read_text() == 'older results'
-    save_csv([make_row()], tmp_path / 'knn.csv')
-    assert 'older' not in (tmp_path / 'knn.csv').read_text()
 
 
 def test_a_few_subnets_are_listed():
@@ -110,3 +64,27 @@ def test_many_subnets_become_a_matrix():
     last = next(line for line in lines if line.startswith('│ 16')).strip('│').split('│')
     assert last[-1].strip() == '', 'a sub-network that was not evaluated stays blank'
     assert any('raw pixels 7.5' in line for line in lines)
+
+
+def test_many_subnets_of_stages_are_the_named_ones_and_some_of_the_front():
+    rows = [
+        KnnRow(
+            subnet=f'w64-d3-4-{third}-3',
+            name={6: 'resnet-50', 9: 'resnet-9'}.get(third, ''),
+            width=64,
+            depth=(3, 4, third, 3),
+            params=third * 10**6,
+            feature='cls',
+            accuracies={20: 60.0 + (0 if third % 3 == 0 and third > 6 else third)},
+        )
+        for third in range(6, 56)
+    ]
+    shown = text(knn_table(rows))
+    names = [line.split('│')[1].strip() for line in shown.splitlines() if line.startswith('│')]
+    assert len(names) <= 24
+    assert f'{len(names)} of 50' in shown
+    assert names[0] == 'w64-d3-4-6-3'
+    assert 'w64-d3-4-9-3' in names, 'a name, though smaller ones are better'
+    assert names == sorted(names, key=lambda name: int(name.split('-')[3]))
+    beaten = {f'w64-d3-4-{third}-3' for third in range(12, 56, 3)}
+    assert not beaten & set(names)

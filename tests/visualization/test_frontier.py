@@ -6,21 +6,24 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 from poa_mm.visualization import plot_frontier
+from poa_mm.visualization.frontier import pareto_front
 
 
 @dataclass(frozen=True)
 class Row:
     width: int
-    depth: int
+    depth: int | tuple[int, ...]
     accuracy: float
     name: str = ''
 
     @property
     def params(self):
-        return 12 * self.depth * self.width**2
+        blocks = self.depth if isinstance(self.depth, int) else sum(self.depth)
+        return 12 * blocks * self.width**2
 
 
 @pytest.fixture
@@ -148,3 +151,33 @@ def test_nothing_to_plot_is_refused(tmp_path):
     with pytest.raises(ValueError, match='rows is empty'):
         plot_frontier([], tmp_path / 'plot.png')
     assert not (tmp_path / 'plot.png').exists()
+
+
+def test_stages_make_a_line_of_each_width_and_the_longest_grows_along_it(draw):
+    rows = [
+        Row(width, (3, second, third, 3), 60 + second + third / 10 + width / 100)
+        for third in (6, 8, 7)
+        for second in (5, 4)
+        for width in (96, 64)
+    ]
+    figure = draw(rows)
+    coloured = [line for line in figure.axes[0].get_lines() if line.get_linestyle() == '-']
+    assert len(coloured) == 4
+    assert {tuple(np.diff(line.get_ydata()).round(6)) for line in coloured} == {(0.1, 0.1)}
+    assert len({tuple(line.get_color()) for line in coloured}) == 2
+    entries = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert entries == ['width 64', 'width 96', 'Pareto front']
+
+
+def test_names_do_not_cover_each_other(draw):
+    rows = [Row(64, depth, 50.0, f'network-{depth}') for depth in range(20, 26)]
+    boxes = [Text.get_window_extent(text) for text in labels(draw(rows))]  # without the arrow
+    assert len(boxes) == 6
+    for index, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:index])
+
+
+def test_pareto_front_is_sorted_by_size():
+    rows = [Row(64, 3, 50.0), Row(64, 2, 50.0), Row(64, 4, 49.0), Row(64, 5, 51.0)]
+    assert pareto_front(rows) == [rows[1], rows[3]]
+    assert pareto_front([]) == []

@@ -1,0 +1,83 @@
+"""Results of sub-networks as CSV files: written row by row, read back with checks."""
+
+import csv
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from poa_mm.elastic import Depth, Subnet
+
+__all__ = ['CsvRow', 'depth_cell', 'read_csv', 'save_csv']
+
+
+class CsvRow(Protocol):
+    """A result that knows its cells, in the order of the columns."""
+
+    def cells(self) -> dict[str, object]:
+        """Cells by column, the same columns in all rows of a file."""
+
+
+Row = TypeVar('Row', bound=CsvRow)
+
+
+def save_csv(rows: Iterable[Row], path: str | Path) -> list[Row]:
+    """Writes rows as they arrive, so that an interrupted evaluation keeps what it has finished.
+
+    Args:
+        rows: Results; evaluated while this function writes if they come from a generator.
+        path: File to write; an existing one is replaced.
+
+    Returns:
+        All rows.
+    """
+    done: list[Row] = []
+    for row in rows:
+        cells = row.cells()
+        # Opened only now: a run that fails before its first row leaves an older file alone.
+        with Path(path).open('a' if done else 'w', newline='', encoding='utf-8') as file:
+            writer = csv.DictWriter(file, list(cells))
+            if not done:
+                writer.writeheader()
+            writer.writerow(cells)
+        done.append(row)
+    return done
+
+
+def read_csv(path: str | Path, columns: Collection[str]) -> list[dict[str, str]]:
+    """Rows of a CSV file by column.
+
+    Args:
+        path: File to read.
+        columns: Columns that it must have.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: No CSV file, one without rows or without some of the columns, or a row that
+            was cut off.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'no CSV file at {path}')
+    try:
+        with path.open(newline='', encoding='utf-8') as file:
+            reader = csv.DictReader(file, strict=True)
+            rows, found = list(reader), list(reader.fieldnames or ())
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f'{path} cannot be read as CSV: {error}') from error
+    missing = [column for column in columns if column not in found]
+    if missing:
+        raise ValueError(
+            f'{path} has no column {", ".join(missing)}; its columns are '
+            f'{", ".join(found) or "none"}'
+        )
+    if not rows:
+        raise ValueError(f'{path} has no rows')
+    for number, row in enumerate(rows, start=1):
+        if None in row or None in row.values():
+            raise ValueError(f'{path}: row {number} has not as many cells as the header')
+    return rows
+
+
+def depth_cell(depth: Depth) -> str:
+    """A depth as in a sub-network's identifier: ``'12'``, or ``'3-4-6-3'`` of stages."""
+    return '-'.join(map(str, Subnet(0, depth).stage_depths))

@@ -1,0 +1,141 @@
+"""What plots over the size of sub-networks share: lines, their colours, and the size axis."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from poa_mm.elastic import Depth
+
+__all__ = ['SubnetRow', 'draw_colorbar', 'draw_lines', 'millions', 'style_axes', 'subnet_lines']
+
+# Colours are named in a legend up to here, and in a colour bar beyond.
+MAX_LEGEND = 6
+
+
+class SubnetRow(Protocol):
+    """What these plots read of a sub-network."""
+
+    @property
+    def name(self) -> str:
+        """Name to write beside the point, or ''."""
+
+    @property
+    def width(self) -> int:
+        """Elastic width."""
+
+    @property
+    def depth(self) -> Depth:
+        """Elastic depth, a tuple if stages are told apart."""
+
+    @property
+    def params(self) -> int:
+        """Number of parameters."""
+
+
+class Line(NamedTuple):
+    """Sub-networks that one line joins, from small to large."""
+
+    color: int  # the depth, or the width where stages are told apart
+    indices: list[int]
+
+
+def millions(row: SubnetRow) -> float:
+    """Parameters in millions."""
+    return row.params / 1e6
+
+
+def subnet_lines(rows: Sequence[SubnetRow]) -> list[Line]:
+    """The lines by colour: one per depth, with the width growing along it.
+
+    Where stages are told apart (ResNet), there are more depths than colours: then a line has one
+    width, and the longest stage grows along it.
+    """
+    longest = _longest_stage(rows)
+    lines: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for index in sorted(range(len(rows)), key=lambda i: rows[i].params):
+        width, depth = rows[index].width, rows[index].depth
+        if isinstance(depth, tuple):
+            lines[(width, *depth[:longest], *depth[longest + 1 :])].append(index)
+        else:
+            lines[(depth,)].append(index)
+    return [Line(key[0], lines[key]) for key in sorted(lines)]
+
+
+def draw_lines(axes: Axes, rows: Sequence[SubnetRow], values: Sequence[float]) -> None:
+    """Draws one value of each row over its size, with colours in the legend if they are few."""
+    lines = subnet_lines(rows)
+    colors = _colors(lines)
+    stages = _has_stages(rows)
+    unnamed = set(colors) if len(colors) <= MAX_LEGEND else set()
+    for color, indices in lines:
+        axes.plot(
+            [millions(rows[i]) for i in indices],
+            [values[i] for i in indices],
+            marker='o',
+            markersize=3 if stages else 5,
+            linewidth=1 if stages else 1.5,
+            color=colors[color],
+            label=f'{"width" if stages else "depth"} {color}' if color in unnamed else None,
+            zorder=3,
+        )
+        unnamed.discard(color)
+
+
+def draw_colorbar(figure: Figure, axes: Axes | np.ndarray, rows: Sequence[SubnetRow]) -> None:
+    """The key to more colours than a legend names; draws nothing if they are fewer."""
+    colors = _colors(subnet_lines(rows))
+    if len(colors) <= MAX_LEGEND:
+        return
+    bounds = np.arange(len(colors) + 1) - 0.5
+    colormap = ListedColormap(list(colors.values()))
+    key = ScalarMappable(BoundaryNorm(bounds, len(colors)), colormap)
+    ticks = list(range(len(colors)))[:: -(-len(colors) // 15)]
+    bar = figure.colorbar(key, ax=axes, ticks=ticks, pad=0.015)
+    bar.set_label('width (channels)' if _has_stages(rows) else 'depth (blocks)', fontsize=13)
+    bar.set_ticklabels([str(list(colors)[tick]) for tick in ticks])
+    bar.ax.minorticks_off()
+
+
+def style_axes(axes: Axes, rows: Sequence[SubnetRow], ylabel: str) -> None:
+    """The size axis, labels, grid."""
+    sizes = [millions(row) for row in rows]
+    if max(sizes) > 4 * min(sizes):
+        axes.set_xscale('log')
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
+        axes.xaxis.set_minor_locator(NullLocator())
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(8))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f'{value:g}'))
+    axes.margins(x=0.07, y=0.1)
+    axes.set_xlabel('parameters (M)', fontsize=13)
+    axes.set_ylabel(ylabel, fontsize=13)
+    axes.tick_params(labelsize=11)
+    axes.grid(color='0.9')
+    axes.set_axisbelow(True)
+    axes.spines[['top', 'right']].set_visible(False)
+
+
+def _colors(lines: Sequence[Line]) -> dict[int, np.ndarray]:
+    values = sorted({line.color for line in lines})
+    # The end of viridis is too light for thin lines on white.
+    shades = colormaps['viridis'](np.linspace(0, 0.9, len(values)))
+    return dict(zip(values, shades, strict=True))
+
+
+def _has_stages(rows: Sequence[SubnetRow]) -> bool:
+    return isinstance(rows[0].depth, tuple)
+
+
+def _longest_stage(rows: Sequence[SubnetRow]) -> int:
+    """The stage with most different depths; 0 where stages are not told apart."""
+    depths = [row.depth for row in rows if isinstance(row.depth, tuple)]
+    numbers = [len(set(stage)) for stage in zip(*depths, strict=True)]
+    return numbers.index(max(numbers)) if numbers else 0
