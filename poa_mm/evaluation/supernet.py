@@ -1,0 +1,36 @@
+"""A supernet from a checkpoint or from a config."""
+
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from poa_mm.engine import load_supernet
+from poa_mm.evaluation.cost import build_on_meta
+from poa_mm.registry import ELASTIC_BACKBONES
+
+
+def open_supernet(path: str | PathLike) -> Any:
+    """An elastic backbone, with the weights of a checkpoint, or without any from a config.
+
+    Args:
+        path: Training or converted checkpoint, or a config file (``*.py``) whose
+            ``model.backbone`` is elastic; that one has no weights and lies on the meta device.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: Neither a checkpoint of POA nor such a config.
+    """
+    path = Path(path)
+    if path.suffix != '.py':
+        return load_supernet(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'no config at {path}')
+    backbone = Config.fromfile(path).get('model', {}).get('backbone', {})
+    if str(backbone.get('type')).split('.')[-1] not in ELASTIC_BACKBONES.module_dict:
+        raise ValueError(
+            f'model.backbone of {path} is of type {backbone.get("type")}; elastic are '
+            f'{", ".join(ELASTIC_BACKBONES.module_dict)}'
+        )
+    return build_on_meta(backbone)
