@@ -15,6 +15,7 @@ of existing modules, so parameters, names, initialisation and hooks stay those o
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -200,14 +201,14 @@ def make_elastic(network: nn.Module, elastic: Mapping[type[nn.Module], type[nn.M
                 break
 
 
+@torch.no_grad()
 def num_sliced(layer: ElasticLayer, width: int) -> int:
-    """Number of elements in ``layer.sliced(width)``, counted without slicing."""
-    if isinstance(layer, _ElasticInput):
+    """Number of elements in ``layer.sliced(width)``."""
+    if type(layer).sliced is _ElasticInput.sliced:  # scaled copies, which need not be made
+        assert isinstance(layer, _ElasticInput)
         per_row = width * layer.weight[0, 0].numel() + (layer.bias is not None)
         return layer._rows(width) * layer.row_groups * per_row
-    assert isinstance(layer, nn.Module)
-    elements = sum(parameter.numel() for parameter in layer.parameters(recurse=False))
-    return elements * width // layer.full_width
+    return sum(part.numel() for part in layer.sliced(width).values())
 
 
 def _prefix(layer: nn.Module, width: int) -> dict[str, Tensor]:

@@ -104,6 +104,32 @@ def test_group_norm_forms_its_groups_within_the_prefix():
     assert num_sliced(layer, D_I) == 2 * D_I
 
 
+class Outer(nn.Linear):
+    """A layer of one's own: elastic in input and output, and in proportion to neither."""
+
+    @property
+    def full_width(self):
+        return self.in_features
+
+    def sliced(self, width):
+        return {'weight': self.weight[:width, :width], 'bias': self.bias}
+
+
+class Gated(ElasticLinear):
+    """Keeps all rows, where its base class would count a share of them."""
+
+    def sliced(self, width):
+        return {'weight': self.weight[:, :width], 'bias': self.bias}
+
+
+@pytest.mark.parametrize('kind', [Outer, Gated])
+@pytest.mark.parametrize('width', [1, D_I, D])
+def test_layers_of_one_s_own_are_counted_by_their_slices(kind, width):
+    layer = kind(D, D)
+    assert isinstance(layer, ElasticLayer)
+    assert num_sliced(layer, width) == (width if kind is Outer else D) * width + D
+
+
 def test_layer_scale():
     layer = ElasticLayerScale()
     layer.weight = nn.Parameter(torch.arange(D, dtype=torch.float32))
