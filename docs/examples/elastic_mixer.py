@@ -19,9 +19,7 @@ from poa_mm.elastic import (
     active_blocks,
     make_elastic,
 )
-from poa_mm.models.backbones import ElasticBackbone
-from poa_mm.models.backbones.elastic_backbone import stock_arguments
-from poa_mm.models.backbones.vit_layers import ElasticPatchEmbed
+from poa_mm.models.backbones import ElasticBackbone, ElasticPatchEmbed, stock_arguments
 from poa_mm.registry import ELASTIC_BACKBONES, MODELS
 
 # All three are sub-networks of Mixer-L: their hidden layers are the same shares of the width.
@@ -127,12 +125,17 @@ class ElasticMlpMixer(ElasticBackbone, MlpMixer):
         self.space = self.search_space(widths, depths, gamma, intact, names)
 
     @property
-    def full_width(self) -> int:  # type: ignore[override] # known from the stock class
+    def arch(self) -> dict[str, Any]:
+        """Sizes of the intact network, as the constructor takes them."""
+        return self.arch_settings
+
+    @property
+    def full_width(self) -> int:
         """Channels of a token in the intact network."""
         return self.embed_dims
 
     @property
-    def feature_width(self) -> int:  # type: ignore[override] # known from the stock class
+    def feature_width(self) -> int:
         """Channels of a token in the intact network."""
         return self.embed_dims
 

@@ -2,7 +2,7 @@
 
 import functools
 from abc import ABCMeta, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -20,23 +20,60 @@ NOT_EXTRACTED = ('drop_rate', 'drop_path_rate', 'frozen_stages', 'init_cfg')
 class ElasticBackbone(metaclass=ABCMeta):
     """Stands before the stock class of a family, which it makes elastic.
 
+    What is abstract here, a family defines; its constructor sets the two attributes.
+
     Attributes:
-        space: The sub-networks.
-        full_width: Width of the intact network, as :class:`~poa_mm.elastic.Subnet` counts it.
-        feature_width: Channels of the intact network's final features.
+        space: The sub-networks, from :meth:`search_space`.
+        stock_args: Arguments of the stock class in every sub-network, from :func:`stock_arguments`.
     """
 
     space: SearchSpace
-    full_width: int
-    feature_width: int
     stock_args: dict[str, Any]
     # Of the stock class, which comes from a library without types.
-    arch_settings: Any
     out_indices: Any
     init_cfg: Any
     training: bool
     parameters: Any
     named_parameters: Any
+
+    @property
+    @abstractmethod
+    def arch(self) -> Any:
+        """The constructor's ``arch`` of the intact network, with all of its sizes."""
+
+    @property
+    @abstractmethod
+    def full_width(self) -> int:
+        """Width of the intact network, as :class:`~poa_mm.elastic.Subnet` counts it."""
+
+    @property
+    @abstractmethod
+    def feature_width(self) -> int:
+        """Channels of the intact network's final features."""
+
+    @property
+    @abstractmethod
+    def blocks(self) -> Iterable[Any]:
+        """The residual blocks of the intact network, as they may be compiled one by one."""
+
+    @abstractmethod
+    def tokens(
+        self, x: Tensor, subnet: Subnet | str | None = None, masks: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Final features of one sub-network.
+
+        Args:
+            x: Images, (B, C, H, W).
+            subnet: Which one; ``None`` is the intact network.
+            masks: Patches to hide behind the mask token, (B, rows · columns) bool, on the grid of
+                :meth:`mask_grid`.
+
+        Returns:
+            Class token (B, D) and patch tokens (B, rows · columns, D), after the final norm.
+
+        Raises:
+            ValueError: Unknown sub-network, or masks that :meth:`check_masks` refuses.
+        """
 
     @abstractmethod
     def subnet_cfg(self, subnet: Subnet | str | None = None, **overrides: Any) -> dict[str, Any]:
@@ -105,7 +142,10 @@ class ElasticBackbone(metaclass=ABCMeta):
             gamma=gamma,
             intact=intact,
             names=names,
-            size=functools.partial(self._count_params, layers=find_layers(self)),
+            # Hundreds of sub-networks have the same few widths of each layer.
+            size=functools.partial(
+                self._count_params, layers=find_layers(self), count=functools.cache(num_sliced)
+            ),
             weighted=weighted,
         )
 
@@ -124,7 +164,7 @@ class ElasticBackbone(metaclass=ABCMeta):
         for name, module, elastic in find_layers(self):
             if not elastic:
                 raise ValueError(
-                    f'{name} ({type(module).__name__}) has no elastic form; norm_cfg must be LN'
+                    f'layer {name} is a {type(module).__name__}, which has no elastic form'
                 )
 
     def check_masks(self, masks: Tensor, x: Tensor) -> None:
@@ -157,7 +197,7 @@ class ElasticBackbone(metaclass=ABCMeta):
         """The config that builds this supernet again."""
         return {
             'type': type(self).__name__,
-            'arch': plain_data(self.arch_settings),
+            'arch': plain_data(self.arch),
             'widths': list(self.space.widths),
             'depths': plain_data(self.space.depths),
             'gamma': self.space.gamma,
@@ -223,10 +263,12 @@ class ElasticBackbone(metaclass=ABCMeta):
             if name != 'mask_token'
         }
 
-    def _count_params(self, subnet: Subnet, layers: list[Layer]) -> int:
+    def _count_params(
+        self, subnet: Subnet, layers: list[Layer], count: Callable[[Any, int], int] = num_sliced
+    ) -> int:
         own = sum(parameter.numel() for parameter in self._own_parameters(subnet).values())
         return own + sum(
-            num_sliced(module, self.share(module.full_width, subnet))
+            count(module, self.share(module.full_width, subnet))
             if elastic
             else sum(parameter.numel() for parameter in module.parameters(recurse=False))
             for _, module, elastic in kept_layers(layers, self.kept_blocks(subnet))

@@ -20,11 +20,7 @@ from poa_mm.elastic import (
     active_blocks,
 )
 from poa_mm.models.backbones.bottleneck_resnet import BottleneckResNet, MidWidthBottleneck
-from poa_mm.models.backbones.elastic_backbone import (
-    ElasticBackbone,
-    plain_data,
-    stock_arguments,
-)
+from poa_mm.models.backbones.elastic_backbone import ElasticBackbone, stock_arguments
 from poa_mm.models.backbones.feature_maps import finer_tokens, upsampled_mask
 from poa_mm.registry import ELASTIC_BACKBONES, MODELS
 
@@ -129,23 +125,24 @@ class ElasticResNet(ElasticBackbone, BottleneckResNet):
         self.space = self.search_space(widths, depths, gamma, intact, RESNET_SIZES, weighted)
 
     @property
-    def full_width(self) -> int:  # type: ignore[override] # known from the stock class
+    def arch(self) -> dict[str, Any]:
+        """Sizes of the intact network, as the constructor takes them."""
+        return self._arch
+
+    @property
+    def full_width(self) -> int:
         """Middle channels of the first stage in the intact network."""
         return self.mid_channels
 
     @property
-    def feature_width(self) -> int:  # type: ignore[override] # known from the stock class
+    def feature_width(self) -> int:
         """Channels of the last stage, in every sub-network."""
         return self.feat_dim
 
     @property
     def config(self) -> dict[str, Any]:
         """The config that builds this supernet again."""
-        return {
-            **super().config,
-            'arch': plain_data(self._arch),
-            'weighted': list(self.space.weighted),
-        }
+        return {**super().config, 'weighted': list(self.space.weighted)}
 
     @property
     def blocks(self) -> Iterable[Any]:

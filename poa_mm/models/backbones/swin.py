@@ -118,12 +118,17 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
         self.space = self.search_space(widths, depths, gamma, intact, SWIN_SIZES)
 
     @property
-    def full_width(self) -> int:  # type: ignore[override] # known from the stock class
+    def arch(self) -> dict[str, Any]:
+        """Sizes of the intact network, as the constructor takes them."""
+        return self.arch_settings
+
+    @property
+    def full_width(self) -> int:
         """Channels of the first stage in the intact network."""
         return self.embed_dims
 
     @property
-    def feature_width(self) -> int:  # type: ignore[override] # known from the stock class
+    def feature_width(self) -> int:
         """Channels of the last stage in the intact network."""
         return self.num_features[-1]
 

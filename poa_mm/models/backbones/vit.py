@@ -221,12 +221,17 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
         return {**state, 'pos_embed': position_embedding}
 
     @property
-    def full_width(self) -> int:  # type: ignore[override] # known from the stock class
+    def arch(self) -> dict[str, Any]:
+        """Sizes of the intact network, as the constructor takes them."""
+        return self.arch_settings
+
+    @property
+    def full_width(self) -> int:
         """Channels of a token in the intact network."""
         return self.embed_dims
 
     @property
-    def feature_width(self) -> int:  # type: ignore[override] # known from the stock class
+    def feature_width(self) -> int:
         """Channels of a token in the intact network."""
         return self.embed_dims
 
