@@ -1,0 +1,56 @@
+"""Comparing what an exported file computes with what the sub-network computes."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+Network = Callable[[Tensor], Sequence[Tensor]]
+BATCH_SIZES = (1, 3)  # networks are traced with two images
+TRACED_BATCH_SIZE = 2
+
+
+def example_images(batch: int, shape: tuple[int, int, int]) -> Tensor:
+    """Reproducible noise as images of the shape (C, H, W)."""
+    return torch.randn(batch, *shape, generator=torch.Generator().manual_seed(batch))
+
+
+@torch.no_grad()
+def largest_difference(
+    net: Network,
+    reference: Network,
+    input_shape: tuple[int, int, int],
+    tolerance: float,
+    dtype: torch.dtype = torch.float32,
+) -> float:
+    """Largest difference between the outputs of two networks, relative to the largest output.
+
+    Both get the same noise as images, in all of ``BATCH_SIZES``.
+
+    Args:
+        net: The exported network.
+        reference: The sub-network.
+        input_shape: Channels, height and width of the images.
+        tolerance: The largest difference to accept.
+        dtype: Of the images.
+
+    Raises:
+        ValueError: More than ``tolerance``, or outputs of another shape.
+    """
+    differences = []
+    for batch in BATCH_SIZES:
+        images = example_images(batch, input_shape).to(dtype)
+        for got, expected in zip(net(images), reference(images), strict=True):
+            if got.shape != expected.shape:
+                raise ValueError(
+                    f'the exported network gives {tuple(got.shape)} for {batch} images, the '
+                    f'sub-network {tuple(expected.shape)}; nothing was written'
+                )
+            differences.append((got - expected).abs().max() / expected.abs().max())
+    worst = torch.stack(differences).max().item()
+    if not worst <= tolerance:  # NaN too
+        raise ValueError(
+            f'the outputs of the exported network differ from those of the sub-network by '
+            f'{worst:.1e} of the largest one, more than {tolerance:.0e}; nothing was written'
+        )
+    return worst

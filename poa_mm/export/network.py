@@ -1,0 +1,126 @@
+"""The network that leaves the project, with the same two outputs for every family."""
+
+import copy
+import inspect
+from typing import Any
+
+import torch
+from mmpretrain.models.backbones import VisionTransformer
+from mmpretrain.models.utils import ShiftWindowMSA
+from torch import Tensor, nn
+
+from poa_mm.elastic import Subnet
+from poa_mm.registry import MODELS
+
+ImageSize = tuple[int, int]  # height and width
+
+
+class FeatureNet(nn.Module):
+    """A stock backbone as a network from images to pooled features and the last feature map.
+
+    Args:
+        backbone: Gives a map (B, D, h, w) or tokens (B, 1 + h·w, D) as its last output.
+        grid: Rows and columns of the tokens, where it gives tokens.
+    """
+
+    def __init__(self, backbone: nn.Module, grid: tuple[int, int] | None = None) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.grid = grid
+
+    @property
+    def pooling(self) -> str:
+        """What the pooled features are, in words."""
+        return 'mean of the last map' if self.grid is None else 'class token after the final norm'
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Pooled features (B, D) and feature map (B, D, h, w) of images (B, C, H, W).
+
+        Pooled features are the class token after the final norm, or else the mean of the map.
+
+        Raises:
+            ValueError: The backbone's last output is something else.
+        """
+        out = self.backbone(images)[-1]
+        if out.ndim != (4 if self.grid is None else 3):
+            raise ValueError(
+                f'{type(self.backbone).__name__} gives {tuple(out.shape)}, not a map (B, D, h, w); '
+                'the formats mmpretrain and safetensors take any backbone'
+            )
+        if self.grid is None:
+            return out.mean(dim=(2, 3)), out
+        return out[:, 0], out[:, 1:].transpose(1, 2).unflatten(2, self.grid)
+
+
+def feature_net(supernet: Any, subnet: Subnet, image_size: ImageSize) -> FeatureNet:
+    """Cut a sub-network out as a :class:`FeatureNet` for images of one size.
+
+    Raises:
+        ValueError: A sub-network of a Vision Transformer without a class token, or whose class
+            token is not its feature.
+    """
+    size = image_size_argument(supernet, subnet, image_size)
+    if not isinstance(supernet, VisionTransformer):
+        net = FeatureNet(supernet.extract(subnet, **size))
+    elif supernet.cls_token is None or supernet.out_type == 'avg_featmap':
+        raise ValueError(
+            'a Vision Transformer is exported with its class token as feature; this one has '
+            f'with_cls_token={supernet.with_cls_token} and out_type={supernet.out_type!r}'
+        )
+    else:
+        stock = supernet.extract(subnet, out_type='raw', out_indices=[-1], **size)
+        net = FeatureNet(stock, tuple(stock.patch_resolution))
+    net.eval()
+    return net
+
+
+def image_size_argument(supernet: Any, subnet: Subnet, image_size: ImageSize) -> dict[str, Any]:
+    """``img_size`` for the stock class of a sub-network, where it has this argument."""
+    stock_class = MODELS.get(supernet.subnet_cfg(subnet)['type'])
+    takes_size = 'img_size' in inspect.signature(stock_class).parameters
+    height, width = image_size
+    # A number where it can be: not every class takes a list, which files make of a tuple.
+    return {'img_size': height if height == width else [height, width]} if takes_size else {}
+
+
+class TraceableShiftWindowMSA(ShiftWindowMSA):
+    """mmpretrain's shifted windows for one image size; a trace holds for any batch and device.
+
+    The stock class computes the batch size as a number, and its mask on the device of the trace.
+    """
+
+    @staticmethod
+    def window_reverse(windows: Tensor, height: int, width: int, size: int) -> Tensor:
+        """Put windows (B · h · w, size, size, C) together again: (B, height, width, C)."""
+        channels = windows.shape[-1]
+        grid = windows.view(-1, height // size, width // size, size, size, channels)
+        return grid.transpose(2, 3).reshape(-1, height, width, channels)
+
+    def get_attn_mask(self, *args: Any, **kwargs: Any) -> Tensor | None:
+        """The stock class's mask, computed once and kept as a buffer."""
+        if not hasattr(self, 'shift_mask'):
+            mask = ShiftWindowMSA.get_attn_mask(*args, **kwargs)
+            self.register_buffer('shift_mask', mask, persistent=False)
+        return self.shift_mask
+
+
+@torch.no_grad()
+def traceable(net: FeatureNet, images: Tensor) -> FeatureNet:
+    """A copy that can be traced with images of the size of ``images``."""
+    net = copy.deepcopy(net)
+    for module in net.modules():
+        if type(module) is ShiftWindowMSA:
+            module.__class__ = TraceableShiftWindowMSA
+    net(images)  # so that all masks are there
+    return net
+
+
+@torch.no_grad()
+def describe_outputs(net: FeatureNet, images: Tensor) -> str:
+    """Names, shapes and meaning of the outputs for images of the size of ``images``."""
+    features, feature_map = net(images)
+    width, (_, channels, height, columns) = features.shape[1], feature_map.shape
+    return (
+        f'`features` (B, {width}), {net.pooling}; `feature_map` '
+        f'(B, {channels}, {height}, {columns})'
+    )

@@ -1,0 +1,106 @@
+"""What an exported network expects of an image."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from poa_mm.export.network import ImageSize
+
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
+IMAGENET_CROP = 224
+IMAGENET_CROP_RATIO = 224 / 256
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How images become inputs. Channels are in the order RGB.
+
+    Args:
+        image_size: Height and width of the centre crop.
+        mean: Of each channel, for values of 0…255.
+        std: Likewise.
+        crop_ratio: Side of the crop as a share of the resized image's shorter side; 1 where images
+            are taken whole.
+        interpolation: For resizing.
+    """
+
+    image_size: ImageSize
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    crop_ratio: float = IMAGENET_CROP_RATIO
+    interpolation: str = 'bicubic'
+
+    @property
+    def unit_mean(self) -> tuple[float, ...]:
+        """Mean for values of 0…1."""
+        return tuple(round(value / 255, 6) for value in self.mean)
+
+    @property
+    def unit_std(self) -> tuple[float, ...]:
+        """Standard deviation for values of 0…1."""
+        return tuple(round(value / 255, 6) for value in self.std)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for files."""
+        return {
+            'image_size': list(self.image_size),
+            'channels': 'RGB',
+            'mean': list(self.unit_mean),
+            'std': list(self.unit_std),
+            'mean_of_255': list(self.mean),
+            'std_of_255': list(self.std),
+            'crop_ratio': self.crop_ratio,
+            'interpolation': self.interpolation,
+        }
+
+
+def preprocessing_of(
+    supernet: Any, config: Mapping[str, Any], image_size: int | ImageSize | None = None
+) -> Preprocessing:
+    """What the sub-networks of a supernet expect.
+
+    Args:
+        supernet: Elastic backbone.
+        config: Config of the run that trained it; {} if there is none, for ImageNet's values.
+        image_size: Height and width, or side. Defaults to the ``img_size`` of the supernet, or else
+            to that of the config's k-NN images or crops.
+    """
+    model = config.get('model', {})
+    normalisation = config.get('data_preprocessor') or model.get('data_preprocessor') or {}
+    evaluation = list(_transforms(config.get('knn_pipeline', ())))
+    size = _image_size(supernet, config) if image_size is None else image_size
+    return Preprocessing(
+        image_size=(size, size) if isinstance(size, int) else (size[0], size[1]),
+        mean=tuple(normalisation.get('mean') or IMAGENET_MEAN),
+        std=tuple(normalisation.get('std') or IMAGENET_STD),
+        crop_ratio=_crop_ratio(evaluation) if 'knn_pipeline' in config else IMAGENET_CROP_RATIO,
+        interpolation=_setting(evaluation, 'Resize', 'interpolation') or 'bicubic',
+    )
+
+
+def _image_size(supernet: Any, config: Mapping[str, Any]) -> int | Sequence[int]:
+    training = config.get('train_dataloader', {}).get('dataset', {}).get('pipeline', ())
+    return (
+        supernet.subnet_cfg(supernet.space.largest).get('img_size')
+        or _setting(_transforms(config.get('knn_pipeline', ())), 'CenterCrop', 'size')
+        or _setting(_transforms(training), 'MultiCrop', 'global_size')
+        or IMAGENET_CROP
+    )
+
+
+def _crop_ratio(transforms: Sequence[Mapping[str, Any]]) -> float:
+    resized = _setting(transforms, 'Resize', 'size')
+    crop = _setting(transforms, 'CenterCrop', 'size')
+    return crop / resized if isinstance(crop, int) and isinstance(resized, int) else 1.0
+
+
+def _transforms(pipeline: Any) -> Iterator[Mapping[str, Any]]:
+    return (step for step in pipeline if isinstance(step, Mapping))
+
+
+def _setting(transforms: Any, kind: str, name: str) -> Any:
+    """A setting of the first transform of one kind, whichever library it comes from."""
+    named = (step for step in transforms if str(step.get('type')).split('/')[-1] == kind)
+    found: Mapping[str, Any] = next(named, {})
+    return found.get(name)

@@ -1,0 +1,82 @@
+"""Files for mmpretrain: torch's own format, and safetensors with the config inside."""
+
+import json
+from pathlib import Path
+
+import torch
+
+from poa_mm.engine.checkpoint import BACKBONE_INFO, load_backbone, save_backbone
+from poa_mm.engine.tensor_file import write_tensors
+from poa_mm.export.job import Job, Written
+from poa_mm.export.network import image_size_argument
+from poa_mm.registry import MODELS
+
+OUTPUTS = "a tuple of features, those of mmpretrain's class"
+OWN_CLASS = 'import poa_mm  # registers the class\n'
+LOAD_PTH = """\
+import torch
+{imports}from mmpretrain.registry import MODELS
+
+content = torch.load({name!r}, weights_only=True)
+net = MODELS.build(content['backbone'])
+net.load_state_dict(content['state_dict'])
+net.eval()
+images = torch.rand(1, {shape})  # prepared as above
+features = net(images)[-1]"""
+LOAD_SAFETENSORS = """\
+import json
+import torch
+{imports}from mmpretrain.registry import MODELS
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+with safe_open({name!r}, framework='pt') as file:
+    net = MODELS.build(json.loads(file.metadata()['backbone']))
+net.load_state_dict(load_file({name!r}))
+net.eval()
+images = torch.rand(1, {shape})  # prepared as above
+features = net(images)[-1]"""
+
+
+def write_mmpretrain(job: Job, path: Path) -> Written:
+    """Write the file of ``tools/extract_subnet.py``."""
+    size = image_size_argument(job.supernet, job.subnet, job.preprocessing.image_size)
+    save_backbone(job.supernet, job.subnet, path, **size)
+    return _checked(job, path, LOAD_PTH)
+
+
+def write_safetensors(job: Job, path: Path) -> Written:
+    """Write weights under mmpretrain's names, and the config as metadata."""
+    size = image_size_argument(job.supernet, job.subnet, job.preprocessing.image_size)
+    metadata = {
+        BACKBONE_INFO: json.dumps(job.supernet.subnet_cfg(job.subnet, **size)),
+        'poa_mm': json.dumps(job.about),
+    }
+    write_tensors(job.supernet.extract(job.subnet, **size).state_dict(), metadata, path)
+    return _checked(job, path, LOAD_SAFETENSORS)
+
+
+def _checked(job: Job, path: Path, snippet: str) -> Written:
+    """Compare every weight of the file with the sub-network's.
+
+    Raises:
+        ValueError: One differs.
+    """
+    size = image_size_argument(job.supernet, job.subnet, job.preprocessing.image_size)
+    expected = job.supernet.extract(job.subnet, **size).state_dict()
+    got = load_backbone(path).state_dict()
+    wrong = [
+        name for name, value in expected.items() if not torch.equal(got[name].to(value), value)
+    ]
+    if wrong:
+        raise ValueError(f'{wrong[0]} differs after writing; nothing was written')
+    cfg = job.supernet.subnet_cfg(job.subnet, **size)
+    stock = MODELS.get(cfg['type']).__module__.startswith('mmpretrain')
+    shape = ', '.join(map(str, job.input_shape))
+    return Written(
+        outputs=OUTPUTS,
+        snippet=snippet.format(name=path.name, imports='' if stock else OWN_CLASS, shape=shape),
+        difference=0.0,
+        tolerance=0.0,
+        build=cfg,
+    )

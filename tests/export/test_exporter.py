@@ -1,0 +1,162 @@
+"""What all formats share: cards, snippets, files complete or not at all."""
+
+import hashlib
+import importlib.util
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from tiny_families import IMAGES, SIZE, SUPERNETS, build, save_checkpoint
+
+import poa_mm.export.exporter as module
+from poa_mm.export import FORMATS, export_subnet
+
+ALL = pytest.mark.parametrize('to', FORMATS)
+
+
+def target(folder, to):
+    return folder / f'net{FORMATS[to].suffix}'
+
+
+@pytest.mark.parametrize('family', SUPERNETS)
+@ALL
+def test_the_snippet_of_the_card_runs(to, family, tmp_path, monkeypatch):
+    """It is executed as it stands, and gives the sub-network's features."""
+    net = build(family)
+    path = target(tmp_path, to)
+    card = export_subnet(net, 'smallest', path, to, image_size=SIZE[family])
+    assert f'```python\n{card.snippet}\n```' in path.with_name(f'{path.name}.md').read_text()
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(card.snippet, names)
+    batch = torch.as_tensor(names['images'])
+    assert batch.shape == (1, 3, SIZE[family], SIZE[family])
+    stock = to in ('mmpretrain', 'safetensors')
+    with torch.no_grad():
+        expected = net(batch, 'smallest')[-1] if stock else net.tokens(batch, 'smallest')[0]
+    got = torch.as_tensor(names['features'])
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-5 * expected.abs().max().item())
+
+
+@pytest.mark.slow
+@ALL
+def test_the_target_library_needs_no_poa_mm(to, tmp_path):
+    card = export_subnet(build('vit'), 'smallest', target(tmp_path, to), to)
+    script = (
+        f'{card.snippet}\nimport sys\nassert "poa_mm" not in sys.modules\nprint(features.shape)'
+    )
+    result = subprocess.run(
+        [sys.executable, '-c', script], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert '1, 16' in result.stdout.splitlines()[-1]
+
+
+def test_only_what_mmpretrain_lacks_needs_poa_mm(tmp_path):
+    net = build('resnet')
+    card = export_subnet(net, 'smallest', tmp_path / 'net.pth', 'mmpretrain', image_size=32)
+    assert card.family == 'BottleneckResNet'
+    assert 'import poa_mm  # registers the class' in card.snippet
+
+
+@ALL
+def test_the_card_describes_the_file(to, tmp_path):
+    net = build('vit')
+    checkpoint = save_checkpoint(tmp_path / 'iter_7.pth', net)
+    path = target(tmp_path / 'new' / 'folder', to)
+    card = export_subnet(net, 'w24-d3', path, to, checkpoint=checkpoint, branch='student')
+    assert sorted(file.name for file in path.parent.iterdir()) == [
+        path.name, f'{path.name}.json', f'{path.name}.md'
+    ]  # fmt: skip
+    assert json.loads(path.with_name(f'{path.name}.json').read_text()) == json.loads(card.to_json())
+    assert path.with_name(f'{path.name}.md').read_text() == card.to_markdown()
+    assert card.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert card.parent == {
+        'file': 'iter_7.pth',
+        'sha256': hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
+        'branch': 'student',
+    }
+    assert (card.file, card.format, card.subnet, card.name) == (path.name, to, 'w24-d3', '')
+    assert card.params == sum(p.numel() for p in net.extract('w24-d3').parameters())
+    assert card.preprocessing['mean_of_255'] == IMAGES['data_preprocessor']['mean']
+    assert card.versions['torch'] == torch.__version__.split('+')[0]
+    assert card.difference <= card.tolerance
+
+
+def test_flops_by_hand(tmp_path):
+    """16 patches of 48 values to 16 channels, then 2 blocks on 17 tokens."""
+    card = export_subnet(build('vit'), 'w16-d2', tmp_path / 'net.pth', 'mmpretrain')
+    linear = 17 * 16 * (3 * 16 + 16 + 2 * 32)
+    attention = 2 * 17 * 17 * 16
+    assert card.flops == 16 * 48 * 16 + 2 * (linear + attention)
+
+
+def test_existing_files_are_kept_unless_asked(tmp_path):
+    net, path = build('vit'), tmp_path / 'net.pth'
+    for name in ('net.pth', 'net.pth.json', 'net.pth.md'):
+        (tmp_path / name).write_text('mine')
+        with pytest.raises(FileExistsError, match=f'{name} exists already'):
+            export_subnet(net, 'smallest', path, 'mmpretrain')
+        assert [file.read_text() for file in tmp_path.iterdir()] == ['mine']
+        (tmp_path / name).unlink()
+    path.write_text('mine')
+    export_subnet(net, 'smallest', path, 'mmpretrain', overwrite=True)
+    assert path.read_bytes()[:2] == b'PK'
+
+
+def test_an_interrupted_export_leaves_nothing_new(tmp_path, monkeypatch):
+    path = tmp_path / 'net.pth'
+    path.write_text('mine')
+
+    def full_disk(path):
+        raise OSError('no space left')
+
+    monkeypatch.setattr(module, '_sha256', full_disk)
+    with pytest.raises(OSError, match='no space left'):
+        export_subnet(build('vit'), 'smallest', path, 'mmpretrain', overwrite=True)
+    assert [file.read_text() for file in tmp_path.iterdir()] == ['mine']
+
+
+@ALL
+def test_another_suffix_is_refused(to, tmp_path):
+    with pytest.raises(
+        ValueError, match=rf'a file for {to} ends in {FORMATS[to].suffix}, got net.x'
+    ):
+        export_subnet(build('vit'), 'smallest', tmp_path / 'net.x', to)
+
+
+def test_unknown_formats_and_sub_networks(tmp_path):
+    net = build('vit')
+    with pytest.raises(ValueError, match=r"one of mmpretrain, timm, .*, got 'keras'"):
+        export_subnet(net, 'smallest', tmp_path / 'net.h5', 'keras')
+    with pytest.raises(ValueError, match="no sub-network 'vit-x'"):
+        export_subnet(net, 'vit-x', tmp_path / 'new' / 'net.pth', 'mmpretrain')
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ('to', 'missing', 'line'),
+    [
+        ('onnx', ('onnx', 'onnxscript'), 'pip install onnx onnxscript'),
+        ('timm', ('timm',), 'pip install timm'),
+    ],
+)
+def test_missing_packages(to, missing, line, tmp_path, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, 'find_spec', lambda name: None if name in missing else find(name)
+    )
+    with pytest.raises(ModuleNotFoundError, match=line):
+        export_subnet(build('vit'), 'smallest', target(tmp_path, to), to)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_supernet_is_left_as_it_was(tmp_path):
+    net = build('swin')
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    export_subnet(net, 'largest', tmp_path / 'net.pt', 'torchscript')
+    after = net.state_dict()
+    assert set(after) == set(before)
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    assert all(type(block.attn).__name__ == 'ElasticShiftWindowMSA' for block in net.blocks)

@@ -1,0 +1,73 @@
+"""What exported networks expect of images."""
+
+import pytest
+from helpers import ROOT
+from mmengine.config import Config
+from tiny_families import IMAGES, build
+
+from poa_mm.export.preprocessing import Preprocessing, preprocessing_of
+
+IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+
+
+def config(name):
+    return Config.fromfile(ROOT / 'configs' / 'pretrain' / f'{name}.py')
+
+
+def test_without_a_config_imagenet_s():
+    found = preprocessing_of(build('resnet'), {})
+    assert found == Preprocessing((224, 224), *IMAGENET, 0.875, 'bicubic')
+    assert found.unit_mean == pytest.approx((0.485, 0.456, 0.406))
+    assert found.unit_std == pytest.approx((0.229, 0.224, 0.225))
+
+
+def test_converted_checkpoints_tell_no_more_than_their_model():
+    found = preprocessing_of(build('vit'), {'default_scope': 'mmpretrain', 'model': {}})
+    assert found == Preprocessing((16, 16), *IMAGENET, 0.875, 'bicubic')
+
+
+@pytest.mark.parametrize(
+    ('name', 'size', 'ratio', 'mean'),
+    [
+        ('poa_vit-l', 224, 0.875, IMAGENET[0]),
+        ('poa_resnet-152', 224, 0.875, IMAGENET[0]),
+        ('poa_vit-tiny_photos', 32, 1.0, IMAGENET[0]),
+        ('poa_resnet-tiny_fashion-mnist', 28, 1.0, (72.94,) * 3),
+    ],
+)
+def test_shipped_configs(name, size, ratio, mean):
+    cfg = config(name)
+    family = 'resnet' if 'resnet' in name else 'vit'
+    net = build(family, **({} if family == 'resnet' else {'img_size': size}))
+    found = preprocessing_of(net, cfg)
+    assert found.image_size == (size, size)
+    assert (found.crop_ratio, found.mean, found.interpolation) == (ratio, mean, 'bicubic')
+
+
+def test_settings_of_a_config():
+    found = preprocessing_of(build('resnet'), IMAGES)
+    assert found == Preprocessing(
+        (64, 64), (102.0, 51.0, 76.5), (51.0, 102.0, 127.5), 0.8, 'bilinear'
+    )
+    nested = {'model': {'data_preprocessor': {'mean': [1, 2, 3], 'std': [4, 5, 6]}}}
+    found = preprocessing_of(build('resnet'), nested)
+    assert (found.mean, found.std) == ((1, 2, 3), (4, 5, 6))
+
+
+def test_another_size():
+    assert preprocessing_of(build('vit'), IMAGES, 32).image_size == (32, 32)
+    assert preprocessing_of(build('vit'), IMAGES, (32, 48)).image_size == (32, 48)
+
+
+def test_plain_data():
+    data = preprocessing_of(build('vit'), IMAGES).as_dict()
+    assert data == {
+        'image_size': [16, 16],
+        'channels': 'RGB',
+        'mean': [0.4, 0.2, 0.3],
+        'std': [0.2, 0.4, 0.5],
+        'mean_of_255': [102.0, 51.0, 76.5],
+        'std_of_255': [51.0, 102.0, 127.5],
+        'crop_ratio': 0.8,
+        'interpolation': 'bilinear',
+    }

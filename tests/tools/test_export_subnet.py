@@ -1,0 +1,153 @@
+"""tools/export_subnet.py on checkpoints of tiny supernets."""
+
+import hashlib
+import json
+
+import pytest
+import timm
+import torch
+from helpers import load_tool
+from tiny_families import build, images, save_checkpoint
+
+import poa_mm
+from poa_mm.evaluation import KnnRow, save_csv
+from poa_mm.export import FORMATS, load_timm
+
+
+@pytest.fixture(scope='module')
+def supernets():
+    return {'teacher': build('vit'), 'student': build('vit', seed=1)}
+
+
+@pytest.fixture(scope='module')
+def checkpoint(supernets, tmp_path_factory):
+    path = tmp_path_factory.mktemp('run') / 'iter_10.pth'
+    return save_checkpoint(path, **supernets)
+
+
+@pytest.fixture
+def export(checkpoint, capsys):
+    """Run the tool on the checkpoint: exit code, standard output, standard error."""
+    main = load_tool('export_subnet').main
+
+    def run(*args, source=checkpoint):
+        code = main([str(source), *map(str, args)])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+@pytest.mark.parametrize('branch', ['teacher', 'student'])
+def test_the_file_holds_the_sub_network_of_the_branch(export, supernets, tmp_path, branch):
+    path = tmp_path / 'new' / 'net.safetensors'
+    code, out, err = export('w24-d3', path, '--to', 'timm', '--branch', branch)
+    assert (code, err) == (0, '')
+    batch = images('vit')
+    with torch.no_grad():
+        expected = supernets[branch].tokens(batch, 'w24-d3')[0]
+        torch.testing.assert_close(load_timm(path)(batch), expected)
+    params = sum(p.numel() for p in load_timm(path).parameters())
+    assert out.splitlines()[:2] == [
+        f'w24-d3 ({params / 1e6:.2f} M parameters) → {path}',
+        f'model card: {path}.md, {path}.json',
+    ]
+    assert (
+        json.loads((tmp_path / 'new' / 'net.safetensors.json').read_text())['parent']['branch']
+        == branch
+    )
+
+
+@pytest.mark.parametrize('to', FORMATS)
+def test_what_it_prints_is_code_to_paste(export, tmp_path, monkeypatch, to):
+    path = tmp_path / f'net{FORMATS[to].suffix}'
+    code, out, _ = export('smallest', path, '--to', to)
+    assert code == 0
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(out.split('\n\n', 1)[1], names)
+    assert tuple(names['features'].shape) == (1, 16)
+
+
+@pytest.mark.parametrize('family', ['swin', 'resnet'])
+def test_the_other_families(export, tmp_path, family):
+    net = build(family)
+    source = save_checkpoint(tmp_path / 'iter_1.pth', net)
+    path = tmp_path / 'net.safetensors'
+    assert export('largest', path, '--to', 'timm', source=source)[0] == 0
+    batch = images(family, size=64)  # the crops of the checkpoint's config
+    with torch.no_grad():
+        expected = net.tokens(batch, 'largest')[0]
+        got = load_timm(path)(batch)
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-4 * expected.abs().max().item())
+    size = timm.data.resolve_model_data_config(load_timm(path))['input_size']
+    assert list(size) == [3, 64, 64]
+
+
+def test_the_card_knows_parent_and_accuracy(export, checkpoint, tmp_path):
+    table, path = tmp_path / 'knn.csv', tmp_path / 'net.pth'
+    save_csv([KnnRow('w16-d2', '', 16, 2, 1, 'cls', {10: 71.5, 20: 72.25})], table)
+    assert export('smallest', path, '--to', 'mmpretrain', '--accuracy', table)[0] == 0
+    card = json.loads((tmp_path / 'net.pth.json').read_text())
+    assert card['parent']['file'] == 'iter_10.pth'
+    assert card['parent']['sha256'] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    assert card['accuracy']['k'] == {'10': 71.5, '20': 72.25}
+    assert 'k = 20: 72.25 %' in (tmp_path / 'net.pth.md').read_text()
+
+
+def test_another_image_size(export, tmp_path):
+    path = tmp_path / 'net.pth'
+    assert export('smallest', path, '--to', 'mmpretrain', '--image-size', 24)[0] == 0
+    assert poa_mm.load_backbone(path).patch_resolution == (6, 6)
+
+
+def refused(result, *parts):
+    code, out, err = result
+    assert (code, out) == (2, '')
+    assert err.startswith('error: ')
+    assert len(err.splitlines()) == 1
+    for part in parts:
+        assert part in err
+
+
+def test_mistakes_are_told_in_one_line(export, checkpoint, tmp_path, monkeypatch):
+    path = tmp_path / 'net.pth'
+    to = ('--to', 'mmpretrain')
+    refused(export('vit-x', path, *to), "'vit-x'", 'a width of 16, 24, 32')
+    refused(export('smallest', tmp_path / 'net.onnx', *to), 'ends in .pth, got net.onnx')
+    refused(export('smallest', path, *to, '--accuracy', tmp_path / 'no.csv'), 'no.csv')
+    refused(export('smallest', path, *to, '--image-size', 0), 'image_size must be positive')
+    refused(export('smallest', path, *to, source=tmp_path / 'no.pth'), 'no checkpoint at')
+    content = checkpoint.read_bytes()
+    cut = tmp_path / 'cut.pth'
+    cut.write_bytes(content[: len(content) // 2])
+    refused(export('smallest', path, *to, source=cut), 'cut.pth is not a checkpoint')
+    cut.unlink()
+    assert not list(tmp_path.iterdir())
+    path.write_text('mine')
+    refused(export('smallest', path, *to), str(path), 'exists already')
+    assert path.read_text() == 'mine'
+    assert export('smallest', path, *to, '--overwrite')[0] == 0
+
+
+def test_files_of_other_kinds(export, tmp_path):
+    path = tmp_path / 'net.pth'
+    assert export('smallest', path, '--to', 'mmpretrain')[0] == 0
+    refused(
+        export('smallest', tmp_path / 'other.pth', '--to', 'mmpretrain', source=path),
+        'looks like an extracted backbone',
+    )
+
+
+def test_a_missing_package_has_its_line(export, tmp_path, monkeypatch):
+    monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
+    refused(
+        export('smallest', tmp_path / 'net.onnx', '--to', 'onnx'),
+        'pip install onnx onnxruntime onnxscript',
+    )
+
+
+def test_help_fits_a_screen(capsys):
+    with pytest.raises(SystemExit):
+        load_tool('export_subnet').parse_args(['--help'])
+    assert len(capsys.readouterr().out.splitlines()) <= 30

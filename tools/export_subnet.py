@@ -1,0 +1,68 @@
+#!/usr/bin/env python
+"""Export a sub-network to timm, ONNX, TorchScript, safetensors or mmpretrain, with a model card."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import poa_mm
+from poa_mm.export import FORMATS, ModelCard, export_subnet
+
+ERRORS = (FileNotFoundError, FileExistsError, ModuleNotFoundError, ValueError)
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        usage='%(prog)s CHECKPOINT SUBNET OUT --to FORMAT [options]',
+        epilog='The model card is written to OUT.json and OUT.md.',
+    )
+    add = parser.add_argument
+    add('checkpoint', type=Path, help='training or converted checkpoint')
+    add('subnet', help='which sub-network: vit-s, w448-d13, smallest, largest, …')
+    add('out', type=Path, help=f'file to write: {_suffixes()}')
+    add('--to', choices=FORMATS, required=True, help='what it is for')
+    add('--image-size', type=int, help='side of the images (default: that of pre-training)')
+    add('--accuracy', type=Path, metavar='CSV', help='table of tools/eval_knn.py, for the card')
+    add('--branch', choices=['teacher', 'student'], default='teacher')
+    add('--overwrite', action='store_true', help='replace existing files')
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Export."""
+    args = parse_args(argv)
+    try:
+        card = export(args)
+    except ERRORS as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    print(f'{card.subnet} ({card.params / 1e6:.2f} M parameters) → {args.out}')
+    print(f'model card: {args.out}.md, {args.out}.json\n\n{card.snippet}')
+    return 0
+
+
+def export(args: argparse.Namespace) -> ModelCard:
+    """Write the file and its card."""
+    supernet: Any = poa_mm.load_supernet(args.checkpoint, args.branch)
+    return export_subnet(
+        supernet,
+        args.subnet,
+        args.out,
+        args.to,
+        image_size=args.image_size,
+        checkpoint=args.checkpoint,
+        branch=args.branch,
+        accuracy=args.accuracy,
+        overwrite=args.overwrite,
+    )
+
+
+def _suffixes() -> str:
+    return ', '.join(f'*{chosen.suffix} for {name}' for name, chosen in FORMATS.items())
+
+
+if __name__ == '__main__':
+    sys.exit(main())
