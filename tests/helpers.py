@@ -42,6 +42,14 @@ def load_tool(name):
     return module
 
 
+def install_metadata(folder, package, group, *entries):
+    """Write what the installation of a package with entry points leaves in ``folder``."""
+    info = folder / f'{package.replace("-", "_")}-1.0.dist-info'
+    info.mkdir()
+    (info / 'METADATA').write_text(f'Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n')
+    (info / 'entry_points.txt').write_text('\n'.join([f'[{group}]', *entries, '']))
+
+
 def run_distributed(fn, world_size, *args):
     """What ``fn(rank, *args)`` returns in each of ``world_size`` processes joined by gloo.
 

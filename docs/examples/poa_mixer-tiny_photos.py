@@ -1,16 +1,15 @@
 """POA with an elastic MLP-Mixer, a family that poa_mm does not have, on patches of 20 photographs.
 
-Command: PYTHONPATH=docs/examples python tools/train.py docs/examples/poa_mixer-tiny_photos.py
+Commands: pip install -e docs/examples
+          python tools/train.py docs/examples/poa_mixer-tiny_photos.py
 Hardware: two CPU cores; see docs/new_family.md.
 """
 
-# ruff: noqa: C408
 _base_ = [
     '../../configs/_base_/models/poa_vit-tiny.py',
     '../../configs/_base_/datasets/photo_patches.py',
     '../../configs/_base_/schedule_tiny.py',
 ]
-custom_imports = dict(imports=['poa_mm', 'elastic_mixer'], allow_failed_imports=False)
 
 model = dict(
     backbone=dict(

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 import torch
-from helpers import ROOT, load_tool
+from helpers import ROOT, install_metadata
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmpretrain.models.backbones import MlpMixer
@@ -231,7 +231,17 @@ def python(*args, **environment):
 
 
 @pytest.fixture(scope='module')
-def checkpoint(tmp_path_factory):
+def installed(tmp_path_factory):
+    """PYTHONPATH on which the example is, with the metadata that its installation would write."""
+    folder = tmp_path_factory.mktemp('site')
+    text = (EXAMPLES / 'pyproject.toml').read_text()
+    group, name, module = re.search(r'entry-points\."(.+)"\]\n(\w+) = "(\w+)"\n', text).groups()
+    install_metadata(folder, 'elastic-mixer', group, f'{name} = {module}')
+    return f'{folder}{os.pathsep}{EXAMPLES}'
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory, installed):
     """What tools/train.py leaves after two steps of the config."""
     folder = tmp_path_factory.mktemp('mixer')
     options = [
@@ -243,7 +253,7 @@ def checkpoint(tmp_path_factory):
         'default_hooks.checkpoint.interval=2',
     ]
     run = ['tools/train.py', CONFIG.relative_to(ROOT), '--work-dir', folder]
-    python(*run, '--cfg-options', *options, PYTHONPATH=str(EXAMPLES))
+    python(*run, '--cfg-options', *options, PYTHONPATH=installed)
     return folder / 'iter_2.pth'
 
 
@@ -256,17 +266,18 @@ def test_a_checkpoint_opens_as_the_family(checkpoint):
         assert torch.equal(value, state[f'teacher.backbone.{name}'])
 
 
-def test_the_tools_know_the_family(checkpoint, tmp_path):
-    tool = [EXAMPLES / 'run_tool.py', 'tools/eval_knn.py', checkpoint, '--subnets', 'w48-d3']
+def test_the_tools_know_the_family(checkpoint, installed, tmp_path):
+    tool = ['tools/eval_knn.py', checkpoint, '--subnets', 'w48-d3']
     options = ['knn_train_dataset.patches_per_photo=3', 'knn_test_dataset.patches_per_photo=2']
-    python(*tool, '--device', 'cpu', '--workers', '0', '--cfg-options', *options)
+    tool += ['--device', 'cpu', '--workers', '0', '--cfg-options', *options]
+    python(*tool, PYTHONPATH=installed)
     with (checkpoint.with_name('knn_iter_2') / 'knn.csv').open() as file:
         (row,) = csv.DictReader(file)
     net = poa_mm.load_supernet(checkpoint)
     assert int(row['params']) == net.num_params('w48-d3')
     assert float(row['k20']) > 5, 'chance is 5 % of 20 photographs'
     out = tmp_path / 'net.pth'
-    assert load_tool('extract_subnet').main([str(checkpoint), 'w48-d3', str(out)]) == 0
+    python('tools/extract_subnet.py', checkpoint, 'w48-d3', out, PYTHONPATH=installed)
     stock, image = poa_mm.load_backbone(out), images().float()
     assert type(stock) is MlpMixer
     assert torch.equal(stock(image)[0], net(image, 'w48-d3')[0])
@@ -274,8 +285,9 @@ def test_the_tools_know_the_family(checkpoint, tmp_path):
 
 def test_the_page_s_code_is_the_example_s(checkpoint):
     """Excerpts stand in the example as they are; whatever imports something runs."""
-    code = (EXAMPLES / 'elastic_mixer.py').read_text() + CONFIG.read_text()
-    blocks = re.findall(r'```python\n(.*?)```', PAGE.read_text(), re.DOTALL)
+    sources = ('elastic_mixer.py', 'pyproject.toml')
+    code = ''.join((EXAMPLES / name).read_text() for name in sources)
+    blocks = re.findall(r'```(?:python|toml)\n(.*?)```', PAGE.read_text(), re.DOTALL)
     assert blocks
     for block in blocks:
         if block.startswith('import'):
