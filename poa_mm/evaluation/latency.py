@@ -4,12 +4,12 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.benchmark import Timer
 
 from poa_mm.evaluation.cost import ImageSize
 from poa_mm.registry import MODELS
 
 SECONDS = 1.0  # of repetitions; the median over them counts
+REPETITIONS = 5  # at least, however slow the network is
 
 
 def measure_latency(
@@ -26,13 +26,15 @@ def measure_latency(
         image_size: Side of the images in pixels, or (height, width).
         batch_size: Images in a pass.
         threads: Of a CPU.
-        seconds: How long to repeat.
+        seconds: How long to repeat; slow networks run a few times in any case.
 
     Raises:
         ValueError: A batch size or number of threads that is not positive.
     """
     if batch_size < 1 or threads < 1:
         raise ValueError(f'batch_size and threads must be positive, got {batch_size} and {threads}')
+    from torch.utils.benchmark import Timer  # not earlier: it warns where there is no GPU
+
     height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
     device = next(net.parameters()).device
     images = torch.zeros(batch_size, 3, height, width, device=device)
@@ -42,7 +44,8 @@ def measure_latency(
         globals={'net': net, 'images': images, 'torch': torch},
         num_threads=threads,
     )
-    return timer.blocked_autorange(min_run_time=seconds).median
+    once = timer.timeit(1).median
+    return timer.blocked_autorange(min_run_time=max(seconds, REPETITIONS * once)).median
 
 
 def subnet_latency(

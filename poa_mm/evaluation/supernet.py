@@ -27,10 +27,20 @@ def open_supernet(path: str | PathLike) -> Any:
         return load_supernet(path)
     if not path.is_file():
         raise FileNotFoundError(f'no config at {path}')
-    backbone = Config.fromfile(path).get('model', {}).get('backbone', {})
+    backbone = _read_config(path).get('model', {}).get('backbone', {})
     if str(backbone.get('type')).split('.')[-1] not in ELASTIC_BACKBONES.module_dict:
         raise ValueError(
             f'model.backbone of {path} is of type {backbone.get("type")}; elastic are '
             f'{", ".join(ELASTIC_BACKBONES.module_dict)}'
         )
     return build_on_meta(backbone)
+
+
+def _read_config(path: Path) -> Config:
+    try:
+        return Config.fromfile(path)
+    except Exception as error:  # a config is a program: it can raise anything
+        reason = str(error).splitlines()[0] if str(error) else ''
+        raise ValueError(
+            f'{path} cannot be read as a config: {type(error).__name__}: {reason}'
+        ) from error

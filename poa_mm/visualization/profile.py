@@ -1,0 +1,81 @@
+"""The cost of every sub-network over its size."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from poa_mm.visualization.subnet_lines import (
+    SubnetRow,
+    draw_colorbar,
+    draw_lines,
+    style_axes,
+)
+
+__all__ = ['CostRow', 'plot_profile']
+
+
+class CostRow(SubnetRow, Protocol):
+    """What the plot reads of a sub-network's costs; ``ProfileRow`` has it."""
+
+    @property
+    def flops(self) -> int:
+        """Multiply-accumulates for one image."""
+
+    @property
+    def activation_bytes(self) -> int:
+        """Peak of the activations during inference on one image."""
+
+    @property
+    def training_bytes(self) -> int:
+        """Activations of one image that are kept for the backward pass."""
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds of a forward pass, if measured."""
+
+
+def plot_profile(
+    rows: Sequence[CostRow],
+    path: str | Path,
+    title: str = 'Cost of the sub-networks of one supernet',
+    latency_label: str = 'latency (ms)',
+) -> None:
+    """Draws FLOPs, activation memory and, where measured, latency over parameters.
+
+    Lines are those of :func:`~poa_mm.visualization.plot_frontier`.
+
+    Args:
+        rows: The sub-networks' costs, in any order.
+        path: Image to write, 1600 x 550 pixels for a ``.png`` or, with latency, 1200 x 900; its
+            suffix gives the format. An existing file is replaced.
+        title: Title of the plot.
+        latency_label: Label of the latency axis, with its unit.
+
+    Raises:
+        ValueError: If ``rows`` is empty.
+    """
+    if not rows:
+        raise ValueError('rows is empty: there is nothing to plot')
+    panels = {
+        'FLOPs (G)': [row.flops / 1e9 for row in rows],
+        'inference activations (MB)': [row.activation_bytes / 1e6 for row in rows],
+        'training activations (MB)': [row.training_bytes / 1e6 for row in rows],
+    }
+    latencies = [row.latency for row in rows if row.latency is not None]
+    if len(latencies) == len(rows):
+        panels[latency_label] = [seconds * 1e3 for seconds in latencies]
+    size, shape = ((12, 9), (2, 2)) if len(panels) == 4 else ((16, 5.5), (1, 3))
+    figure = Figure(figsize=size, dpi=100, layout='constrained')
+    grid: np.ndarray = figure.subplots(*shape)
+    for axes, (label, values) in zip(grid.flat, panels.items(), strict=True):
+        draw_lines(axes, rows, values)
+        style_axes(axes, rows, label)
+        axes.set_ylim(bottom=0)
+    draw_colorbar(figure, grid, rows)
+    figure.suptitle(title, fontsize=15)
+    handles, labels = grid.flat[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc='outside lower center', ncols=6, fontsize=11, frameon=False)
+    figure.savefig(path)

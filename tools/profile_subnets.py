@@ -1,0 +1,81 @@
+#!/usr/bin/env python
+"""Parameters, FLOPs, activation memory and latency of sub-networks: a table, CSV and plot."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import track
+
+from poa_mm.engine.checkpoint import check_free
+from poa_mm.evaluation import save_csv, select_subnets
+from poa_mm.evaluation.cost_profile import (
+    LatencySettings,
+    extractable,
+    profile_rows,
+    profile_table,
+)
+from poa_mm.evaluation.supernet import open_supernet
+from poa_mm.visualization import plot_profile
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, usage='%(prog)s CHECKPOINT|CONFIG [options]'
+    )
+    add = parser.add_argument
+    add('supernet', type=Path, help='training checkpoint, or config (*.py), which needs no weights')
+    add('--subnets', default='all', help='all (default), named, or names: vit-s,w448-d13')
+    add('--image-size', type=int, nargs='+', metavar='PIXELS', help='side, or height and width')
+    add('--latency', action='store_true', help='also measure forward passes, on this machine')
+    add('--batch-size', type=int, default=1, help='for the latency (default: 1)')
+    add('--threads', type=int, default=1, help='of the CPU, for the latency (default: 1)')
+    add('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='for the latency')
+    add('--out-dir', type=Path, help='default: work_dirs/profile_<name of the file>')
+    add('--overwrite', action='store_true', help='replace results in the output folder')
+    args = parser.parse_args(argv)
+    if args.image_size and len(args.image_size) > 2:
+        parser.error(f'--image-size takes one or two numbers, got {args.image_size}')
+    args.out_dir = args.out_dir or Path('work_dirs') / f'profile_{args.supernet.stem}'
+    return args
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Profile."""
+    args = parse_args(argv)
+    try:
+        profile(args)
+    except (FileNotFoundError, FileExistsError, TypeError, ValueError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    return 0
+
+
+def profile(args: argparse.Namespace) -> None:
+    """Profile, write and print."""
+    csv_path, plot_path = args.out_dir / 'profile.csv', args.out_dir / 'profile.png'
+    for path in (csv_path, plot_path):
+        check_free(path, args.overwrite)
+    backbone: Any = open_supernet(args.supernet)
+    subnets, refused = extractable(backbone, select_subnets(backbone.space, args.subnets))
+    sides = tuple(args.image_size or [backbone.config.get('img_size', 224)])
+    latency = LatencySettings(args.batch_size, args.threads, args.device) if args.latency else None
+    results = profile_rows(backbone, subnets, sides[0] if len(sides) == 1 else sides, latency)
+    args.out_dir.mkdir(parents=True, exist_ok=True)
+    rows = save_csv(track(results, 'sub-networks', len(subnets), transient=True), csv_path)
+    label = f'latency (ms), batch {args.batch_size}, {args.threads} threads, {args.device}'
+    plot_profile(rows, plot_path, f'Sub-networks of {args.supernet.name}', label)
+    console = Console()
+    console.print(profile_table(rows))
+    if refused:
+        reason = next(iter(refused.values()))
+        console.print(f'{len(refused)} sub-networks left out, the first because {reason}')
+    console.print(f'CSV:  {csv_path}\nplot: {plot_path}', soft_wrap=True)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
