@@ -9,9 +9,14 @@ from typing import Any
 
 import torch
 
-from poa_mm.evaluation.latency import subnet_latency
-from poa_mm.evaluation.pick import Pick, accuracies_from_csv, parse_amount, pick_subnet
-from poa_mm.evaluation.supernet import open_supernet
+from poa_mm.evaluation import (
+    Pick,
+    accuracies_from_csv,
+    open_supernet,
+    pick_subnet,
+    profile_from_csv,
+    subnet_latency,
+)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -23,9 +28,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('supernet', type=Path, help='training checkpoint, or config (*.py)')
     add('--max-params', metavar='30M', help='parameters')
     add('--max-flops', metavar='4.6G', help='multiply-accumulates for one image')
-    add('--max-latency', metavar='20ms', help='of a forward pass, measured on this machine')
+    add('--max-latency', metavar='20ms', help='of a forward pass, measured here or in --profile')
     add('--accuracy', type=Path, metavar='CSV', help='table of tools/eval_knn.py')
-    add('--image-size', type=int, default=224, help='side of the images (default: 224)')
+    add('--profile', type=Path, metavar='CSV', help='table of tools/profile_subnets.py')
+    add('--image-size', type=int, help="side of the images (default: the supernet's, or 224)")
     add('--batch-size', type=int, default=1, help='for the latency (default: 1)')
     add('--threads', type=int, default=1, help='of the CPU, for the latency (default: 1)')
     add('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
@@ -37,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     try:
         pick = choose(args)
-    except (FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, TypeError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
     print('\n'.join(pick.reasons))
@@ -49,25 +55,25 @@ def main(argv: list[str] | None = None) -> int:
 
 def choose(args: argparse.Namespace) -> Pick:
     """Open the supernet and pick."""
-    budgets = {
-        f'max_{kind}': parse_amount(kind, text)
-        for kind in ('params', 'flops', 'latency')
-        if (text := getattr(args, f'max_{kind}')) is not None
-    }
     backbone: Any = open_supernet(args.supernet)
+    image_size = args.image_size or backbone.config.get('img_size', 224)
+    measure = functools.partial(
+        subnet_latency,
+        backbone,
+        image_size=image_size,
+        device=args.device,
+        batch_size=args.batch_size,
+        threads=args.threads,
+    )
     return pick_subnet(
         backbone,
-        **budgets,
+        max_params=args.max_params,
+        max_flops=args.max_flops,
+        max_latency=args.max_latency,
         accuracies=accuracies_from_csv(args.accuracy, backbone.space) if args.accuracy else None,
-        latency=functools.partial(
-            subnet_latency,
-            backbone,
-            image_size=args.image_size,
-            device=args.device,
-            batch_size=args.batch_size,
-            threads=args.threads,
-        ),
-        image_size=args.image_size,
+        profile=profile_from_csv(args.profile, backbone) if args.profile else None,
+        latency=measure,
+        image_size=image_size,
         progress=True,
     )
 

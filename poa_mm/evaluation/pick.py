@@ -1,26 +1,21 @@
-"""The best sub-network within a budget."""
+"""The best sub-network within budgets."""
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rich.console import Console
 from rich.progress import track
 
-from poa_mm.elastic import SearchSpace, Subnet
+from poa_mm.elastic import Subnet
 from poa_mm.evaluation.cost import ImageSize, subnet_cost
-from poa_mm.evaluation.csv_rows import read_csv
-from poa_mm.evaluation.knn import headline_k
+from poa_mm.evaluation.cost_profile import extractable
+from poa_mm.evaluation.pick_inputs import Profiled, format_amount, parse_amount
 
-UNITS: dict[str, dict[str, float]] = {
-    'params': {'': 1, 'K': 10**3, 'M': 10**6, 'B': 10**9},
-    'flops': {'': 1, 'M': 10**6, 'G': 10**9, 'T': 10**12},
-    'latency': {'s': 1, 'ms': 1e-3, 'us': 1e-6},
-}
-EXAMPLES = {'params': '30M', 'flops': '4.6G', 'latency': '20ms'}
-SHOWN = 3  # runners-up
+__all__ = ['Candidate', 'Pick', 'pick_subnet']
+
+RUNNERS_UP = 3
+NAMES = {'params': 'parameters', 'flops': 'FLOPs', 'latency': 'latency'}
 
 
 @dataclass(frozen=True)
@@ -42,12 +37,16 @@ class Candidate:
     latency: float | None = None
 
     def __str__(self) -> str:
-        parts = [f'{self.params / 1e6:.2f} M parameters', f'{self.flops / 1e9:.2f} GFLOPs']
+        amounts = {'params': self.params, 'flops': self.flops, 'latency': self.latency}
+        parts = [format_amount(k, value) for k, value in amounts.items() if value is not None]
         if self.accuracy is not None:
             parts.insert(0, f'{self.accuracy:.1f} %')
-        if self.latency is not None:
-            parts.append(f'{self.latency * 1e3:.1f} ms')
         return f'{self.subnet} ({", ".join(parts)})'
+
+    def breaks(self, budgets: Mapping[str, float]) -> set[str]:
+        """The budgets that it exceeds; what was not measured exceeds none."""
+        costs = {name: getattr(self, name) for name in budgets}
+        return {name for name, cost in costs.items() if cost is not None and cost > budgets[name]}
 
 
 @dataclass(frozen=True)
@@ -57,21 +56,27 @@ class Pick:
     Attributes:
         chosen: The best one within all budgets.
         reasons: In words, a line each.
-        runners_up: The next best ones within the budgets whose costs were looked at.
+        runners_up: The next best ones within all budgets; latencies may not have been measured.
     """
 
     chosen: Candidate
     reasons: list[str] = field(default_factory=list)
     runners_up: list[Candidate] = field(default_factory=list)
 
+    @property
+    def subnet(self) -> Subnet:
+        """The chosen sub-network."""
+        return self.chosen.subnet
+
 
 def pick_subnet(
     backbone: Any,
     *,
-    max_params: float | None = None,
-    max_flops: float | None = None,
-    max_latency: float | None = None,
+    max_params: float | str | None = None,
+    max_flops: float | str | None = None,
+    max_latency: float | str | None = None,
     accuracies: Mapping[Subnet, float] | None = None,
+    profile: Mapping[Subnet, Profiled] | None = None,
     latency: Callable[[Subnet], float] | None = None,
     image_size: ImageSize = 224,
     progress: bool = False,
@@ -83,111 +88,97 @@ def pick_subnet(
 
     Args:
         backbone: Elastic backbone, with or without weights.
-        max_params: Number of parameters.
-        max_flops: Multiply-accumulates for one image.
-        max_latency: Seconds of a forward pass.
-        accuracies: Accuracy of sub-networks, such as :func:`accuracies_from_csv` reads; others do
-            not take part.
+        max_params: Number of parameters, or text such as ``'30M'``.
+        max_flops: Multiply-accumulates for one image, or text such as ``'4.6G'``.
+        max_latency: Seconds of a forward pass, or text such as ``'20ms'``.
+        accuracies: Accuracy of sub-networks, such as
+            :func:`~poa_mm.evaluation.accuracies_from_csv` reads; others do not take part.
+        profile: Costs of sub-networks, such as :func:`~poa_mm.evaluation.profile_from_csv` reads;
+            others do not take part. Found here if not given.
         latency: Measures one sub-network, in seconds, such as
-            :func:`~poa_mm.evaluation.latency.subnet_latency`. Called from the best one down until
-            one is fast enough.
-        image_size: Side of the images in pixels, or (height, width).
+            :func:`~poa_mm.evaluation.subnet_latency`. Unless the profile has latencies, it is
+            called from the best sub-network down until one is fast enough.
+        image_size: Side of the images in pixels, or (height, width), for costs found here.
         progress: Show a progress bar.
 
     Raises:
-        ValueError: A budget that is not positive, a latency without a way to measure it, or
-            nothing within the budgets; says what the smallest one needs.
+        ValueError: A budget that is not a positive amount, a latency without a way to measure it,
+            or nothing within the budgets; says what the smallest one needs.
     """
-    budgets = {'params': max_params, 'flops': max_flops, 'latency': max_latency}
-    wrong = {name: value for name, value in budgets.items() if value is not None and not value > 0}
+    budgets = _budgets({'params': max_params, 'flops': max_flops, 'latency': max_latency})
+    candidates = _candidates(backbone, accuracies, profile, image_size, progress)
+    timed = all(candidate.latency is not None for candidate in candidates)
+    if 'latency' in budgets and not timed and latency is None:
+        raise ValueError('max_latency needs latencies in profile, or a function that measures them')
+    candidates.sort(key=_rank, reverse=True)
+    known = [name for name, table in (('accuracy', accuracies), ('profile', profile)) if table]
+    reasons = [
+        f'{len(candidates)} sub-networks' + (f' with {" and ".join(known)}' if known else '')
+    ]
+    fitting = candidates
+    for name, limit in budgets.items():
+        if name != 'latency' or timed:
+            fitting = [c for c in fitting if not c.breaks({name: limit})]
+            reasons.append(f'{len(fitting)} of them within {format_amount(name, limit)}')
+    if not fitting:
+        smallest = min(candidates, key=lambda candidate: candidate.params)
+        raise ValueError(f'{"; ".join(reasons)}; the smallest one is {smallest}')
+    if 'latency' in budgets and not timed and latency is not None:
+        tried = _try_until_fast(fitting, latency, budgets['latency'])
+        limit_text = format_amount('latency', budgets['latency'])
+        reasons.append(f'the best of them within {limit_text}, of {len(tried)} timed')
+        candidates = [tried.get(c.subnet, c) for c in candidates]
+        fitting = [c for c in candidates if not c.breaks(budgets)]
+    reasons += _binding(candidates, fitting[0], budgets)
+    basis = 'the largest one' if accuracies is None else 'the most accurate one'
+    reasons.append(f'{basis}: {fitting[0]}')
+    return Pick(fitting[0], reasons, fitting[1 : 1 + RUNNERS_UP])
+
+
+def _budgets(limits: Mapping[str, float | str | None]) -> dict[str, float]:
+    """The budgets that are set, as numbers."""
+    budgets = {
+        name: parse_amount(name, limit) if isinstance(limit, str) else limit
+        for name, limit in limits.items()
+        if limit is not None
+    }
+    wrong = {name: limit for name, limit in budgets.items() if not limit > 0}  # NaN too
     if wrong:
         raise ValueError(f'budgets must be positive, got {wrong}')
-    if max_latency is not None and latency is None:
-        raise ValueError('max_latency needs latency, a function that measures a sub-network')
-    members = list(backbone.space if accuracies is None else accuracies)
-    reasons = [f'{len(members)} sub-networks' + (' with an accuracy' if accuracies else '')]
-    params = {member: backbone.num_params(member) for member in members}
-    if max_params is not None:
-        members = [member for member in members if params[member] <= max_params]
-        reasons.append(f'{len(members)} of them within {_amount("params", max_params)}')
-    # Only now, since this traces the networks.
-    fitting = [
-        Candidate(member, params[member], cost.flops, (accuracies or {}).get(member))
-        for member, cost in _costs(backbone, members, image_size, progress)
+    return budgets
+
+
+def _candidates(
+    backbone: Any,
+    accuracies: Mapping[Subnet, float] | None,
+    profile: Mapping[Subnet, Profiled] | None,
+    image_size: ImageSize,
+    progress: bool,
+) -> list[Candidate]:
+    """All sub-networks that take part, with their costs."""
+    members = [
+        subnet
+        for subnet in backbone.space
+        if (accuracies is None or subnet in accuracies) and (profile is None or subnet in profile)
     ]
-    if len(fitting) < len(members):
-        reasons.append(f'{len(fitting)} of them can be extracted')
-    if max_flops is not None:
-        fitting = [candidate for candidate in fitting if candidate.flops <= max_flops]
-        reasons.append(f'{len(fitting)} of them within {_amount("flops", max_flops)}')
-    if not fitting:
-        smallest = min(params, key=params.__getitem__)
-        flops = subnet_cost(backbone, smallest, image_size).flops
-        raise ValueError(
-            f'{"; ".join(reasons)}; the smallest one is '
-            f'{Candidate(smallest, params[smallest], flops)}'
+    if not members:
+        raise ValueError('accuracies and profile have no sub-network of this supernet in common')
+    members, _ = extractable(backbone, members)
+    candidates = []
+    silent = not progress or profile is not None
+    screen = Console(stderr=True)  # what is chosen goes to the standard output, alone
+    for subnet in track(members, 'costs', console=screen, disable=silent, transient=True):
+        cost = subnet_cost(backbone, subnet, image_size) if profile is None else profile[subnet]
+        candidates.append(
+            Candidate(
+                subnet,
+                cost.params,
+                cost.flops,
+                accuracy=(accuracies or {}).get(subnet),
+                latency=getattr(cost, 'latency', None),
+            )
         )
-    fitting.sort(key=_rank, reverse=True)
-    chosen = fitting[0]
-    if max_latency is not None and latency is not None:
-        chosen, tried = _first_fast(fitting, latency, max_latency)
-        reasons.append(
-            f'the best of them within {_amount("latency", max_latency)}, of {tried} timed'
-        )
-    basis = 'the largest one' if accuracies is None else 'the most accurate one'
-    reasons.append(f'{basis}: {chosen}')
-    next_ones = fitting[fitting.index(_untimed(chosen)) + 1 :][:SHOWN]
-    return Pick(chosen, reasons, next_ones)
-
-
-def accuracies_from_csv(path: str | Path, space: SearchSpace) -> dict[Subnet, float]:
-    """Accuracies of a table that ``tools/eval_knn.py`` wrote, at its headline number of neighbours.
-
-    Raises:
-        FileNotFoundError: No such file.
-        ValueError: Not such a table, or one of another supernet.
-    """
-    rows = read_csv(path, ['subnet'])
-    ks = [int(name[1:]) for name in rows[0] if re.fullmatch(r'k\d+', name)]
-    if not ks:
-        raise ValueError(f'{path} has no column with an accuracy (k10, k20, …)')
-    column = f'k{headline_k(ks)}'
-    try:
-        return {space[row['subnet']]: float(row[column]) for row in rows}
-    except ValueError as error:
-        raise ValueError(f'{path} does not fit this supernet: {error}') from error
-
-
-def parse_amount(kind: str, text: str) -> float:
-    """A budget as people write it: ``'30M'`` parameters, ``'4.6G'`` FLOPs, ``'20ms'``.
-
-    Args:
-        kind: ``'params'``, ``'flops'`` or ``'latency'``.
-        text: Number and unit.
-
-    Raises:
-        ValueError: Not a positive number with a known unit.
-    """
-    units = UNITS[kind]
-    match = re.fullmatch(r'(\d+(?:\.\d+)?)([A-Za-z]*)', text.strip())
-    if match is None or match[2] not in units or not float(match[1]) > 0:
-        known = ', '.join(unit for unit in units if unit)
-        raise ValueError(
-            f'{text!r} is no amount of {kind}: write {EXAMPLES[kind]} (units: {known})'
-        )
-    return float(match[1]) * units[match[2]]
-
-
-def _costs(
-    backbone: Any, members: Sequence[Subnet], image_size: ImageSize, progress: bool
-) -> Iterator[tuple[Subnet, Any]]:
-    console = Console(stderr=True)
-    for member in track(members, 'sub-networks', console=console, disable=not progress):
-        try:
-            backbone.subnet_cfg(member)
-        except ValueError:  # no stock network is this one: see ElasticSwinTransformer's `official`
-            continue
-        yield member, subnet_cost(backbone, member, image_size)
+    return candidates
 
 
 def _rank(candidate: Candidate) -> tuple[float, float]:
@@ -196,30 +187,34 @@ def _rank(candidate: Candidate) -> tuple[float, float]:
     return (candidate.accuracy, -candidate.params)
 
 
-def _first_fast(
+def _try_until_fast(
     fitting: Sequence[Candidate], latency: Callable[[Subnet], float], limit: float
-) -> tuple[Candidate, int]:
-    """The first candidate that is fast enough, with its latency, and how many were timed."""
-    for number, candidate in enumerate(fitting, start=1):
-        seconds = latency(candidate.subnet)
-        timed = Candidate(**{**vars(candidate), 'latency': seconds})
-        if seconds <= limit:
-            return timed, number
+) -> dict[Subnet, Candidate]:
+    """Candidates from the best one to the first that is fast enough, with their latencies."""
+    tried: dict[Subnet, Candidate] = {}
+    for candidate in fitting:
+        timed = replace(candidate, latency=latency(candidate.subnet))
+        tried[timed.subnet] = timed
+        if not timed.breaks({'latency': limit}):
+            return tried
+    smallest = min(tried.values(), key=lambda candidate: candidate.params)
     raise ValueError(
-        f'none of {len(fitting)} sub-networks takes at most {_amount("latency", limit)}; the last '
-        f'one timed is {timed}'
+        f'none of {len(fitting)} sub-networks takes at most {format_amount("latency", limit)}; '
+        f'the smallest one is {smallest}'
     )
 
 
-def _untimed(candidate: Candidate) -> Candidate:
-    return Candidate(**{**vars(candidate), 'latency': None})
-
-
-def _amount(kind: str, value: float) -> str:
-    names = {'params': 'parameters', 'flops': 'FLOPs', 'latency': ''}
-    unit, size = max(
-        ((unit, size) for unit, size in UNITS[kind].items() if size <= value),
-        key=lambda pair: pair[1],
-        default=min(UNITS[kind].items(), key=lambda pair: pair[1]),
-    )
-    return f'{value / size:g} {unit} {names[kind]}'.strip().replace('  ', ' ')
+def _binding(
+    candidates: Sequence[Candidate], chosen: Candidate, budgets: Mapping[str, float]
+) -> list[str]:
+    """For each budget, whether a better sub-network fits without it, in words."""
+    better = candidates[: candidates.index(chosen)]
+    lines = []
+    for name in budgets:
+        freed = next((c for c in better if c.breaks(budgets) == {name}), None)
+        if freed is None:
+            lines.append(f'{NAMES[name]}: this limit decides nothing')
+            continue
+        condition = ', if fast enough' if 'latency' in budgets and freed.latency is None else ''
+        lines.append(f'{NAMES[name]}: without this limit it would be {freed}{condition}')
+    return lines

@@ -3,12 +3,24 @@
 import pytest
 import torch
 from helpers import VIT, load_tool
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from poa_mm.elastic import Subnet
-from poa_mm.evaluation.cost import build_on_meta, subnet_cost
-from poa_mm.evaluation.latency import measure_latency, subnet_latency
-from poa_mm.evaluation.pick import accuracies_from_csv, parse_amount, pick_subnet
-from poa_mm.evaluation.supernet import open_supernet
+from poa_mm.evaluation import (
+    LatencySettings,
+    accuracies_from_csv,
+    build_on_meta,
+    measure_latency,
+    open_supernet,
+    pick_subnet,
+    profile_from_csv,
+    profile_rows,
+    save_csv,
+    subnet_cost,
+    subnet_latency,
+)
+from poa_mm.evaluation.pick_inputs import Profiled, format_amount, parse_amount
 
 tool = load_tool('pick_subnet')
 ACCURACIES = {Subnet(16, 2): 60.0, Subnet(16, 3): 63.0, Subnet(24, 3): 63.0, Subnet(32, 2): 62.0}
@@ -38,7 +50,7 @@ def test_the_most_accurate_one_and_of_equal_ones_the_smallest(net):
     pick = pick_subnet(net, accuracies=ACCURACIES, image_size=16)
     assert pick.chosen.subnet == Subnet(16, 3)
     assert [c.subnet for c in pick.runners_up] == [Subnet(24, 3), Subnet(32, 2), Subnet(16, 2)]
-    assert pick.reasons[0] == '4 sub-networks with an accuracy'
+    assert pick.reasons[0] == '4 sub-networks with accuracy'
     assert '63.0 %' in pick.reasons[-1]
     limit = net.num_params(Subnet(16, 2))
     small = pick_subnet(net, accuracies=ACCURACIES, max_params=limit, image_size=16)
@@ -68,12 +80,104 @@ def test_latency_is_measured_from_the_best_one_down(net):
         ({'max_flops': 1000}, r'0 of them within 1000 FLOPs; the smallest one is w16-d2 \('),
         ({'max_params': -1}, r"budgets must be positive, got \{'params': -1\}"),
         ({'max_params': float('nan')}, 'budgets must be positive'),
-        ({'max_latency': 1.0}, 'max_latency needs latency'),
+        ({'max_latency': 1.0}, 'max_latency needs latencies in profile, or a function'),
+        ({'max_params': '30Q'}, "'30Q' is no amount of params: write 30M"),
+        ({'profile': {}}, 'have no sub-network of this supernet in common'),
     ],
 )
 def test_budgets_that_nothing_meets(arguments, message, net):
     with pytest.raises(ValueError, match=message):
         pick_subnet(net, image_size=16, **arguments)
+
+
+@st.composite
+def choices(draw):
+    """Costs and accuracies of 6 sub-networks, few values so that some are equal, and budgets."""
+    members = build_on_meta(dict(VIT)).space
+    amount = st.integers(1, 5)
+    profile = {s: Profiled(draw(amount), draw(amount), draw(amount)) for s in members}
+    accuracies = draw(st.none() | st.fixed_dictionaries(dict.fromkeys(members, amount)))
+    budgets = draw(st.dictionaries(st.sampled_from(['params', 'flops', 'latency']), amount))
+    return profile, accuracies, budgets
+
+
+def best(profile, accuracies, budgets):
+    """The choice by its definition; None if nothing fits."""
+    fitting = [
+        subnet
+        for subnet, cost in profile.items()
+        if all(getattr(cost, name) <= limit for name, limit in budgets.items())
+    ]
+
+    def rank(subnet):
+        cost = profile[subnet]
+        if accuracies is None:
+            return cost.params, cost.flops
+        return accuracies[subnet], -cost.params
+
+    return max(map(rank, fitting), default=None), rank
+
+
+@given(choices())
+@settings(deadline=None, max_examples=60)
+def test_any_choice_is_the_best_and_says_which_budgets_decide(choice):
+    profile, accuracies, budgets = choice
+    expected, rank = best(profile, accuracies, budgets)
+    limits = {f'max_{name}': limit for name, limit in budgets.items()}
+    net = build_on_meta(dict(VIT))
+    if expected is None:
+        with pytest.raises(ValueError, match='the smallest one is w'):
+            pick_subnet(net, profile=profile, accuracies=accuracies, **limits)
+        return
+    pick = pick_subnet(net, profile=profile, accuracies=accuracies, **limits)
+    assert rank(pick.subnet) == expected
+    ranks = [rank(pick.subnet), *(rank(candidate.subnet) for candidate in pick.runners_up)]
+    assert ranks == sorted(ranks, reverse=True)
+    for name, word in (('params', 'parameters'), ('flops', 'FLOPs'), ('latency', 'latency')):
+        lines = [line for line in pick.reasons if line.startswith(f'{word}: ')]
+        assert len(lines) == (name in budgets)
+        if lines:
+            others = {other: limit for other, limit in budgets.items() if other != name}
+            decides = best(profile, accuracies, others)[0] > expected
+            assert ('without this limit it would be' in lines[0]) == decides
+
+
+def test_a_profile_replaces_tracing_and_timing(net, tmp_path):
+    settings = LatencySettings(batch_size=1, threads=1, device='cpu')
+    members = [Subnet(16, 2), Subnet(24, 3), Subnet(32, 2)]
+    rows = save_csv(profile_rows(net, members, 16, settings), tmp_path / 'profile.csv')
+    profile = profile_from_csv(tmp_path / 'profile.csv', net)
+    assert list(profile) == members
+    for row, cost in zip(rows, profile.values(), strict=True):
+        assert (row.params, row.flops) == (cost.params, cost.flops)
+        assert cost.latency == pytest.approx(row.latency, rel=1e-3)
+    pick = pick_subnet(net, profile=profile, max_latency='10s', max_params='1M')
+    assert pick.reasons[:3] == [
+        '3 sub-networks with profile',
+        '3 of them within 1 M parameters',
+        '3 of them within 10 s',
+    ]
+    assert pick.chosen.latency == profile[pick.subnet].latency
+
+
+def test_a_profile_of_another_supernet_is_refused(net, tmp_path):
+    path = tmp_path / 'profile.csv'
+    path.write_text('subnet,params,flops\nw16-d2,5,6\n')
+    with pytest.raises(ValueError, match=r'w16-d2 has 5 parameters there and \d+ here'):
+        profile_from_csv(path, net)
+    path.write_text('subnet,params,flops\nw384-d12,5,6\n')
+    with pytest.raises(ValueError, match=r'profile\.csv does not fit this supernet: no sub-net'):
+        profile_from_csv(path, net)
+    path.write_text('subnet,params,flops\nw16-d2,many,6\n')
+    with pytest.raises(ValueError, match='does not fit this supernet: invalid literal'):
+        profile_from_csv(path, net)
+
+
+def test_sub_networks_that_cannot_be_extracted_are_not_chosen():
+    arch = {'embed_dims': 16, 'depths': [1, 1, 3, 1], 'num_heads': [2, 4, 8, 16]}
+    swin = {'type': 'ElasticSwinTransformer', 'arch': arch, 'widths': [8, 16], 'official': True}
+    net = build_on_meta({**swin, 'pad_small_map': True})
+    assert pick_subnet(net, image_size=32).reasons[0] == '1 sub-networks'
 
 
 @pytest.mark.parametrize(
@@ -105,6 +209,21 @@ def test_amounts(kind, text, value):
 def test_amounts_that_mean_nothing(kind, text):
     with pytest.raises(ValueError, match=f'{text!r} is no amount of {kind}: write'):
         parse_amount(kind, text)
+
+
+@pytest.mark.parametrize(
+    ('kind', 'value', 'text'),
+    [
+        ('params', 21_674_880, '21.67 M parameters'),
+        ('params', 999, '999 parameters'),
+        ('flops', 4.6e9, '4.6 GFLOPs'),
+        ('latency', 0.02, '20 ms'),
+        ('latency', 1e-9, '0.001 us'),
+        ('latency', 75.0, '75 s'),
+    ],
+)
+def test_amounts_are_written_with_the_unit_that_fits(kind, value, text):
+    assert format_amount(kind, value) == text
 
 
 def test_accuracies_of_a_table(net, tmp_path):
@@ -150,6 +269,10 @@ def test_the_tool(tmp_path, capsys):
     )
     assert tool.main([*arguments, '--max-latency', '10s', '--threads', '1']) == 0
     assert 'of 1 timed' in capsys.readouterr().out
+    table = tmp_path / 'profile.csv'
+    save_csv(profile_rows(open_supernet(config), [Subnet(24, 2)], 16), table)
+    assert tool.main([*arguments, '--profile', str(table)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == 'w24-d2'
     assert tool.main([*arguments, '--max-params', '1']) == 2
     assert 'the smallest one is w16-d2' in capsys.readouterr().err
     assert tool.main([*arguments, '--accuracy', str(tmp_path / 'none.csv')]) == 2

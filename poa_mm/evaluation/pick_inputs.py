@@ -1,0 +1,117 @@
+"""What a choice among sub-networks is made from: amounts as people write them, and tables."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from poa_mm.elastic import SearchSpace, Subnet
+from poa_mm.evaluation.csv_rows import read_csv
+from poa_mm.evaluation.knn import headline_k
+
+__all__ = [
+    'Profiled',
+    'accuracies_from_csv',
+    'format_amount',
+    'parse_amount',
+    'profile_from_csv',
+]
+
+UNITS: Mapping[str, Mapping[str, float]] = {
+    'params': {'': 1, 'K': 10**3, 'M': 10**6, 'B': 10**9},
+    'flops': {'': 1, 'M': 10**6, 'G': 10**9, 'T': 10**12},
+    'latency': {'s': 1, 'ms': 1e-3, 'us': 1e-6},
+}
+EXAMPLES = {'params': '30M', 'flops': '4.6G', 'latency': '20ms'}
+
+
+@dataclass(frozen=True)
+class Profiled:
+    """Costs of a sub-network in a table of ``tools/profile_subnets.py``.
+
+    Attributes:
+        params: Number of parameters.
+        flops: Multiply-accumulates for one image.
+        latency: Seconds of a forward pass, if measured.
+    """
+
+    params: int
+    flops: int
+    latency: float | None = None
+
+
+def parse_amount(kind: str, text: str) -> float:
+    """A budget as people write it: ``'30M'`` parameters, ``'4.6G'`` FLOPs, ``'20ms'``.
+
+    Args:
+        kind: ``'params'``, ``'flops'`` or ``'latency'``.
+        text: Number and unit.
+
+    Raises:
+        ValueError: Not a positive number with a known unit.
+    """
+    units = UNITS[kind]
+    match = re.fullmatch(r'(\d+(?:\.\d+)?)([A-Za-z]*)', text.strip())
+    if match is None or match[2] not in units or not float(match[1]) > 0:
+        known = ', '.join(unit for unit in units if unit)
+        raise ValueError(
+            f'{text!r} is no amount of {kind}: write {EXAMPLES[kind]} (units: {known})'
+        )
+    return float(match[1]) * units[match[2]]
+
+
+def format_amount(kind: str, value: float) -> str:
+    """An amount with its unit, such as ``'30 M parameters'``, ``'4.6 GFLOPs'`` or ``'20 ms'``."""
+    names = {'params': ' parameters', 'flops': 'FLOPs', 'latency': ''}
+    units = sorted((size, unit) for unit, size in UNITS[kind].items())
+    size, unit = [units[0], *(pair for pair in units if pair[0] <= value)][-1]
+    return f'{value / size:.4g} {unit}{names[kind]}'.replace('  ', ' ')
+
+
+def accuracies_from_csv(path: str | Path, space: SearchSpace) -> dict[Subnet, float]:
+    """Accuracies of a table that ``tools/eval_knn.py`` wrote, at its headline number of neighbours.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: Not such a table, or one of another supernet.
+    """
+    rows = read_csv(path, ['subnet'])
+    ks = [int(name[1:]) for name in rows[0] if re.fullmatch(r'k\d+', name)]
+    if not ks:
+        raise ValueError(f'{path} has no column with an accuracy (k10, k20, …)')
+    column = f'k{headline_k(ks)}'
+    try:
+        return {space[row['subnet']]: float(row[column]) for row in rows}
+    except ValueError as error:
+        raise ValueError(f'{path} does not fit this supernet: {error}') from error
+
+
+def profile_from_csv(path: str | Path, backbone: Any) -> dict[Subnet, Profiled]:
+    """Costs of a table that ``tools/profile_subnets.py`` wrote.
+
+    Args:
+        path: The table.
+        backbone: Elastic backbone that it is of.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: Not such a table, or one of another supernet.
+    """
+    profile = {}
+    for row in read_csv(path, ['subnet', 'params', 'flops']):
+        latency = row.get('latency_ms')
+        try:
+            subnet = backbone.space[row['subnet']]
+            cost = Profiled(
+                int(row['params']), int(row['flops']), float(latency) / 1e3 if latency else None
+            )
+        except ValueError as error:
+            raise ValueError(f'{path} does not fit this supernet: {error}') from error
+        if cost.params != backbone.num_params(subnet):
+            raise ValueError(
+                f'{path} does not fit this supernet: {subnet} has {cost.params} parameters there '
+                f'and {backbone.num_params(subnet)} here'
+            )
+        profile[subnet] = cost
+    return profile
