@@ -28,7 +28,7 @@ OPENMMLAB = [
 EXPORT = [
     'onnx>=1.18',
     'onnxruntime>=1.22',
-    'onnxscript>=0.5.3',
+    'onnxscript>=0.6',
     'timm>=1.0',
 ]
 TEST = [
