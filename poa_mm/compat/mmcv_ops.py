@@ -10,6 +10,7 @@ the import system. Compiled operators are found before it and win, and an extens
 but broken fails with its own error.
 """
 
+import importlib
 import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
@@ -17,6 +18,7 @@ from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 __all__ = ['install']
 
@@ -39,3 +41,6 @@ def install() -> None:
     """Let ``mmcv._ext`` fall back on torchvision; without effect where mmcv has compiled ops."""
     if not any(isinstance(finder, _StandInFinder) for finder in sys.meta_path):
         sys.meta_path.append(_StandInFinder())
+    masks: Any = sys.modules.get('mmdet.structures.mask.structures')
+    if masks is not None and masks.roi_align.__module__ == masks.__name__:  # OneDL's, which raises
+        masks.roi_align = importlib.import_module('mmcv.ops').roi_align

@@ -1,5 +1,8 @@
 """mmdet trains and predicts with torchvision's NMS and RoIAlign in place of mmcv's."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -92,3 +95,22 @@ def test_predicts(mask_rcnn: nn.Module) -> None:
         boxes = result.bboxes[result.labels == label]
         iou = box_iou(boxes, boxes).fill_diagonal_(0)
         assert iou.max() <= overlap
+
+
+IMPORTED_FIRST = """
+import mmdet.structures.mask.structures as masks
+import poa_mm
+import numpy, torch
+mask = numpy.zeros((1, 8, 8), numpy.uint8)
+mask[:, 2:6, 2:6] = 1
+box = numpy.array([[2.0, 2, 6, 6]], numpy.float32)
+cut = masks.BitmapMasks(mask, 8, 8).crop_and_resize(box, (4, 4), numpy.array([0]), 'cpu')
+print(cut.masks.all())
+"""
+
+
+def test_masks_that_were_imported_first_get_their_roi_align() -> None:
+    """The order of mmdet's own entry points: mmdet, then what the config's custom_imports name."""
+    command = [sys.executable, '-c', IMPORTED_FIRST]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.stdout.splitlines()[-1:] == ['True'], result.stderr

@@ -33,11 +33,20 @@ class ActivationCheckpointHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Wrap the blocks, once their weights are there."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        for name in self.modules:
-            for block in _blocks(model, name):
-                block.forward = functools.partial(  # of this instance
-                    checkpoint, block.forward, use_reentrant=False
-                )
+        recompute_blocks(model, self.modules)
+
+
+def recompute_blocks(model: nn.Module, names: Sequence[str]) -> None:
+    """Have all blocks of these lists of a model recompute their activations.
+
+    Raises:
+        ValueError: The model has no such list; says which its backbone has.
+    """
+    for name in names:
+        for block in _blocks(model, name):
+            block.forward = functools.partial(  # of this instance
+                checkpoint, block.forward, use_reentrant=False
+            )
 
 
 def _blocks(model: nn.Module, name: str) -> list[nn.Module]:

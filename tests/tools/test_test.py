@@ -1,0 +1,170 @@
+"""tools/train.py and tools/test.py on a generated COCO-format set."""
+
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import mmdet
+import pytest
+import torch
+from helpers import ROOT, load_tool
+from PIL import Image
+from scenes import SIZE, write_coco, write_config
+
+
+@pytest.fixture(scope='module')
+def coco(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('coco')
+    write_coco(folder)
+    return folder
+
+
+def run(tool, *args):
+    """What the tool exits with; ``None`` if all went well."""
+    module = load_tool(tool)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, 'argv', [tool, *map(str, args)])
+        try:
+            module.main()
+        except SystemExit as end:
+            return end.code
+    return None
+
+
+@pytest.fixture(scope='module')
+def trained(coco, tmp_path_factory):
+    """The work dir of a run of two iterations, with a config that tests its checkpoint."""
+    folder = tmp_path_factory.mktemp('run')
+    config = write_config(folder / 'train.py', coco)
+    assert run('train', config, '--work-dir', folder) is None
+    return folder
+
+
+@pytest.fixture
+def config(coco, tmp_path):
+    return write_config(tmp_path / 'config.py', coco)
+
+
+def scalars(folder):
+    """All figures that a run has logged."""
+    lines = [
+        json.loads(line)
+        for path in sorted(folder.rglob('scalars.json'))
+        for line in path.read_text().splitlines()
+    ]
+    return {name: value for line in lines for name, value in line.items()}
+
+
+def results(folder):
+    """The figures of a test run."""
+    (path,) = [p for p in folder.rglob('*.json') if p.name != 'scalars.json']
+    return json.loads(path.read_text())
+
+
+def test_training_leaves_a_checkpoint_figures_and_curves(trained):
+    assert (trained / 'iter_2.pth').is_file()
+    figures = scalars(trained)
+    assert {'loss', 'loss_rpn_cls', 's0.loss_cls', 's2.loss_mask'} <= set(figures)
+    assert {f'coco/{kind}_mAP{at}' for kind in ('bbox', 'segm') for at in ('', '_50')} < set(
+        figures
+    )
+    assert list(trained.rglob('events.out.tfevents.*'))
+
+
+def test_testing_reproduces_the_figures_draws_and_saves(trained, config, tmp_path):
+    args = ['--show-dir', tmp_path / 'drawn', '--out', tmp_path / 'out.pkl']
+    args = [config, trained / 'iter_2.pth', '--work-dir', tmp_path / 'test', *args]
+    assert run('test', *args) is None
+    found, expected = results(tmp_path / 'test'), scalars(trained)
+    figures = [name for name in found if name.startswith('coco/')]
+    assert len(figures) == 12
+    assert {name: found[name] for name in figures} == {name: expected[name] for name in figures}
+    drawn = sorted((tmp_path / 'drawn').rglob('*.*'))
+    assert [path.name for path in drawn] == ['1.png', '2.png', '3.png', '4.png']
+    assert Image.open(drawn[0]).height >= SIZE
+    predictions = pickle.loads((tmp_path / 'out.pkl').read_bytes())
+    assert [p['img_id'] for p in predictions] == [1, 2, 3, 4]
+    assert all(len(p['pred_instances']['masks']) > 0 for p in predictions)
+
+
+def error(*args):
+    message = run('test', *args)
+    assert message.startswith('error: ')
+    assert '\n' not in message
+    return message
+
+
+def test_nothing_is_written_over(trained, config, tmp_path):
+    checkpoint, there = trained / 'iter_2.pth', tmp_path / 'there.pkl'
+    there.write_text('mine')
+    assert 'exists already' in error(config, checkpoint, '--out', there)
+    message = error(config, checkpoint, '--show-dir', tmp_path)
+    assert message == f'error: {tmp_path} exists already; choose an empty folder for --show-dir'
+    assert there.read_text() == 'mine'
+    message = error(config, checkpoint, '--out', tmp_path / 'new.json')
+    assert message == f"error: --out must end with .pkl or .pickle, got '{tmp_path}/new.json'"
+
+
+def test_what_cannot_be_tested(trained, config, tmp_path):
+    message = error(config, tmp_path / 'none.pth')
+    assert message == f'error: no checkpoint at {tmp_path}/none.pth'
+    message = error(config, trained / 'iter_2.pth', '--tta')
+    assert 'the config has no tta_model and no tta_pipeline' in message
+    state = torch.load(trained / 'iter_2.pth', weights_only=False)['state_dict']
+    heads = {name: value for name, value in state.items() if not name.startswith('backbone.')}
+    torch.save({'state_dict': heads}, tmp_path / 'heads.pth')
+    message = error(config, tmp_path / 'heads.pth', '--work-dir', tmp_path / 'w')
+    assert 'heads.pth do not fit: ' in message
+    assert 'missing: backbone.cls_token, ' in message
+
+
+def test_a_config_without_a_test(tmp_path):
+    (tmp_path / 'c.py').write_text('model = dict()')
+    message = error(tmp_path / 'c.py', 'c.pth')
+    assert message == (
+        f'error: {tmp_path}/c.py is no config to test: it has no test_dataloader, test_cfg, '
+        'test_evaluator'
+    )
+
+
+@pytest.mark.parametrize('tool', ['train', 'test'])
+def test_help_fits_a_screen(tool):
+    command = [sys.executable, str(ROOT / 'tools' / f'{tool}.py'), '--help']
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert len(text.splitlines()) <= 40
+
+
+@pytest.mark.slow
+def test_mmdet_s_own_tools_take_the_same_config(config, tmp_path):
+    """They import mmdet first, and poa_mm when they read the config's ``custom_imports``."""
+    tools = Path(mmdet.__file__).parent / '.mim' / 'tools'
+    if not tools.is_dir():
+        pytest.skip(f'mmdet was installed without its tools, {tools}')
+    for tool, checkpoint in (('train', []), ('test', [tmp_path / 'train' / 'iter_2.pth'])):
+        command = [sys.executable, tools / f'{tool}.py', config, *checkpoint]
+        command += ['--work-dir', tmp_path / tool]
+        done = subprocess.run(
+            [str(part) for part in command], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+    found, expected = results(tmp_path / 'test'), scalars(tmp_path / 'train')
+    assert found['coco/bbox_mAP'] == expected['coco/bbox_mAP']
+
+
+LEARN = """
+train_cfg = dict(max_iters=250, val_interval=250)
+optim_wrapper = dict(optimizer=dict(lr=5e-4))
+param_scheduler = [dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50)]
+default_hooks = dict(checkpoint=dict(interval=250), logger=dict(interval=50))
+"""
+
+
+@pytest.mark.slow
+def test_it_learns_a_generated_set_by_heart(coco, tmp_path):
+    config = write_config(tmp_path / 'config.py', coco, LEARN)
+    assert run('train', config, '--work-dir', tmp_path / 'run') is None
+    figures = scalars(tmp_path / 'run')
+    assert figures['coco/bbox_mAP_50'] > 0.8
+    assert figures['coco/segm_mAP_50'] > 0.7
