@@ -133,6 +133,16 @@ def test_images_are_prepared_as_in_training(tmp_path):
     assert (data['crop_pct'], data['interpolation']) == (0.8, 'bilinear')
 
 
+def test_another_image_size_is_exact_too(tmp_path):
+    """timm would resize position embeddings by another rule."""
+    net, path = build('vit', torch.float64), tmp_path / 'net.safetensors'
+    export_subnet(net, 'smallest', path, 'timm', image_size=24)
+    batch = images('vit', dtype=torch.float64, size=24)
+    with torch.no_grad():
+        got = load_timm(path)(batch)
+    torch.testing.assert_close(got, features(net, batch, 'smallest'), rtol=0, atol=1e-10)
+
+
 def test_arguments_of_timm(tmp_path):
     path = tmp_path / 'net.safetensors'
     export_subnet(build('vit'), 'smallest', path, 'timm')

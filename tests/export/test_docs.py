@@ -1,0 +1,27 @@
+"""The Python lines of docs/export.md."""
+
+import re
+
+import pytest
+from helpers import ROOT
+from tiny_families import build, save_checkpoint
+
+from poa_mm.export import FORMATS, export_subnet
+
+PAGE = (ROOT / 'docs' / 'export.md').read_text(encoding='utf-8')
+BLOCKS = re.findall(r'```python\n(.*?)```', PAGE, re.DOTALL)
+
+
+@pytest.mark.parametrize('block', BLOCKS)
+def test_lines_run(block, tmp_path, monkeypatch):
+    net = build('vit')
+    save_checkpoint(tmp_path / 'iter_1000.pth', net)
+    export_subnet(net, 'smallest', tmp_path / 'vit-s.safetensors', 'timm')
+    monkeypatch.chdir(tmp_path)
+    exec(block, {})
+
+
+def test_the_table_names_all_formats():
+    assert len(BLOCKS) == 2
+    for name, chosen in FORMATS.items():
+        assert f'| `{name}` | `{chosen.suffix}` |' in PAGE
