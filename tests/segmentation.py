@@ -7,6 +7,8 @@ from helpers import ROOT
 from mmengine.config import Config
 from PIL import Image
 
+import poa_mm  # noqa: F401  # lets configs start from mmseg's
+
 FOLDER = ROOT / 'configs' / 'seg'
 CLASSES = ('ground', 'left', 'right', 'disc')
 COLOURS = np.array([[60, 120, 60], [200, 60, 60], [60, 60, 200], [220, 220, 80]])
@@ -61,8 +63,8 @@ def tiny_config(name, folder, work_dir, iters=4):
         loader.dataset = {**dataset, 'pipeline': pipeline}
         loader.num_workers = 0
         loader.persistent_workers = False
-    for index, resize in enumerate(cfg.tta_pipeline[1].transforms[0]):
-        resize.scale = (64 + 16 * index, 48 + 12 * index)
+    views = cfg.tta_pipeline[1].transforms
+    views[0] = [{'type': 'Resize', 'scale': s, 'keep_ratio': True} for s in ((64, 48), (80, 60))]
     shrink(cfg.model)
     cfg.train_cfg.update(max_iters=iters, val_interval=iters)
     cfg.param_scheduler[0].end = 2

@@ -7,22 +7,20 @@ masks, never the masks to the predictions.
 
 _base_ = 'mmseg::_base_/datasets/ade20k.py'
 
-train_dataloader = dict(batch_size=2)  # 16 on 8 GPUs
-
+# Whether 0 is a class is for the data set to say, not for its pipelines once more.
+train_pipeline = _base_.train_pipeline
+train_pipeline[1].pop('reduce_zero_label')
+test_pipeline = _base_.test_pipeline
+test_pipeline[2].pop('reduce_zero_label')
 # mmseg's own scales multiply the size of the original image, whatever that is; these multiply the
-# scale of `test_pipeline`, as the protocol has it.
-test_scale = (2048, 512)
+# scale of the test pipeline, as the protocol has it.
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(
         type='TestTimeAug',
         transforms=[
             [
-                dict(
-                    type='Resize',
-                    scale=tuple(int(length * ratio) for length in test_scale),
-                    keep_ratio=True,
-                )
+                dict(type='Resize', scale=(int(2048 * ratio), int(512 * ratio)), keep_ratio=True)
                 for ratio in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
             ],
             [dict(type='RandomFlip', prob=prob, direction='horizontal') for prob in (0.0, 1.0)],
@@ -31,3 +29,10 @@ tta_pipeline = [
         ],
     ),
 ]
+
+train_dataloader = dict(
+    batch_size=2,  # 16 on 8 GPUs
+    dataset=dict(reduce_zero_label=True, pipeline=train_pipeline),
+)
+val_dataloader = dict(dataset=dict(reduce_zero_label=True, pipeline=test_pipeline))
+test_dataloader = val_dataloader

@@ -1,0 +1,126 @@
+"""tools/train.py and tools/test.py on segmentation configs."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+from helpers import load_tool
+from PIL import Image
+from segmentation import CLASSES, COLOURS, SIZE, draw, tiny_config
+
+ITERS = 2
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    return draw(tmp_path_factory.mktemp('seg'))
+
+
+@pytest.fixture(scope='module', params=['upernet_poa_vit-s', 'linear_poa_vit-b'])
+def trained(request, folder):
+    """A config file and its finished run, by tools/train.py."""
+    work_dir = folder / request.param
+    cfg = tiny_config(request.param, folder, work_dir, iters=ITERS)
+    cfg.dump(folder / f'{request.param}.py')
+    call('train', folder / f'{request.param}.py')
+    return folder / f'{request.param}.py', work_dir / f'iter_{ITERS}.pth'
+
+
+def call(tool, *args):
+    """What a tool exits with."""
+    before, sys.argv = sys.argv, [f'{tool}.py', *map(str, args)]
+    try:
+        load_tool(tool).main()
+    except SystemExit as error:
+        return error.code
+    finally:
+        sys.argv = before
+    return None
+
+
+def metrics(work_dir):
+    (path,) = work_dir.glob('*/*.json')
+    return {key: json.loads(path.read_text())[key] for key in ('mIoU', 'aAcc', 'mAcc')}
+
+
+def last_validation(run):
+    (path,) = run.glob('*/vis_data/scalars.json')
+    line = json.loads(path.read_text().strip().splitlines()[-1])
+    return {key: line[key] for key in ('mIoU', 'aAcc', 'mAcc')}
+
+
+def test_test_gives_the_numbers_of_the_run(trained, tmp_path):
+    config, checkpoint = trained
+    assert call('test', config, checkpoint, '--work-dir', tmp_path / 'test') is None
+    assert metrics(tmp_path / 'test') == last_validation(checkpoint.parent)
+
+
+def test_predictions_are_drawn_beside_the_masks(trained, folder, tmp_path):
+    config, checkpoint = trained
+    drawn = tmp_path / 'drawn'
+    assert call('test', config, checkpoint, '--work-dir', tmp_path, '--show-dir', drawn) is None
+    paths = sorted(drawn.rglob('*.png'))
+    assert [path.name for path in paths] == [f'test_{i}.png_{i + 1}.png' for i in range(4)]
+    image = np.asarray(Image.open(folder / 'images' / '0.png')).astype(float)
+    mask = np.asarray(Image.open(folder / 'masks' / '0.png'))
+    picture = np.asarray(Image.open(paths[0])).astype(float)
+    assert picture.shape == (SIZE[0], 2 * SIZE[1], 3)
+    labelled = mask < len(CLASSES)
+    mixed = 0.2 * image + 0.8 * COLOURS[np.where(labelled, mask, 0)]  # the visualizer's opacity
+    left, right = (np.abs(half - mixed)[labelled] for half in np.split(picture, 2, axis=1))
+    assert np.median(left) < 2  # the rest is below the names of classes
+    assert np.median(right) > 10  # two steps do not teach it
+
+
+def test_time_augmentation_is_another_measurement(trained, tmp_path):
+    config, checkpoint = trained
+    assert call('test', config, checkpoint, '--work-dir', tmp_path / 'test', '--tta') is None
+    assert set(metrics(tmp_path / 'test')) == {'mIoU', 'aAcc', 'mAcc'}
+
+
+def test_a_checkpoint_of_another_model_is_refused(trained, tmp_path):
+    config, checkpoint = trained
+    content = torch.load(checkpoint, weights_only=False)
+    del content['state_dict']['decode_head.conv_seg.weight']
+    torch.save({'state_dict': content['state_dict']}, tmp_path / 'other.pth')
+    message = call('test', config, tmp_path / 'other.pth', '--work-dir', tmp_path)
+    assert message.startswith('error: ')
+    assert 'decode_head.conv_seg.weight' in message
+    assert '\n' not in message
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['train_dataloader.dataset.data_root=none'], 'none'),
+        (['model.decode_head.num_classes=5'], 'the data set has 4 classes, the model 5'),
+    ],
+)
+def test_user_errors_are_one_line(folder, tmp_path, options, message):
+    cfg = tiny_config('linear_poa_vit-b', folder, tmp_path / 'run', iters=1)
+    cfg.dump(tmp_path / 'c.py')
+    answer = call('train', tmp_path / 'c.py', '--cfg-options', *options)
+    assert answer.startswith('error: ')
+    assert message in answer
+    assert '\n' not in answer
+
+
+@pytest.mark.parametrize(
+    ('checkpoint', 'message'),
+    [
+        ('none.pth', 'none.pth'),
+        ('subnet://vit-s', "'subnet://vit-s' is not of the form subnet://SUBNET@CHECKPOINT"),
+        ('subnet://vit-s@none.pth', 'no checkpoint at none.pth'),
+    ],
+)
+def test_a_backbone_that_cannot_be_loaded_is_one_line(folder, tmp_path, checkpoint, message):
+    cfg = tiny_config('linear_poa_vit-b', folder, tmp_path / 'run', iters=1)
+    cfg.model.backbone.init_cfg = {'type': 'Pretrained', 'checkpoint': checkpoint}
+    cfg.dump(tmp_path / 'c.py')
+    answer = call('train', tmp_path / 'c.py')
+    assert answer.startswith('error: ')
+    assert message in answer
+    assert '\n' not in answer
+    assert not list((tmp_path / 'run').glob('*.pth'))
