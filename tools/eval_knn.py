@@ -20,6 +20,7 @@ from poa_mm.evaluation import (
     select_subnets,
     untrained_backbone,
 )
+from poa_mm.evaluation.device_argument import default_device, device_argument
 from poa_mm.visualization import plot_frontier
 
 MEMORY_HELP = 'for features; the more, the fewer passes over the images (default: 8)'
@@ -38,7 +39,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--temperature', type=float, default=0.07, help='of the votes (default: 0.07)')
     add('--batch-size', type=int, default=256)
     add('--workers', type=int, default=2, help='processes that read images')
-    add('--device', type=_device, help='default: cuda if there is one')
+    add('--device', type=device_argument, default=default_device(), help='default: a GPU, if any')
     add('--dtype', choices=DTYPES, help='of the networks (default: bfloat16 on GPUs, else float32)')
     add('--max-memory', type=float, default=8, metavar='GIB', help=MEMORY_HELP)
     add('--out-dir', type=Path, help='default: knn_<checkpoint> beside the checkpoint')
@@ -46,7 +47,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--config', help="config with the data sets (default: the checkpoint's own)")
     add('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change config')
     args = parser.parse_args(argv)
-    args.device = args.device or _device('cuda' if torch.cuda.is_available() else 'cpu')
     args.dtype = args.dtype or ('bfloat16' if args.device.type == 'cuda' else 'float32')
     args.out_dir = args.out_dir or args.checkpoint.with_name(f'knn_{args.checkpoint.stem}')
     return args
@@ -97,13 +97,6 @@ def _baselines(rows: list[KnnRow]) -> dict[str, float | list[float]]:
         return {}
     pixels = {f'{kind} pixels': accuracy for kind, accuracy in rows[0].pixels.items()}
     return {'untrained network': untrained, **pixels}
-
-
-def _device(name: str) -> torch.device:
-    try:
-        return torch.empty(0, device=name).device
-    except (AssertionError, RuntimeError) as error:
-        raise argparse.ArgumentTypeError(f'{name}: {str(error).splitlines()[0]}') from error
 
 
 if __name__ == '__main__':

@@ -7,16 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 import poa_mm
 from poa_mm.engine import load_config
 from poa_mm.engine.checkpoint import check_free
+from poa_mm.evaluation.device_argument import default_device, device_argument
 from poa_mm.evaluation.folder_features import folder_features
 from poa_mm.export.network import ImageSize, image_size_argument
 from poa_mm.export.preprocessing import IMAGENET_CROP, Preprocessing, preprocessing_of
-
-SHOWN = 5  # unreadable files that are named
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -32,7 +30,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--image-size', type=int, help='side of the centre crop (default: that of pre-training)')
     add('--batch-size', type=int, default=64)
     add('--workers', type=int, default=2, help='processes that read images')
-    add('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    add('--device', type=device_argument, default=default_device(), help='default: a GPU, if any')
     add('--overwrite', action='store_true', help='replace an existing file')
     return parser.parse_args(argv)
 
@@ -52,6 +50,8 @@ def extract(args: argparse.Namespace) -> None:
     """Write the file."""
     if args.out.suffix != '.npz':
         raise ValueError(f'the file to write must end in .npz, got {args.out}')
+    if args.image_size is not None and args.image_size < 1:
+        raise ValueError(f'--image-size must be positive, got {args.image_size}')
     check_free(args.out, args.overwrite)
     net, preprocessing = open_network(args.checkpoint, args.subnet, args.image_size)
     result = folder_features(
@@ -66,8 +66,8 @@ def extract(args: argparse.Namespace) -> None:
     partial = args.out.with_suffix('.partial.npz')
     np.savez(partial, **result.arrays())  # type: ignore[arg-type] # arrays by name
     partial.replace(args.out)
-    for reason in result.unreadable[:SHOWN]:
-        print(f'left out: {reason}')
+    for reason in result.unreadable:
+        print(f'left out: {reason}', file=sys.stderr)
     if result.unreadable:
         print(f'left out {len(result.unreadable)} unreadable images')
     arrays = ', '.join(f'{name} {value.shape}' for name, value in result.arrays().items())

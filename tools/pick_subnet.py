@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from poa_mm.evaluation import (
     Pick,
     accuracies_from_csv,
@@ -17,6 +15,9 @@ from poa_mm.evaluation import (
     profile_from_csv,
     subnet_latency,
 )
+from poa_mm.evaluation.device_argument import default_device, device_argument
+from poa_mm.evaluation.supernet import supernet_config
+from poa_mm.export.preprocessing import preprocessing_of
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -31,10 +32,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--max-latency', metavar='20ms', help='of a forward pass, measured here or in --profile')
     add('--accuracy', type=Path, metavar='CSV', help='table of tools/eval_knn.py')
     add('--profile', type=Path, metavar='CSV', help='table of tools/profile_subnets.py')
-    add('--image-size', type=int, help="side of the images (default: the supernet's, or 224)")
+    add('--image-size', type=int, help='side of the images (default: that of pre-training)')
     add('--batch-size', type=int, default=1, help='for the latency (default: 1)')
     add('--threads', type=int, default=1, help='of the CPU, for the latency (default: 1)')
-    add('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    add('--device', type=device_argument, default=default_device(), help='for the latency')
     return parser.parse_args(argv)
 
 
@@ -56,7 +57,9 @@ def main(argv: list[str] | None = None) -> int:
 def choose(args: argparse.Namespace) -> Pick:
     """Open the supernet and pick."""
     backbone: Any = open_supernet(args.supernet)
-    image_size = args.image_size or backbone.config.get('img_size', 224)
+    image_size = args.image_size
+    if image_size is None:
+        image_size = preprocessing_of(backbone, supernet_config(args.supernet)).image_size
     measure = functools.partial(
         subnet_latency,
         backbone,

@@ -3,10 +3,10 @@
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.progress import track
 
@@ -14,11 +14,14 @@ from poa_mm.engine.checkpoint import check_free
 from poa_mm.evaluation import save_csv, select_subnets
 from poa_mm.evaluation.cost_profile import (
     LatencySettings,
+    ProfileRow,
     extractable,
     profile_rows,
     profile_table,
 )
-from poa_mm.evaluation.supernet import open_supernet
+from poa_mm.evaluation.device_argument import default_device, device_argument
+from poa_mm.evaluation.supernet import open_supernet, supernet_config
+from poa_mm.export.preprocessing import preprocessing_of
 from poa_mm.visualization import plot_profile
 
 
@@ -34,7 +37,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--latency', action='store_true', help='also measure forward passes, on this machine')
     add('--batch-size', type=int, default=1, help='for the latency (default: 1)')
     add('--threads', type=int, default=1, help='of the CPU, for the latency (default: 1)')
-    add('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='for the latency')
+    add('--device', type=device_argument, default=default_device(), help='for the latency')
     add('--out-dir', type=Path, help='default: work_dirs/profile_<name of the file>')
     add('--overwrite', action='store_true', help='replace results in the output folder')
     args = parser.parse_args(argv)
@@ -62,12 +65,20 @@ def profile(args: argparse.Namespace) -> None:
         check_free(path, args.overwrite)
     backbone: Any = open_supernet(args.supernet)
     subnets, refused = extractable(backbone, select_subnets(backbone.space, args.subnets))
-    sides = tuple(args.image_size or [backbone.config.get('img_size', 224)])
-    latency = LatencySettings(args.batch_size, args.threads, args.device) if args.latency else None
-    results = profile_rows(backbone, subnets, sides[0] if len(sides) == 1 else sides, latency)
+    image_size = tuple(args.image_size or ())
+    if not image_size:
+        image_size = preprocessing_of(backbone, supernet_config(args.supernet)).image_size
+    device = str(args.device)
+    latency = LatencySettings(args.batch_size, args.threads, device) if args.latency else None
+    results: Iterable[ProfileRow] = profile_rows(
+        backbone, subnets, (image_size[0], image_size[-1]), latency
+    )
     args.out_dir.mkdir(parents=True, exist_ok=True)
-    rows = save_csv(track(results, 'sub-networks', len(subnets), transient=True), csv_path)
-    label = f'latency (ms), batch {args.batch_size}, {args.threads} threads, {args.device}'
+    screen = Console(stderr=True)
+    if screen.is_terminal:
+        results = track(results, 'sub-networks', len(subnets), console=screen, transient=True)
+    rows = save_csv(results, csv_path)
+    label = f'latency (ms), batch {args.batch_size}, {args.threads} threads, {device}'
     plot_profile(rows, plot_path, f'Sub-networks of {args.supernet.name}', label)
     console = Console()
     console.print(profile_table(rows))

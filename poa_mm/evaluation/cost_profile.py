@@ -11,10 +11,10 @@ from poa_mm.evaluation.cost import ImageSize, subnet_cost
 from poa_mm.evaluation.csv_rows import depth_cell
 from poa_mm.evaluation.knn_benchmark import well_known_name
 from poa_mm.evaluation.latency import subnet_latency
+from poa_mm.visualization.profile import si_prefix
 
 __all__ = ['LatencySettings', 'ProfileRow', 'extractable', 'profile_rows', 'profile_table']
 
-MEGABYTE = 10**6
 # A screen holds so many sub-networks; of more, the named ones are shown.
 _MAX_LIST = 24
 
@@ -66,7 +66,7 @@ class ProfileRow:
 
     def cells(self) -> dict[str, object]:
         """Cells of a CSV file by column; latency only where it was measured."""
-        size = (self.image_size,) if isinstance(self.image_size, int) else self.image_size
+        sides = (self.image_size,) if isinstance(self.image_size, int) else self.image_size
         cells: dict[str, object] = {
             'subnet': self.subnet,
             'name': self.name,
@@ -76,7 +76,7 @@ class ProfileRow:
             'flops': self.flops,
             'activation_bytes': self.activation_bytes,
             'training_bytes': self.training_bytes,
-            'image_size': 'x'.join(map(str, size)),
+            'image_size': 'x'.join(map(str, sides[: len(set(sides))])),
         }
         if self.latency is not None and self.settings is not None:
             cells |= {'latency_ms': f'{self.latency * 1e3:.4g}', **asdict(self.settings)}
@@ -149,7 +149,10 @@ def profile_table(rows: Sequence[ProfileRow]) -> Table:
     table = Table(title=title)
     for column in ('sub-network', 'name'):
         table.add_column(column, no_wrap=True)
-    columns = ['params\n(M)', 'FLOPs\n(G)', 'inference\n(MB)', 'training\n(MB)']
+    flops, flops_size = si_prefix([row.flops for row in rows])
+    memory, memory_size = si_prefix([row.training_bytes for row in rows])
+    columns = ['params\n(M)', f'FLOPs\n({flops})']
+    columns += [f'{use}\n({memory}B)' for use in ('inference', 'training')]
     settings = rows[0].settings
     if settings is not None:
         columns.append('latency\n(ms)')
@@ -160,9 +163,10 @@ def profile_table(rows: Sequence[ProfileRow]) -> Table:
     for column in columns:
         table.add_column(column, justify='right')
     for row in shown:
-        memory = (row.activation_bytes / MEGABYTE, row.training_bytes / MEGABYTE)
-        cells = [row.subnet, row.name, f'{row.params / 1e6:.2f}', f'{row.flops / 1e9:.3g}']
-        cells += [f'{megabytes:.3g}' for megabytes in memory]
+        cells = [row.subnet, row.name, f'{row.params / 1e6:.2f}', f'{row.flops / flops_size:.3g}']
+        cells += [
+            f'{size / memory_size:.3g}' for size in (row.activation_bytes, row.training_bytes)
+        ]
         if row.latency is not None:
             cells.append(f'{row.latency * 1e3:.3g}')
         table.add_row(*cells)

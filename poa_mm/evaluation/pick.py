@@ -165,8 +165,8 @@ def _candidates(
         raise ValueError('accuracies and profile have no sub-network of this supernet in common')
     members, _ = extractable(backbone, members)
     candidates = []
-    silent = not progress or profile is not None
     screen = Console(stderr=True)  # what is chosen goes to the standard output, alone
+    silent = not progress or profile is not None or not screen.is_terminal
     for subnet in track(members, 'costs', console=screen, disable=silent, transient=True):
         cost = subnet_cost(backbone, subnet, image_size) if profile is None else profile[subnet]
         candidates.append(

@@ -6,7 +6,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from poa_mm.engine import load_supernet
+from poa_mm.engine import load_config, load_supernet
 from poa_mm.evaluation.cost import build_on_meta
 from poa_mm.registry import ELASTIC_BACKBONES
 
@@ -25,8 +25,6 @@ def open_supernet(path: str | PathLike) -> Any:
     path = Path(path)
     if path.suffix != '.py':
         return load_supernet(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'no config at {path}')
     backbone = _read_config(path).get('model', {}).get('backbone', {})
     if str(backbone.get('type')).split('.')[-1] not in ELASTIC_BACKBONES.module_dict:
         raise ValueError(
@@ -36,7 +34,15 @@ def open_supernet(path: str | PathLike) -> Any:
     return build_on_meta(backbone)
 
 
+def supernet_config(path: str | PathLike) -> Config:
+    """The config that :func:`open_supernet` reads, or that of the run that wrote a checkpoint."""
+    path = Path(path)
+    return _read_config(path) if path.suffix == '.py' else load_config(path)
+
+
 def _read_config(path: Path) -> Config:
+    if not path.is_file():
+        raise FileNotFoundError(f'no config at {path}')
     try:
         return Config.fromfile(path)
     except Exception as error:  # a config is a program: it can raise anything

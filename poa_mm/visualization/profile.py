@@ -14,7 +14,7 @@ from poa_mm.visualization.subnet_lines import (
     style_axes,
 )
 
-__all__ = ['CostRow', 'plot_profile']
+__all__ = ['CostRow', 'plot_profile', 'si_prefix']
 
 
 class CostRow(SubnetRow, Protocol):
@@ -59,16 +59,20 @@ def plot_profile(
     """
     if not rows:
         raise ValueError('rows is empty: there is nothing to plot')
-    panels = {
-        'FLOPs (G)': [row.flops / 1e9 for row in rows],
-        'inference activations (MB)': [row.activation_bytes / 1e6 for row in rows],
-        'training activations (MB)': [row.training_bytes / 1e6 for row in rows],
+    costs = {
+        'FLOPs ({})': [row.flops for row in rows],
+        'inference activations ({}B)': [row.activation_bytes for row in rows],
+        'training activations ({}B)': [row.training_bytes for row in rows],
     }
+    panels = {}
+    for label, amounts in costs.items():
+        prefix, size = si_prefix(amounts)
+        panels[label.format(prefix)] = [amount / size for amount in amounts]
     latencies = [row.latency for row in rows if row.latency is not None]
     if len(latencies) == len(rows):
         panels[latency_label] = [seconds * 1e3 for seconds in latencies]
-    size, shape = ((12, 9), (2, 2)) if len(panels) == 4 else ((16, 5.5), (1, 3))
-    figure = Figure(figsize=size, dpi=100, layout='constrained')
+    figsize, shape = ((12.0, 9.0), (2, 2)) if len(panels) == 4 else ((16.0, 5.5), (1, 3))
+    figure = Figure(figsize=figsize, dpi=100, layout='constrained')
     grid: np.ndarray = figure.subplots(*shape)
     for axes, (label, values) in zip(grid.flat, panels.items(), strict=True):
         draw_lines(axes, rows, values)
@@ -79,3 +83,10 @@ def plot_profile(
     handles, labels = grid.flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc='outside lower center', ncols=6, fontsize=11, frameon=False)
     figure.savefig(path)
+
+
+def si_prefix(amounts: Sequence[float]) -> tuple[str, float]:
+    """The prefix that suits the largest of some amounts, and what it stands for."""
+    prefixes = {'k': 10**3, 'M': 10**6, 'G': 10**9}
+    fitting = [pair for pair in prefixes.items() if pair[1] <= max(amounts)]
+    return max(fitting or [('', 1)], key=lambda pair: pair[1])

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
+from tiny_families import SUPERNETS
 
 from poa_mm.evaluation import build_on_meta, save_csv, subnet_cost
 from poa_mm.evaluation.cost_profile import (
@@ -16,44 +17,19 @@ from poa_mm.evaluation.cost_profile import (
 )
 from poa_mm.evaluation.csv_rows import read_csv
 
-VIT = {
-    'type': 'ElasticVisionTransformer',
-    'arch': {'embed_dims': 32, 'num_layers': 6, 'num_heads': 4, 'feedforward_channels': 64},
-    'widths': [8, 16, 24, 32],
-    'depths': [1, 2, 3, 4, 5, 6],
-    'img_size': 16,
-    'patch_size': 8,
-}
-SWIN = {
-    'type': 'ElasticSwinTransformer',
-    'arch': {'embed_dims': 16, 'depths': [1, 1, 3, 1], 'num_heads': [2, 4, 8, 16]},
-    'widths': [8, 16],
-    'depths': [5, 6],
-    'pad_small_map': True,
-}
-RESNET = {
-    'type': 'ElasticResNet',
-    'arch': {'stage_blocks': (1, 2, 3, 1), 'mid_channels': 16, 'out_channels': 32},
-    'stem_channels': 16,
-    'widths': [8, 12, 16],
-    'depths': [(1, second, third, 1) for second in (1, 2) for third in (1, 2, 3)],
-    'norm_cfg': {'type': 'GN', 'num_groups': 4},
-}
-FAMILIES = {'vit': VIT, 'swin': SWIN, 'resnet': RESNET}
-
 
 @pytest.fixture(scope='module')
 def supernets():
-    return {family: build_on_meta(cfg) for family, cfg in FAMILIES.items()}
+    return {family: build_on_meta(dict(cfg)) for family, cfg in SUPERNETS.items()}
 
 
 @given(st.data())
 @settings(deadline=None, max_examples=30)
 def test_rows_hold_each_sub_networks_cost(supernets, data):
-    backbone = supernets[data.draw(st.sampled_from(list(FAMILIES)))]
+    backbone = supernets[data.draw(st.sampled_from(list(SUPERNETS)))]
     subnet = data.draw(st.sampled_from(list(backbone.space)))
-    (row,) = profile_rows(backbone, [subnet], 32)
-    cost = subnet_cost(backbone, subnet, 32)
+    (row,) = profile_rows(backbone, [subnet], 64)
+    cost = subnet_cost(backbone, subnet, 64)
     assert asdict(cost).items() <= asdict(row).items()
     assert backbone.space[row.subnet] == subnet
     assert (row.width, row.depth) == (subnet.width, subnet.depth)
@@ -67,10 +43,10 @@ def test_the_csv_file_names_all_units(supernets, tmp_path):
     )
     cells, other = read_csv(tmp_path / 'p', [])
     assert cells == {
-        'subnet': 'w8-d1-1-1-1',
+        'subnet': 'w32-d1-1-2-1',
         'name': 'smallest',
-        'width': '8',
-        'depth': '1-1-1-1',
+        'width': '32',
+        'depth': '1-1-2-1',
         'params': str(rows[0].params),
         'flops': str(rows[0].flops),
         'activation_bytes': str(rows[0].activation_bytes),
@@ -83,10 +59,16 @@ def test_the_csv_file_names_all_units(supernets, tmp_path):
 def test_latency_comes_with_its_conditions(supernets, tmp_path):
     conditions = LatencySettings(batch_size=2, threads=1, device='cpu')
     small, large = save_csv(
-        profile_rows(supernets['vit'], supernets['vit'].space[::23], (16, 24), conditions),
+        profile_rows(
+            supernets['vit'],
+            supernets['vit'].space[:: len(supernets['vit'].space) - 1],
+            (16, 24),
+            conditions,
+        ),
         tmp_path / 'profile.csv',
     )
-    assert 0 < small.latency < large.latency < 10
+    assert 0 < small.latency < 10
+    assert 0 < large.latency < 10
     (cells, _) = read_csv(tmp_path / 'profile.csv', [])
     assert float(cells['latency_ms']) == pytest.approx(small.latency * 1e3, rel=1e-3)
     assert (cells['batch_size'], cells['threads'], cells['device']) == ('2', '1', 'cpu')
@@ -94,12 +76,12 @@ def test_latency_comes_with_its_conditions(supernets, tmp_path):
 
 
 def test_sub_networks_without_a_stock_network_are_told_apart():
-    backbone = build_on_meta({**SWIN, 'official': True})
+    backbone = build_on_meta({**SUPERNETS['swin'], 'official': True})
     fine, refused = extractable(backbone, list(backbone.space))
-    assert [str(subnet) for subnet in fine] == ['w16-d5', 'w16-d6']
-    assert [str(subnet) for subnet in refused] == ['w8-d5', 'w8-d6']
+    assert [str(subnet) for subnet in fine] == [f'w32-d{depth}' for depth in (6, 7, 8)]
+    assert {subnet.width for subnet in refused} == {16, 24}
     assert all('cannot be extracted' in reason for reason in refused.values())
-    with pytest.raises(ValueError, match='w8-d5 cannot be extracted from this supernet'):
+    with pytest.raises(ValueError, match='w16-d6 cannot be extracted from this supernet'):
         extractable(backbone, list(refused))
 
 
@@ -115,10 +97,10 @@ def test_a_table_of_few_lists_them_all_and_one_of_many_the_named(supernets):
     rows = list(profile_rows(supernets['vit'], list(supernets['vit'].space), 16))
     lines, names = shown(rows)
     assert names == [row.subnet for row in rows]
-    assert 'Cost of one image of 16 pixels: 24 of 24 sub-networks' in lines[0]
-    lines, names = shown([*rows, *rows])
-    assert names == 2 * ['w8-d1', 'w32-d6']
-    assert '4 of 48' in lines[0]
+    assert 'Cost of one image of 16 pixels: 9 of 9 sub-networks' in lines[0]
+    lines, names = shown(3 * rows)
+    assert names == 3 * ['w16-d2', 'w32-d4']
+    assert '6 of 27' in lines[0]
 
 
 def test_the_table_states_the_latencys_conditions(supernets):

@@ -9,6 +9,7 @@ from helpers import VIT, load_tool
 from mmpretrain.models.backbones import ResNet
 from PIL import Image
 from tiny import randomise
+from tiny_families import SUPERNETS, build, images, save_checkpoint
 
 from poa_mm.engine.checkpoint import save_backbone
 from poa_mm.evaluation.folder_features import folder_features, pooled
@@ -76,9 +77,9 @@ def test_the_tool_writes_what_the_function_returns(folder, tmp_path, capsys):
     save_backbone(supernet, 'smallest', checkpoint)
     arguments = [str(checkpoint), str(folder), str(out), '--workers', '0', '--image-size', '16']
     assert tool.main(arguments) == 0
-    shown = capsys.readouterr().out
-    assert 'left out 1 unreadable images' in shown
-    assert 'broken.png' in shown
+    shown = capsys.readouterr()
+    assert 'left out 1 unreadable images' in shown.out
+    assert 'broken.png cannot be read' in shown.err
     stored = np.load(out)
     net = supernet.extract('smallest')
     net.eval()
@@ -89,6 +90,34 @@ def test_the_tool_writes_what_the_function_returns(folder, tmp_path, capsys):
     assert [path.name for path in out.parent.iterdir()] == ['features.npz']
     assert tool.main(arguments) == 2
     assert 'exists already' in capsys.readouterr().err
+
+
+def test_a_sub_network_of_a_training_checkpoint(folder, tmp_path):
+    """The transform is that of the checkpoint's config."""
+    supernet = randomise(MODELS.build(dict(VIT)))
+    mean, std = [10.0, 20, 30], [40.0, 50, 60]
+    config = {'data_preprocessor': {'mean': mean, 'std': std}}
+    save_checkpoint(tmp_path / 'iter_1.pth', supernet, config=config)
+    arguments = [str(tmp_path / 'iter_1.pth'), str(folder), str(tmp_path / 'f.npz')]
+    assert tool.main([*arguments, '--workers', '0', '--subnet', 'w24-d3']) == 0
+    net = supernet.extract('w24-d3')
+    net.eval()
+    expected = folder_features(net, folder, Preprocessing((16, 16), tuple(mean), tuple(std)))
+    features = np.load(tmp_path / 'f.npz')['features']
+    assert features.shape == (5, 24)
+    np.testing.assert_allclose(features, expected.features, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('family', SUPERNETS)
+def test_features_are_pooled_as_in_k_nn(family):
+    """What k-NN takes as the class token, for every family."""
+    supernet, batch = build(family), images(family)
+    for subnet in supernet.space:
+        net = supernet.extract(subnet)
+        net.eval()
+        with torch.no_grad():
+            expected = supernet.tokens(batch, subnet)[0]
+            torch.testing.assert_close(pooled(net(batch)), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from poa_mm.visualization import plot_profile
+from poa_mm.visualization.profile import si_prefix
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Row:
 
     @property
     def training_bytes(self):
-        return 10**6 * self.width * self.params
+        return 10**4 * self.width * self.params
 
 
 @pytest.fixture
@@ -58,13 +59,13 @@ def test_each_cost_has_a_panel(draw, tmp_path):
     assert Image.open(tmp_path / 'plot.png').size == (1600, 550)
     assert figure.get_suptitle() == 'Mine'
     labels = [axes.get_ylabel() for axes in figure.axes]
-    assert labels == ['FLOPs (G)', 'inference activations (MB)', 'training activations (MB)']
+    assert labels == ['FLOPs (M)', 'inference activations (MB)', 'training activations (GB)']
     for axes, cost in zip(
         figure.axes,
         (
-            lambda row: row.flops / 1e9,
+            lambda row: row.flops / 1e6,
             lambda row: row.activation_bytes / 1e6,
-            lambda row: row.training_bytes / 1e6,
+            lambda row: row.training_bytes / 1e9,
         ),
         strict=True,
     ):
@@ -100,3 +101,10 @@ def test_nothing_to_plot_is_refused(tmp_path):
     with pytest.raises(ValueError, match='rows is empty'):
         plot_profile([], tmp_path / 'plot.png')
     assert not (tmp_path / 'plot.png').exists()
+
+
+def test_prefixes_suit_the_largest_amount():
+    assert si_prefix([5, 20_000_000]) == ('M', 10**6)
+    assert si_prefix([4_600_000_000]) == ('G', 10**9)
+    assert si_prefix([999]) == ('', 1)
+    assert si_prefix([1000]) == ('k', 1000)

@@ -1,0 +1,46 @@
+"""What docs/choosing.md states and shows is what the package does."""
+
+import re
+
+import pytest
+from helpers import ROOT, load_tool
+from mmengine.config import Config
+from tiny_families import build, save_checkpoint
+
+from poa_mm.evaluation import build_on_meta, subnet_cost
+
+PAGE = (ROOT / 'docs' / 'choosing.md').read_text(encoding='utf-8')
+
+
+def test_its_table_holds_the_costs():
+    rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in PAGE.splitlines()]
+    rows = [row for row in rows if len(row) == 6][2:]
+    assert len(rows) == 10
+    for config, name, *figures in rows:
+        if config:
+            path, members = re.fullmatch(r'`(.+\.py)`, (\d+).*', config).groups()
+            cfg = Config.fromfile(ROOT / 'configs' / 'pretrain' / path)
+            supernet = build_on_meta(cfg.model.backbone)
+            assert len(supernet.space) == int(members)
+        cost = subnet_cost(supernet, name.strip('`'))
+        amounts = [cost.params / 1e6, cost.flops / 1e9]
+        amounts += [cost.activation_bytes / 1e6, cost.training_bytes / 1e6]
+        for figure, amount in zip(figures, amounts, strict=True):
+            assert float(figure) == pytest.approx(amount, rel=5e-3)
+
+
+def test_its_python_lines_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    save_checkpoint(tmp_path / 'checkpoint.pth', build('resnet'))
+    (code,) = re.findall(r'```python\n(.*?)```', PAGE, re.DOTALL)
+    exec(compile(code, 'choosing.md', 'exec'), {})
+    assert 'the largest one: w64-d1-2-3-1' in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_its_choice_is_what_the_tool_prints(capsys, monkeypatch):
+    (shown,) = re.findall(r'```\n\$ python tools/pick_subnet.py (.*?)```', PAGE, re.DOTALL)
+    command, *lines = shown.splitlines()
+    monkeypatch.chdir(ROOT)
+    assert load_tool('pick_subnet').main(command.split()) == 0
+    assert capsys.readouterr().out.splitlines() == lines
