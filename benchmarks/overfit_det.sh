@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Eight real images by heart (benchmarks/det.md): trains a small detector on a CPU, tests its last
-# checkpoint with tools/test.py and draws the predictions. One core takes about half an hour.
+# checkpoint with tools/test.py and draws the predictions. One core takes about ten minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 COCO=${1:?usage: benchmarks/overfit_det.sh COCO_FOLDER OUT [options of tools/train.py --cfg-options]}

@@ -12,13 +12,23 @@ import torch
 import torch.distributed as torch_dist
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.model import revert_sync_batchnorm
+from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
+from mmengine.registry import MODEL_WRAPPERS
 from mmengine.runner import Runner
+from torch import nn
 
 AMP_WRAPPERS = {'OptimWrapper': 'AmpOptimWrapper', 'GuardedOptimWrapper': 'GuardedAmpOptimWrapper'}
 FLOAT32_WRAPPERS = {mixed: plain for plain, mixed in AMP_WRAPPERS.items()}
 LR_RULES: dict[str, Callable[[float], float]] = {'sqrt': math.sqrt, 'linear': float}
 WORLD_SIZE_VARIABLES = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS'}
+
+
+@MODEL_WRAPPERS.register_module()
+class CPUDistributedDataParallel(MMDistributedDataParallel):
+    """mmengine's DDP with batch normalisation left to each rank: SyncBN needs GPUs."""
+
+    def __init__(self, module: nn.Module, *args: Any, **kwargs: Any) -> None:
+        super().__init__(revert_sync_batchnorm(module), *args, **kwargs)
 
 
 class Progress(Hook):
@@ -120,8 +130,7 @@ def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
 
     mmengine picks a GPU before it starts a process group. On a machine without one this starts the
     group itself, with gloo, tells DDP that there is no device to pin, trains in float32 what the
-    config would train in mixed precision, and leaves batch normalisation to each rank, because
-    SyncBN needs GPUs.
+    config would train in mixed precision, and leaves batch normalisation to each rank.
 
     Raises:
         ValueError: The learning rate is to be scaled, and the config does not say how.
@@ -136,14 +145,12 @@ def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
     if launcher != 'none' and no_gpu:
         torch_dist.init_process_group('gloo')
         cfg.model_wrapper_cfg = {
-            'type': 'MMDistributedDataParallel',
+            'type': 'CPUDistributedDataParallel',
             **cfg.get('model_wrapper_cfg', {}),
             'device_ids': None,
         }
         os.environ.setdefault('LOCAL_RANK', '0')
     runner = Runner.from_cfg(cfg)
-    if no_gpu:
-        runner.model = revert_sync_batchnorm(runner.model)
     for level, note in notes:
         runner.logger.log(level, note)
     return runner

@@ -12,8 +12,9 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import TRANSFORMS
 
+from poa_mm.evaluation import build_on_meta
 from poa_mm.models.backbones.pretrained import _misfits
-from poa_mm.registry import ELASTIC_BACKBONES
+from poa_mm.registry import MODELS
 
 FOLDER = ROOT / 'configs' / 'det'
 ENTRIES = sorted(path.stem for path in FOLDER.glob('cascade_poa_*.py') if 'tiny' not in path.stem)
@@ -30,12 +31,9 @@ def load_benchmark(name):
     return module
 
 
-def build(cfg):
-    from mmdet.registry import MODELS
-    from mmdet.utils import register_all_modules
-
-    register_all_modules(init_default_scope=False)
-    return MODELS.build({'_scope_': 'mmdet', **cfg.model})
+def on_meta(model):
+    """A model, or a part of it, without memory for its weights."""
+    return build_on_meta({'_scope_': 'mmdet', **model})
 
 
 def test_all_sizes_of_all_families_are_there():
@@ -186,7 +184,8 @@ def vit_s():
     """The detector of the paper's ViT-S at full size, with random weights."""
     from mmengine.model import revert_sync_batchnorm
 
-    return revert_sync_batchnorm(build(load('cascade_poa_vit-s')))
+    model = load('cascade_poa_vit-s').model
+    return revert_sync_batchnorm(MODELS.build({'_scope_': 'mmdet', **model}))
 
 
 def test_layer_decay_of_the_protocol(vit_s):
@@ -246,23 +245,21 @@ def listed(column):
     return {row[0]: float(row[column]) for row in rows}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize('name', ENTRIES)
 def test_the_readme_counts_the_parameters(name):
-    model = build(load(name))
+    model = on_meta(load(name).model)
     for module, column in ((model.backbone, 1), (model, 2)):
         millions = sum(parameter.numel() for parameter in module.parameters()) / 1e6
         assert listed(column)[name] == pytest.approx(millions, abs=0.005)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     'supernet', ['poa_vit-l', 'poa_swin-b', 'poa_resnet-152'], ids=['vit', 'swin', 'resnet']
 )
 def test_every_backbone_fits_the_supernet_of_its_family(supernet):
     cfg = Config.fromfile(ROOT / 'configs' / 'pretrain' / f'{supernet}.py')
     family = supernet.removeprefix('poa_').split('-')[0]
-    net = ELASTIC_BACKBONES.build(cfg.model.backbone)
+    net = build_on_meta(cfg.model.backbone)
     names = [entry for entry in ENTRIES if f'_{family}-' in entry]
     assert len(names) == 3
     for name in names:
@@ -271,5 +268,4 @@ def test_every_backbone_fits_the_supernet_of_its_family(supernet):
         subnet, _, path = rest.partition('@')
         assert (scheme, subnet) == ('subnet', name.removeprefix('cascade_poa_'))
         assert path == f'work_dirs/{supernet}/iter_{cfg.max_iters}.pth'  # what that run leaves
-        model = build(Config({'model': backbone}))
-        assert _misfits(model, net.subnet_state_dict(subnet)) == []
+        assert _misfits(on_meta(backbone), net.subnet_state_dict(subnet)) == []

@@ -8,6 +8,7 @@ import types
 import pytest
 import torch
 import torch.multiprocessing
+from helpers import run_distributed
 from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
 from tiny_training import BATCH, LENGTH, Recorder, training_config
@@ -236,19 +237,14 @@ def test_the_end_of_the_cosine_does_not_scale(tmp_path, schedulers, floors):
     assert [scheduler.get('eta_min_ratio') for scheduler in scaled] == expected
 
 
-def stand_in(monkeypatch, model):
-    """Let launching build no runner and start no processes; what it would return."""
-    runner = types.SimpleNamespace(logger=logging.getLogger('ranks'), model=model)
-    monkeypatch.setattr(launch.Runner, 'from_cfg', lambda cfg: runner)
-    monkeypatch.setattr(launch.torch_dist, 'init_process_group', lambda backend: None)
-    return runner
-
-
 @pytest.mark.parametrize(
     ('launcher', 'variable'), [('pytorch', 'WORLD_SIZE'), ('slurm', 'SLURM_NTASKS')]
 )
 def test_the_launcher_knows_how_many_ranks_there_are(monkeypatch, tmp_path, launcher, variable):
-    stand_in(monkeypatch, torch.nn.Identity())
+    """No processes start: mmengine's runner stands aside."""
+    runner = types.SimpleNamespace(logger=logging.getLogger('ranks'))
+    monkeypatch.setattr(launch.Runner, 'from_cfg', lambda cfg: runner)
+    monkeypatch.setattr(launch.torch_dist, 'init_process_group', lambda backend: None)
     scaling = {'enable': True, 'base_batch_size': BATCH, 'rule': 'sqrt'}
     cfg = training_config(tmp_path, auto_scale_lr=scaling)
     monkeypatch.delenv(variable, raising=False)
@@ -260,16 +256,22 @@ def test_the_launcher_knows_how_many_ranks_there_are(monkeypatch, tmp_path, laun
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(0.01 * 3)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
-def test_batch_norm_is_not_synchronised_without_a_gpu(monkeypatch, tmp_path):
-    norm = torch.nn.SyncBatchNorm(3)
-    runner = stand_in(monkeypatch, torch.nn.Sequential(norm))
-    monkeypatch.setenv('LOCAL_RANK', '0')
-    launch.build_runner(training_config(tmp_path), 'pytorch')
-    assert not isinstance(runner.model[0], torch.nn.SyncBatchNorm)
-    assert runner.model[0].weight is norm.weight
-    out = runner.model(torch.randn(4, 3, 2, 2) + 5)  # a SyncBatchNorm refuses this
-    assert torch.allclose(out.mean((0, 2, 3)), torch.zeros(3), atol=1e-5)
+def normalise(rank):
+    model = torch.nn.Sequential(torch.nn.SyncBatchNorm(3))
+    wrapped = launch.CPUDistributedDataParallel(model, device_ids=None)
+    images = torch.randn(4, 3, 2, 2, generator=torch.Generator().manual_seed(rank)) + rank
+    out = wrapped(images)
+    out.square().sum().backward()
+    return {'mean': out.mean((0, 2, 3)).detach(), 'gradient': wrapped.module[0].weight.grad}
+
+
+def test_batch_norm_is_left_to_each_rank_without_a_gpu():
+    """Gradients of its weights are still averaged."""
+    first, second = run_distributed(normalise, 2)
+    for rank in (first, second):
+        assert torch.allclose(rank['mean'], torch.zeros(3), atol=1e-5)
+    assert torch.equal(first['gradient'], second['gradient'])
+    assert first['gradient'].abs().min() > 1
 
 
 def test_alone_the_environment_does_not_count(monkeypatch, tmp_path):
