@@ -4,6 +4,7 @@ from typing import Any
 
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from torch import nn
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -11,7 +12,8 @@ class TrainableConstructor(DefaultOptimWrapperConstructor):
     """mmengine's default constructor, less the parameters that need no gradient.
 
     The default one hands them to the optimiser, where they end up in every checkpoint's parameter
-    groups. Weight decay goes to all that is trained, biases included.
+    groups, or, with a ``paramwise_cfg``, warns of each. Weight decay goes to all that is trained,
+    biases included.
     """
 
     def __call__(self, model: Any) -> OptimWrapper:
@@ -22,3 +24,8 @@ class TrainableConstructor(DefaultOptimWrapperConstructor):
             group['params'] = [p for p in group['params'] if p.requires_grad]
         groups[:] = [group for group in groups if group['params']]
         return wrapper
+
+    def add_params(self, params: list[dict], module: nn.Module, *args: Any, **kwargs: Any) -> None:
+        """Append the parameter groups of a module, unless all of it is frozen."""
+        if any(parameter.requires_grad for parameter in module.parameters()):
+            super().add_params(params, module, *args, **kwargs)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
+from mmengine.optim.optimizer import default_constructor
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
@@ -108,3 +109,15 @@ def test_a_neck_stays_trainable(config):
     model = MODELS.build({**config.model, '_scope_': 'mmseg'}).train()
     assert model.neck.training
     assert all(f.requires_grad for f in model.extract_feat(torch.randn(2, 3, CROP, CROP))[:2])
+
+
+def test_single_rates_of_the_head_need_no_word_about_the_backbone(segmentor, config, monkeypatch):
+    said = []
+    monkeypatch.setattr(default_constructor, 'print_log', lambda text, **_: said.append(text))
+    config.optim_wrapper.paramwise_cfg = {'custom_keys': {'conv_seg.bias': {'lr_mult': 2.0}}}
+    groups = optim_wrapper(segmentor, config).optimizer.param_groups
+    rates = {p: group['lr'] for group in groups for p in group['params']}
+    layer, lr = segmentor.decode_head.conv_seg, config.optim_wrapper.optimizer.lr
+    assert rates == {layer.weight: lr, layer.bias: 2 * lr}
+    assert any('conv_seg' in text for text in said)
+    assert not [text for text in said if 'backbone' in text]
