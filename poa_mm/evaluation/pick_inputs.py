@@ -20,7 +20,7 @@ __all__ = [
 
 UNITS: Mapping[str, Mapping[str, float]] = {
     'params': {'': 1, 'K': 10**3, 'M': 10**6, 'B': 10**9},
-    'flops': {'': 1, 'M': 10**6, 'G': 10**9, 'T': 10**12},
+    'flops': {'': 1, 'K': 10**3, 'M': 10**6, 'G': 10**9, 'T': 10**12},
     'latency': {'s': 1, 'ms': 1e-3, 'us': 1e-6},
 }
 EXAMPLES = {'params': '30M', 'flops': '4.6G', 'latency': '20ms'}

@@ -77,7 +77,7 @@ def test_latency_is_measured_from_the_best_one_down(net):
     ('arguments', 'message'),
     [
         ({'max_params': 100}, r'0 of them within 100 parameters; the smallest one is w16-d2 \('),
-        ({'max_flops': 1000}, r'0 of them within 1000 FLOPs; the smallest one is w16-d2 \('),
+        ({'max_flops': 1000}, r'0 of them within 1 KFLOPs; the smallest one is w16-d2 \('),
         ({'max_params': -1}, r"budgets must be positive, got \{'params': -1\}"),
         ({'max_params': float('nan')}, 'budgets must be positive'),
         ({'max_latency': 1.0}, 'max_latency needs latencies in profile, or a function'),
@@ -217,6 +217,7 @@ def test_amounts_that_mean_nothing(kind, text):
         ('params', 21_674_880, '21.67 M parameters'),
         ('params', 999, '999 parameters'),
         ('flops', 4.6e9, '4.6 GFLOPs'),
+        ('flops', 553_100, '553.1 KFLOPs'),
         ('latency', 0.02, '20 ms'),
         ('latency', 1e-9, '0.001 us'),
         ('latency', 75.0, '75 s'),
