@@ -48,7 +48,28 @@ def test_labels_beyond_the_classes_are_named_in_training(config, folder):
         paint(folder, 7, f'{index}.png')
     with pytest.raises(ValueError, match=r'masks/\d\.png holds the labels \[7\]') as error:
         launch.build_runner(config).train()
-    assert '4 classes: 0 to 3, and 255 for what is to be ignored' in str(error.value)
+    assert '4 classes: 0 to 3, and 255 for what is ignored' in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ('shape', 'message'),
+    [
+        ((*SIZE, 3), r'loaded as \(32, 32, 3\), its image as \(32, 32\)'),  # colours, not numbers
+        ((SIZE[0], 20), r'loaded as \(1, 32, \d+\), its image as \(32, 32\)'),
+    ],
+)
+def test_masks_that_do_not_lie_on_their_image_are_named_in_training(config, folder, shape, message):
+    for index in range(4):
+        mask = Image.fromarray(np.zeros(shape, dtype=np.uint8))
+        mask.save(folder / 'masks' / f'{index}.png')
+    with pytest.raises(ValueError, match=r'masks/\d\.png is ' + message):
+        launch.build_runner(config).train()
+
+
+def test_masks_of_another_size_are_named_in_validation(config, folder):
+    Image.fromarray(np.zeros((24, 32), dtype=np.uint8)).save(folder / 'masks' / '1.png')
+    with pytest.raises(ValueError, match=r'1\.png is loaded as \(1, 24, 32\), its image as \(48'):
+        launch.build_runner(config).val()
 
 
 @pytest.mark.parametrize('loop', ['val', 'test'])

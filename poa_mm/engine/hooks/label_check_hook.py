@@ -22,7 +22,8 @@ class LabelCheckHook(Hook):
     Raises:
         FileNotFoundError: Before training, if images have no mask; says how many and which first.
         ValueError: Before training, if the model has another number of classes than the data set;
-            at a batch, if a mask holds a label beyond the last class.
+            at a batch, if a mask has not the size of its image, or more than one channel, or holds
+            a label beyond the last class.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -37,19 +38,11 @@ class LabelCheckHook(Hook):
     ) -> None:
         """Look at the labels of a batch of whatever loop, while they are still on the CPU."""
         segmentor = _segmentor(runner.model)
-        num_classes = segmentor.num_classes
-        ignored = segmentor.decode_head.ignore_index
         for sample in _samples(data_batch['data_samples']):
-            mask = sample.gt_sem_seg.data if 'gt_sem_seg' in sample else None
-            if mask is None:
-                continue
-            beyond = (mask >= num_classes) & (mask != ignored)
-            if beyond.any():
-                raise ValueError(
-                    f'{sample.get("seg_map_path", "a mask")} holds the labels '
-                    f'{mask[beyond].unique().tolist()}, but the model has {num_classes} classes: 0 '
-                    f'to {num_classes - 1}, and {ignored} for what is to be ignored'
-                )
+            if 'gt_sem_seg' in sample:
+                # Training resizes and crops mask and image alike, testing the image alone.
+                _check_shape(sample, sample.img_shape if mode == 'train' else sample.ori_shape)
+                _check_labels(sample, segmentor.num_classes, segmentor.decode_head.ignore_index)
 
 
 def _segmentor(model: Any) -> Any:
@@ -66,6 +59,29 @@ def _samples(samples: Any) -> Iterator[Any]:
             yield from sample
         else:
             yield sample
+
+
+def _check_shape(sample: Any, size: tuple[int, int]) -> None:
+    shape = tuple(sample.gt_sem_seg.data.shape)
+    if shape != (1, *size):
+        raise ValueError(
+            f'{_path(sample)} is loaded as {shape}, its image as {tuple(size)}: a mask must have '
+            'the size of its image, and one number a pixel'
+        )
+
+
+def _check_labels(sample: Any, num_classes: int, ignored: int) -> None:
+    mask = sample.gt_sem_seg.data
+    beyond = (mask >= num_classes) & (mask != ignored)
+    if beyond.any():
+        raise ValueError(
+            f'{_path(sample)} holds the labels {mask[beyond].unique().tolist()}, but the model has '
+            f'{num_classes} classes: 0 to {num_classes - 1}, and {ignored} for what is ignored'
+        )
+
+
+def _path(sample: Any) -> str:
+    return sample.get('seg_map_path', 'a mask')
 
 
 def _check_dataset(dataset: Any, num_classes: int) -> None:
