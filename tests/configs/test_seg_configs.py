@@ -7,6 +7,7 @@ import re
 import pytest
 import torch
 import yaml
+from helpers import ROOT
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
@@ -191,6 +192,38 @@ def names_in_optimizer(model, cfg):
     names = {parameter: name for name, parameter in model.named_parameters()}
     groups = build_optim_wrapper(model, wrapper).optimizer.param_groups
     return {names[parameter] for group in groups for parameter in group['params']}
+
+
+@pytest.mark.parametrize('name', FULL)
+def test_the_backbone_is_the_named_sub_network(name):
+    """Of the supernet of the pre-training config that the checkpoint's path names."""
+    backbone = build(load(name)).backbone
+    source = load(name).model.backbone.init_cfg.checkpoint
+    subnet, run = re.fullmatch(r'subnet://([\w-]+)@work_dirs/(.+)/iter_\d+\.pth', source).groups()
+    pretraining = Config.fromfile(ROOT / 'configs' / 'pretrain' / f'{run}.py')
+    assert source.endswith(f'iter_{pretraining.train_cfg.max_iters}.pth')
+    supernet = build_on_meta(pretraining.model.backbone)
+    theirs = build_on_meta(supernet.subnet_cfg(subnet))
+    ours, theirs = (
+        {n: tuple(p.shape) for n, p in net.named_parameters()} for net in (backbone, theirs)
+    )
+    assert ours.pop('pos_embed', (1,))[-1] == theirs.pop('pos_embed', (1,))[-1]
+    new = {n for n in ours if re.match(r'norm[012]\.', n)}  # of Swin's first stages
+    unused = {'ln1.weight', 'ln1.bias'} & set(theirs)  # the final norm of a ViT
+    assert ours.keys() - new == theirs.keys() - unused
+    assert all(ours[n] == theirs[n] for n in ours.keys() - new)
+
+
+@pytest.mark.parametrize('name', ['upernet_poa_swin-t', 'upernet_poa_resnet-50'])
+def test_maps_of_four_stages_reach_the_head(name):
+    cfg = load(name)
+    cfg.model.backbone.init_cfg = None
+    model = revert_sync_batchnorm(MODELS.build({**cfg.model, '_scope_': 'mmseg'})).eval()
+    images = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        maps = model.extract_feat(images)
+        assert [m.shape[2:] for m in maps] == [(64 // s, 96 // s) for s in (4, 8, 16, 32)]
+        assert model(images).shape == (1, 150, 16, 24)
 
 
 @pytest.mark.parametrize(('size', 'millions'), [('t', 60), ('s', 81), ('b', 121)])
