@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import Registry
+from mmengine.registry import DefaultScope, Registry
 from torch import nn
 
 from poa_mm.compat import log_buffers
@@ -222,7 +222,9 @@ def _build(cfg: dict[str, Any], registry: Registry, path: str | PathLike) -> nn.
         raise ValueError(
             f'{path} describes its backbone with {wrong}, which is no registered class'
         )
-    return registry.build(cfg)
+    # Within a run of another library, the same name would mean that library's class.
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        return registry.build(cfg)
 
 
 def _type_names(value: Any) -> Iterator[str]:

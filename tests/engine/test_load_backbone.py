@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from mmengine.registry import DefaultScope
+from mmpretrain.models.backbones import VisionTransformer
 from tiny_families import SUPERNETS, build, images
 
 import poa_mm
@@ -39,3 +41,11 @@ def test_settings_of_the_stock_class(tmp_path):
     batch = images('vit', size=24)
     with torch.no_grad():
         torch.testing.assert_close(stock(batch)[-1], net(batch, 'smallest')[-1])
+
+
+def test_a_run_of_another_library_does_not_change_the_class(tmp_path):
+    """mmseg has a VisionTransformer of its own, which its scope would find first."""
+    pytest.importorskip('mmseg.models')
+    save_backbone(build('vit'), 'smallest', tmp_path / 'net.pth')
+    DefaultScope.get_instance('run of mmseg', scope_name='mmseg')
+    assert type(load_backbone(tmp_path / 'net.pth')) is VisionTransformer
