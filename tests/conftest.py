@@ -1,14 +1,25 @@
-"""Puts tests/ on the path, so that any test imports from ``helpers``; keeps tests apart."""
+"""Puts tests/ on the path, so that any test imports from ``helpers``; keeps tests apart.
+
+mmengine keeps the library whose runner was built last as the default scope of the whole process:
+from then on names mean its classes. Tests and modules leave the scope as they found it.
+"""
 
 import pytest
 from mmengine.registry import DefaultScope
 
 
-@pytest.fixture(autouse=True)
-def _scope_of_its_own():
-    """Forget the library whose runner a test has built: names would mean its classes from then on.
+@pytest.fixture(autouse=True, scope='module')
+def _scope_of_the_module():
+    yield from _scope_restored()
 
-    mmengine keeps the default scope for the whole process.
-    """
+
+@pytest.fixture(autouse=True)
+def _scope_of_the_test(_scope_of_the_module):
+    yield from _scope_restored()
+
+
+def _scope_restored():
+    before = dict(DefaultScope._instance_dict)
     yield
     DefaultScope._instance_dict.clear()
+    DefaultScope._instance_dict.update(before)
