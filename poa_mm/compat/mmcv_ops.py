@@ -18,9 +18,10 @@ from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 __all__ = ['install']
+
+OPERATORS = ('nms', 'batched_nms', 'roi_align')  # what the stand-in has
 
 
 class _StandInFinder(MetaPathFinder):
@@ -41,6 +42,17 @@ def install() -> None:
     """Let ``mmcv._ext`` fall back on torchvision; without effect where mmcv has compiled ops."""
     if not any(isinstance(finder, _StandInFinder) for finder in sys.meta_path):
         sys.meta_path.append(_StandInFinder())
-    masks: Any = sys.modules.get('mmdet.structures.mask.structures')
-    if masks is not None and masks.roi_align.__module__ == masks.__name__:  # OneDL's, which raises
-        masks.roi_align = importlib.import_module('mmcv.ops').roi_align
+    _replace_what_raises()
+
+
+def _replace_what_raises() -> None:
+    """Give modules of mmdet that were imported first the operators that they had to do without.
+
+    OneDL's define functions in their place, which raise.
+    """
+    for name, module in list(sys.modules.items()):
+        if not name.startswith('mmdet.'):
+            continue
+        for operator in OPERATORS:
+            if getattr(vars(module).get(operator), '__module__', None) == name:
+                setattr(module, operator, getattr(importlib.import_module('mmcv.ops'), operator))

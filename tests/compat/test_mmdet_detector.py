@@ -114,3 +114,19 @@ def test_masks_that_were_imported_first_get_their_roi_align() -> None:
     command = [sys.executable, '-c', IMPORTED_FIRST]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.stdout.splitlines()[-1:] == ['True'], result.stderr
+
+
+MMPRETRAIN_FIRST = """
+import sys
+import mmpretrain.models
+import poa_mm
+import mmdet.models
+print(sys.modules['mmdet.models.dense_heads.rpn_head'].batched_nms.__module__)
+"""
+
+
+def test_detectors_that_were_imported_first_get_their_nms() -> None:
+    """mmpretrain tries to import mmdet, which leaves parts of it behind with an NMS that raises."""
+    command = [sys.executable, '-c', MMPRETRAIN_FIRST]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.stdout.splitlines()[-1:] == ['mmcv.ops.nms'], result.stderr
