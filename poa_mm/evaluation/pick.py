@@ -208,7 +208,7 @@ def _binding(
     candidates: Sequence[Candidate], chosen: Candidate, budgets: Mapping[str, float]
 ) -> list[str]:
     """For each budget, whether a better sub-network fits without it, in words."""
-    better = candidates[: candidates.index(chosen)]
+    better = [candidate for candidate in candidates if _rank(candidate) > _rank(chosen)]
     lines = []
     for name in budgets:
         freed = next((c for c in better if c.breaks(budgets) == {name}), None)
