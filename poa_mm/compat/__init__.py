@@ -1,6 +1,6 @@
 """Everything that exists only because of another package's defect, one file each."""
 
-from poa_mm.compat import config_bases, log_buffers, mmcv_ops, onedl_message
+from poa_mm.compat import config_bases, log_buffers, mmcv_ops, onedl_message, roi_align_layout
 
 __all__ = ['install']
 
@@ -12,6 +12,7 @@ def install() -> None:
     again changes nothing.
     """
     mmcv_ops.install()
+    roi_align_layout.install()
     config_bases.install()
     log_buffers.install()
     onedl_message.install()  # imports mmpretrain: after what mends it

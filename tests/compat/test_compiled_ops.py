@@ -81,6 +81,22 @@ def test_roi_align(device, sampling_ratio, aligned):
 
 
 @pytest.mark.parametrize('device', DEVICES)
+def test_roi_align_of_maps_with_channels_last(device, monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(2, 5, 30, 40, generator=generator).to(device)
+    corners, _ = boxes(60, 120, device)
+    rois = torch.cat((torch.arange(60, device=device)[:, None] % 2, corners), dim=1)
+    module = importlib.import_module('mmcv.ops.roi_align')
+    monkeypatch.setattr(module, 'ext_module', compiled())
+    pooled = [
+        module.roi_align(features.to(memory_format=layout), rois, 7, 0.25)
+        for layout in (torch.contiguous_format, torch.channels_last)
+    ]
+    assert pooled[0].abs().sum() > 0
+    assert torch.equal(*pooled)
+
+
+@pytest.mark.parametrize('device', DEVICES)
 def test_a_cascade_mask_rcnn(device, monkeypatch):
     """Losses, gradients and predictions of a whole detector."""
     results = []
