@@ -1,27 +1,37 @@
 """Masks and patch tokens of backbones whose maps shrink from stage to stage (paper App. C.3).
 
-They live on a grid twice as fine as the last map.
+They live on a grid twice as fine as the last map, as far as it covers the image.
 """
 
 from torch import Tensor
 
 
-def upsampled_mask(masks: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> Tensor:
+def upsampled_mask(
+    masks: Tensor, grid: tuple[int, int], size: tuple[int, int], step: int
+) -> Tensor:
     """Masks (B, rows · columns) of a grid as (B, h, w) of the finer map of the stem.
 
     Args:
         masks: bool.
         grid: Rows and columns of the masks.
-        size: Rows and columns of the map; each patch covers a whole number of places, and what
-            lies beyond the map is cut off.
+        size: Rows and columns of the map; what lies beyond it is cut off.
+        step: Places of the map that a patch spans in each direction: half of those that a place of
+            the last map spans.
     """
-    steps = [-(-length // number) for length, number in zip(size, grid, strict=True)]
-    fine = masks.unflatten(1, grid)
-    fine = fine.repeat_interleave(steps[0], dim=1).repeat_interleave(steps[1], dim=2)
+    fine = masks.unflatten(1, grid).repeat_interleave(step, dim=1).repeat_interleave(step, dim=2)
     return fine[:, : size[0], : size[1]]
 
 
-def finer_tokens(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Tokens (B, h·w, D) at twice the resolution, nearest neighbour: (B, 2h·2w, D)."""
-    grid = x.unflatten(1, size)
-    return grid.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2).flatten(1, 2)
+def finer_tokens(x: Tensor, size: tuple[int, int], grid: tuple[int, int]) -> Tensor:
+    """Tokens at twice the resolution, nearest neighbour.
+
+    Args:
+        x: (B, h·w, D).
+        size: h and w.
+        grid: Rows and columns of the patches, at most 2h and 2w; what lies beyond is cut off.
+
+    Returns:
+        (B, rows · columns, D).
+    """
+    fine = x.unflatten(1, size).repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)
+    return fine[:, : grid[0], : grid[1]].flatten(1, 2)

@@ -1,6 +1,7 @@
 """Elastic ResNet (paper Sec. 3.1 and App. A, Eq. 12)."""
 
 import copy
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -35,6 +36,7 @@ STOCK_DEPTHS = {
 }
 PAPER_ARCH = {'stage_blocks': (3, 8, 36, 3), 'mid_channels': 128, 'out_channels': 256}
 GROUP_NORM = {'type': 'GN', 'num_groups': 32}
+STEM_STRIDE = 4  # of the first convolution and the pooling
 FIXED = ('deep_stem', 'avg_down', 'dilations', 'conv_cfg')
 
 
@@ -120,6 +122,11 @@ class ElasticResNet(ElasticBackbone, BottleneckResNet):
             _make_elastic(block)
         self.with_cp = with_cp
         if with_mask_token:
+            if math.prod(self.strides) % 2:
+                raise ValueError(
+                    'masks need a last map that is smaller than the stem by an even number, '
+                    f'got strides {tuple(self.strides)}'
+                )
             self.mask_token = nn.Parameter(torch.zeros(1, self.stem_channels, 1, 1))
         intact = Subnet(self.full_width, tuple(self.stage_blocks))
         self.space = self.search_space(widths, depths, gamma, intact, RESNET_SIZES, weighted)
@@ -164,9 +171,13 @@ class ElasticResNet(ElasticBackbone, BottleneckResNet):
         return sum(self.stage_blocks[: int(stage) - 1]) + int(block) + 1, number
 
     def mask_grid(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of the patches: the last stage's map at twice its resolution."""
-        step = 4 * 2 ** (self.num_stages - 1)
-        return 2 * -(-height // step), 2 * -(-width // step)
+        """Rows and columns of the patches: those of the last stage's map at twice its resolution.
+
+        Only those within the image; where its sides are no multiple of the last map's, there are
+        fewer than twice the map's own.
+        """
+        side = STEM_STRIDE * math.prod(self.strides) // 2
+        return -(-height // side), -(-width // side)
 
     def forward(self, x: Tensor, subnet: Subnet | str | None = None) -> tuple[Tensor, ...]:
         """Run one sub-network.
@@ -197,7 +208,8 @@ class ElasticResNet(ElasticBackbone, BottleneckResNet):
 
         Returns:
             Mean of the last stage (B, D), which serves as class token, and patch tokens
-            (B, rows · columns, D): the last stage at twice its resolution.
+            (B, rows · columns, D): the last stage at twice its resolution, on the grid of
+            :meth:`mask_grid`.
 
         Raises:
             ValueError: Unknown sub-network, or masks that do not fit or for which there is no mask
@@ -208,7 +220,7 @@ class ElasticResNet(ElasticBackbone, BottleneckResNet):
         out = self._run_stages(x, self.space.resolve(subnet), masks)[-1]
         size = (out.shape[2], out.shape[3])
         out = out.flatten(2).transpose(1, 2)
-        return out.mean(dim=1), finer_tokens(out, size)
+        return out.mean(dim=1), finer_tokens(out, size, self.mask_grid(*x.shape[-2:]))
 
     def subnet_cfg(self, subnet: Subnet | str | None = None, **overrides: Any) -> dict[str, Any]:
         """Config of a sub-network as mmpretrain's stock ``ResNet``, or as ``BottleneckResNet``.
@@ -278,8 +290,9 @@ class ElasticResNet(ElasticBackbone, BottleneckResNet):
         x = self.maxpool(self.relu(self.norm1(self.conv1(x))))
         if masks is not None:
             size = (x.shape[2], x.shape[3])
-            hidden = upsampled_mask(masks.to(x.device), grid, size)[:, None]
-            x = torch.where(hidden, self.mask_token.to(x.dtype), x)
+            step = math.prod(self.strides) // 2
+            hidden = upsampled_mask(masks.to(x.device), grid, size, step)
+            x = torch.where(hidden[:, None], self.mask_token.to(x.dtype), x)
         recompute = self.with_cp and self.training and torch.is_grad_enabled()
         outs = []
         for name, kept in self.kept_blocks(subnet).items():

@@ -149,9 +149,18 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
         return super().get_layer_depth(param_name, prefix)
 
     def mask_grid(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of the patches: the last stage's map at twice its resolution."""
-        step = self.patch_embed.projection.kernel_size[0] * 2 ** (self.num_layers - 1)
-        return 2 * -(-height // step), 2 * -(-width // step)
+        """Rows and columns of the patches: those of the last stage's map at twice its resolution.
+
+        Only those within the image; where its sides are no multiple of the last map's, there are
+        fewer than twice the map's own.
+        """
+        side = self.patch_embed.projection.kernel_size[0] * self.mask_step
+        return -(-height // side), -(-width // side)
+
+    @property
+    def mask_step(self) -> int:
+        """Places of the patch embedding's map that a patch spans in each direction."""
+        return 2 ** (self.num_layers - 1) // 2
 
     def forward(self, x: Tensor, subnet: Subnet | str | None = None) -> tuple[Tensor, ...]:
         """Run one sub-network.
@@ -186,7 +195,8 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
 
         Returns:
             Mean of the last stage (B, D), which serves as class token, and patch tokens
-            (B, rows · columns, D): the last stage at twice its resolution. Both after its norm.
+            (B, rows · columns, D): the last stage at twice its resolution, on the grid of
+            :meth:`mask_grid`. Both after its norm.
 
         Raises:
             ValueError: Unknown sub-network, or masks that do not fit or for which there is no mask
@@ -196,7 +206,7 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
             self.check_masks(masks, x)
         out, size = self._run_stages(x, self.space.resolve(subnet), masks)[-1]
         out = getattr(self, f'norm{self.num_layers - 1}')(out)
-        return out.mean(dim=1), finer_tokens(out, size)
+        return out.mean(dim=1), finer_tokens(out, size, self.mask_grid(*x.shape[-2:]))
 
     def subnet_cfg(self, subnet: Subnet | str | None = None, **overrides: Any) -> dict[str, Any]:
         """Config of a sub-network as mmpretrain's stock ``SwinTransformer``.
@@ -283,8 +293,8 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
         x = x[..., : subnet.width]
         if masks is not None:
             token = self.mask_token[..., : subnet.width].to(x.dtype)
-            hidden = upsampled_mask(masks.to(x.device), grid, size).flatten(1)[..., None]
-            x = torch.where(hidden, token, x)
+            hidden = upsampled_mask(masks.to(x.device), grid, size, self.mask_step)
+            x = torch.where(hidden.flatten(1)[..., None], token, x)
         x = self.drop_after_pos(x)
         recompute = self.with_cp and self.training and torch.is_grad_enabled()
         outs = []

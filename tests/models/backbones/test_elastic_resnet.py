@@ -132,7 +132,7 @@ def test_a_bottleneck_by_hand():
 def test_masks_show_the_token_and_hide_the_image():
     net = build(with_mask_token=True)
     assert net.mask_grid(64, 64) == (4, 4)
-    assert net.mask_grid(100, 224) == (8, 14)
+    assert net.mask_grid(100, 224) == (7, 14)
     masks = torch.ones(2, 16, dtype=torch.bool)  # all: the stem's norm sees what masks hide
     hidden = net.tokens(images(), 'smallest', masks)[0]
     assert torch.equal(net.tokens(-images(), 'smallest', masks)[0], hidden)
@@ -148,15 +148,15 @@ def test_the_mask_token_replaces_the_output_of_the_stem():
     net = build(with_mask_token=True)
     seen = []
     net.layer1[0].register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
-    assert net.mask_grid(100, 100) == (8, 8)
-    masks = torch.zeros(2, 64, dtype=torch.bool)
-    masks[1, 9] = True
+    assert net.mask_grid(100, 100) == (7, 7)
+    masks = torch.zeros(2, 49, dtype=torch.bool)
+    masks[1, 8] = True  # row 1, column 1
     net.tokens(images(100), None, masks)
     net.tokens(images(100))
     masked, plain = seen
     assert torch.equal(masked[0], plain[0])
     place = torch.zeros(25, 25, dtype=torch.bool)
-    place[4:8, 4:8] = True  # 25 places over 8 patches: four each, and the last ones are cut off
+    place[4:8, 4:8] = True
     assert torch.equal(masked[1][:, ~place], plain[1][:, ~place])
     assert torch.equal(masked[1][:, place], net.mask_token[0, :, 0].expand(-1, 16))
 
