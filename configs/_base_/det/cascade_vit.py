@@ -3,7 +3,8 @@
 The sizes here are ViT-S's. The pyramid (two transposed convolutions, one, none, max pooling) is
 that of the authors' backbone; the maps leave the blocks without a final norm. Position embeddings
 are resized, bicubically, to the grid of `img_size`, and at run time from there to that of each
-batch. What is not here is as in mmdet's Cascade Mask R-CNN.
+batch. RPN head and RoI extractors are mmdet's, but keep boxes in float32 under mixed precision.
+What is not here is as in mmdet's Cascade Mask R-CNN.
 """
 
 _base_ = 'mmdet::_base_/models/cascade-mask-rcnn_r50_fpn.py'
@@ -50,5 +51,10 @@ model = dict(
         dict(type='mmseg.Feature2Pyramid', embed_dim=384, rescales=[4, 2, 1, 0.5]),
         dict(type='FPN', in_channels=[384, 384, 384, 384], out_channels=256, num_outs=5),
     ],
-    roi_head=dict(bbox_head=bbox_heads),
+    rpn_head=dict(type='Float32RPNHead'),
+    roi_head=dict(
+        bbox_roi_extractor=dict(type='Float32RoIExtractor'),
+        bbox_head=bbox_heads,
+        mask_roi_extractor=dict(type='Float32RoIExtractor'),
+    ),
 )

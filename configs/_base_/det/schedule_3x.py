@@ -2,7 +2,7 @@
 
 _base_ = 'mmdet::_base_/default_runtime.py'
 
-custom_imports = dict(imports=['poa_mm'], allow_failed_imports=False)
+custom_imports = dict(imports=['poa_mm', 'poa_mm.models.detectors'], allow_failed_imports=False)
 
 max_epochs = 36
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1)
