@@ -3,6 +3,7 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,13 @@ from poa_mm.engine import load_config
 from poa_mm.engine.checkpoint import check_free
 from poa_mm.evaluation.device_argument import default_device, device_argument
 from poa_mm.evaluation.folder_features import folder_features
-from poa_mm.export.network import ImageSize, image_size_argument
-from poa_mm.export.preprocessing import IMAGENET_CROP, Preprocessing, preprocessing_of
+from poa_mm.export.network import image_size_argument
+from poa_mm.export.preprocessing import (
+    IMAGENET_CROP,
+    Preprocessing,
+    preprocessing_of,
+    stored_preprocessing,
+)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -76,21 +82,33 @@ def extract(args: argparse.Namespace) -> None:
 
 def open_network(path: Path, subnet: str | None, side: int | None) -> tuple[Any, Preprocessing]:
     """A stock backbone in evaluation mode, and what it expects of images."""
-    size: ImageSize | None = (side, side) if side else None
     if subnet is None:
         try:
-            net: Any = poa_mm.load_backbone(path)
+            extracted = poa_mm.load_backbone(path)
         except ValueError as error:
             raise ValueError(f'{error}; of a training checkpoint name a --subnet') from error
-        # The file does not say how images were normalised: as ImageNet's, in the shipped configs.
-        return net, Preprocessing(size or (IMAGENET_CROP, IMAGENET_CROP))
+        return extracted, expected_images(path, side)
     supernet: Any = poa_mm.load_supernet(path)
-    preprocessing = preprocessing_of(supernet, load_config(path), size)
+    preprocessing = preprocessing_of(supernet, load_config(path), side)
     member = supernet.space.resolve(subnet)
     image_size = image_size_argument(supernet, member, preprocessing.image_size)
     net = supernet.extract(member, **image_size)
     net.eval()
     return net, preprocessing
+
+
+def expected_images(path: Path, side: int | None) -> Preprocessing:
+    """What the file of one backbone says of images, but for the side that the user wants."""
+    stored = stored_preprocessing(path)
+    preprocessing = stored or Preprocessing((IMAGENET_CROP, IMAGENET_CROP))
+    if side is not None:
+        preprocessing = replace(preprocessing, image_size=(side, side))
+    if stored is None:
+        print(
+            f'note: {path} does not say what images it expects; taken are {preprocessing}',
+            file=sys.stderr,
+        )
+    return preprocessing
 
 
 if __name__ == '__main__':

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import poa_mm
-from poa_mm.engine import save_backbone
+from poa_mm.engine import load_config, save_backbone
+from poa_mm.export.preprocessing import preprocessing_of
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -27,12 +28,14 @@ def main(argv: list[str] | None = None) -> int:
     try:
         supernet: Any = poa_mm.load_supernet(args.checkpoint, args.branch)
         subnet = supernet.space.resolve(args.subnet)
-        save_backbone(supernet, subnet, args.out, args.overwrite)
+        images = preprocessing_of(supernet, load_config(args.checkpoint))
+        save_backbone(supernet, subnet, args.out, args.overwrite, preprocessing=images.as_dict())
     except (FileNotFoundError, FileExistsError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
     millions = supernet.num_params(subnet) / 1e6
     print(f'{subnet} ({millions:.2f} M parameters) → {args.out}')
+    print(f'images: {images}')
     print(
         f"open it with poa_mm.load_backbone('{args.out}'), or in a config of any OpenMMLab library"
     )

@@ -23,6 +23,7 @@ from poa_mm.registry import ELASTIC_BACKBONES, MODELS
 
 SUPERNET_INFO = 'supernet'  # key of a training checkpoint, written by SupernetInfoHook
 BACKBONE_INFO = 'backbone'  # key of a file with one extracted backbone
+PREPROCESSING_INFO = 'preprocessing'  # key of such a file, and of the metadata of exported ones
 BRANCHES = {'teacher': 'teacher.backbone.', 'student': 'backbone.'}
 
 
@@ -99,6 +100,8 @@ def save_backbone(
     subnet: Subnet | str,
     path: str | PathLike,
     overwrite: bool = False,
+    *,
+    preprocessing: Mapping[str, Any] | None = None,
     **overrides: Any,
 ) -> None:
     """Extract a sub-network into a file of plain data and tensors.
@@ -112,6 +115,8 @@ def save_backbone(
         subnet: Which sub-network.
         path: File to write; folders are made.
         overwrite: Replace an existing file.
+        preprocessing: What the network expects of images, as plain data to store with it; see
+            :meth:`poa_mm.export.preprocessing.Preprocessing.as_dict`.
         **overrides: Arguments of the stock class to set or replace, such as ``img_size``.
 
     Raises:
@@ -125,6 +130,8 @@ def save_backbone(
         BACKBONE_INFO: supernet.subnet_cfg(subnet, **overrides),
         'subnet': str(subnet),
     }
+    if preprocessing is not None:
+        content[PREPROCESSING_INFO] = dict(preprocessing)
     write_file(content, path)
 
 

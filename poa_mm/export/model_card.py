@@ -9,6 +9,7 @@ from typing import Any
 
 from poa_mm.elastic import Subnet
 from poa_mm.evaluation.csv_rows import read_csv
+from poa_mm.export.preprocessing import Preprocessing
 
 LICENCE = (
     "The weights derive from the parent checkpoint's and come under its licence and the terms of "
@@ -85,7 +86,7 @@ class ModelCard:
             ('file', f'`{self.file}`, SHA-256 `{self.sha256}`'),
             ('parameters', _rounded(self.params)),
             ('FLOPs', f'{_rounded(self.flops)} multiply-accumulates at {size} pixels'),
-            ('images', self._images()),
+            ('images', str(Preprocessing.from_dict(self.preprocessing))),
             ('outputs', self.outputs),
             ('checked', self._checked()),
             ('written with', versions),
@@ -96,16 +97,6 @@ class ModelCard:
         if self.accuracy:
             rows.insert(-1, ('accuracy', self._accuracy()))
         return rows
-
-    def _images(self) -> str:
-        images = self.preprocessing
-        mean, std = (' '.join(f'{value:.4f}' for value in images[key]) for key in ('mean', 'std'))
-        height, width = images['image_size']
-        text = f'{height} × {width} {images["channels"]}, of values of 0…1 minus {mean}, over {std}'
-        if images['crop_ratio'] == 1:
-            return f'{text}; resized whole ({images["interpolation"]})'
-        resized = round(min(height, width) / images['crop_ratio'])
-        return f'{text}; centre of a {images["interpolation"]} resize to {resized}'
 
     def _checked(self) -> str:
         if self.tolerance == 0:

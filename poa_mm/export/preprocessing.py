@@ -1,11 +1,20 @@
 """What an exported network expects of an image."""
 
+import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
+from torchvision.transforms import InterpolationMode
+
+from poa_mm.engine.checkpoint import PREPROCESSING_INFO, read_file
+from poa_mm.engine.tensor_file import SUFFIX, read_tensors
 from poa_mm.export.network import ImageSize
 
+ABOUT = 'poa_mm'  # key of the metadata of exported files
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 IMAGENET_CROP = 224
@@ -53,6 +62,85 @@ class Preprocessing:
             'crop_ratio': self.crop_ratio,
             'interpolation': self.interpolation,
         }
+
+    @classmethod
+    def from_dict(cls, data: Any) -> 'Preprocessing':
+        """What :meth:`as_dict` made plain data of.
+
+        Raises:
+            ValueError: Something else; the message names what is missing or means nothing.
+        """
+        if not isinstance(data, Mapping):
+            raise ValueError(f'preprocessing must be a dict, got {data!r}')
+        missing = [name for name in cls((1, 1)).as_dict() if name not in data]
+        if missing:
+            raise ValueError(f'preprocessing lacks {", ".join(missing)}')
+        sides, ratio = data['image_size'], data['crop_ratio']
+        valid = {
+            'image_size': _are_positive(sides, 2) and all(isinstance(side, int) for side in sides),
+            'channels': data['channels'] == 'RGB',
+            'mean_of_255': _are_numbers(data['mean_of_255'], 3),
+            'std_of_255': _are_positive(data['std_of_255'], 3),
+            'crop_ratio': _are_positive([ratio], 1) and ratio <= 1,
+            'interpolation': data['interpolation'] in [mode.value for mode in InterpolationMode],
+        }
+        wrong = {name: data[name] for name, fine in valid.items() if not fine}
+        if wrong:
+            raise ValueError(f'preprocessing makes no sense with {wrong}')
+        return cls(
+            image_size=(sides[0], sides[1]),
+            mean=tuple(data['mean_of_255']),
+            std=tuple(data['std_of_255']),
+            crop_ratio=ratio,
+            interpolation=data['interpolation'],
+        )
+
+    def __str__(self) -> str:
+        """In words, for people who prepare images by other means."""
+        height, width = self.image_size
+        mean, std = (
+            ' '.join(f'{value:.4f}' for value in values)
+            for values in (self.unit_mean, self.unit_std)
+        )
+        text = f'{height} × {width} RGB, of values of 0…1 minus {mean}, over {std}'
+        if self.crop_ratio == 1:
+            return f'{text}; resized whole ({self.interpolation})'
+        resized = round(min(height, width) / self.crop_ratio)
+        return f'{text}; centre of a {self.interpolation} resize to {resized}'
+
+
+def _are_numbers(values: Any, count: int) -> bool:
+    return (
+        isinstance(values, Sequence)
+        and len(values) == count
+        and all(isinstance(value, int | float) and math.isfinite(value) for value in values)
+    )
+
+
+def _are_positive(values: Any, count: int) -> bool:
+    return _are_numbers(values, count) and all(value > 0 for value in values)
+
+
+def stored_preprocessing(path: str | PathLike) -> Preprocessing | None:
+    """What a file of one sub-network says that the network expects; None if it says nothing.
+
+    Args:
+        path: File of ``tools/extract_subnet.py`` or ``tools/export_subnet.py``, ``*.pth`` or
+            ``*.safetensors``.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: Not such a file, a damaged one, or one that says something without meaning.
+    """
+    if Path(path).suffix == SUFFIX:
+        about = json.loads(read_tensors(path)[1].get(ABOUT, '{}'))
+    else:
+        about = read_file(path)
+    data = about.get(PREPROCESSING_INFO) if isinstance(about, Mapping) else None
+    try:
+        return None if data is None else Preprocessing.from_dict(data)
+    except ValueError as error:
+        raise ValueError(f'{path} does not say clearly what images it expects: {error}') from error
 
 
 def preprocessing_of(

@@ -9,6 +9,7 @@ from poa_mm.engine.checkpoint import BACKBONE_INFO, load_backbone, save_backbone
 from poa_mm.engine.tensor_file import write_tensors
 from poa_mm.export.job import Job, Written
 from poa_mm.export.network import image_size_argument
+from poa_mm.export.preprocessing import ABOUT
 from poa_mm.registry import MODELS
 
 OUTPUTS = "a tuple of features, those of mmpretrain's class"
@@ -41,7 +42,8 @@ features = net(images)[-1]"""
 def write_mmpretrain(job: Job, path: Path) -> Written:
     """Write the file of ``tools/extract_subnet.py``."""
     size = image_size_argument(job.supernet, job.subnet, job.preprocessing.image_size)
-    save_backbone(job.supernet, job.subnet, path, **size)
+    preprocessing = job.preprocessing.as_dict()
+    save_backbone(job.supernet, job.subnet, path, preprocessing=preprocessing, **size)
     return _checked(job, path, LOAD_PTH)
 
 
@@ -50,7 +52,7 @@ def write_safetensors(job: Job, path: Path) -> Written:
     size = image_size_argument(job.supernet, job.subnet, job.preprocessing.image_size)
     metadata = {
         BACKBONE_INFO: json.dumps(job.supernet.subnet_cfg(job.subnet, **size)),
-        'poa_mm': json.dumps(job.about),
+        ABOUT: json.dumps(job.about),
     }
     write_tensors(job.supernet.extract(job.subnet, **size).state_dict(), metadata, path)
     return _checked(job, path, LOAD_SAFETENSORS)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from poa_mm.engine.tensor_file import read_tensors, write_tensors
 from poa_mm.export.check import largest_difference
 from poa_mm.export.job import Job, Written
+from poa_mm.export.preprocessing import ABOUT
 from poa_mm.export.timm_forms import timm_form
 
 BUILD = 'timm'  # key of the metadata
@@ -29,7 +30,7 @@ def write_timm(job: Job, path: Path) -> Written:
     form = timm_form(net.backbone, job.preprocessing.image_size)
     kwargs = {**form.kwargs, 'num_classes': 0, 'pretrained_cfg': _data_cfg(job)}
     build = {'model': form.model, 'kwargs': kwargs}
-    metadata = {BUILD: json.dumps(build), 'poa_mm': json.dumps(job.about)}
+    metadata = {BUILD: json.dumps(build), ABOUT: json.dumps(job.about)}
     write_tensors(form.state, metadata, path)
     opened = load_timm(path).double()
     net.double()

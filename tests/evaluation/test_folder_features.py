@@ -13,6 +13,7 @@ from tiny_families import SUPERNETS, build, images, save_checkpoint
 
 from poa_mm.engine.checkpoint import save_backbone
 from poa_mm.evaluation.folder_features import folder_features, pooled
+from poa_mm.export import FORMATS
 from poa_mm.export.preprocessing import Preprocessing
 from poa_mm.registry import MODELS
 
@@ -108,6 +109,48 @@ def test_a_sub_network_of_a_training_checkpoint(folder, tmp_path):
     np.testing.assert_allclose(features, expected.features, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize('to', ['extract_subnet', 'mmpretrain', 'safetensors'])
+@pytest.mark.parametrize('side', [[], ['--image-size', '48']])
+def test_an_extracted_file_gives_the_features_of_its_checkpoint(to, side, folder, tmp_path, capsys):
+    """Whichever tool wrote it: size and statistics are those of pre-training."""
+    source = str(save_checkpoint(tmp_path / 'iter_4.pth', build('swin')))
+    if to == 'extract_subnet':
+        path = str(tmp_path / 'net.pth')
+        assert load_tool('extract_subnet').main([source, 'smallest', path]) == 0
+    else:
+        path = str(tmp_path / f'net{FORMATS[to].suffix}')
+        assert load_tool('export_subnet').main([source, 'smallest', path, '--to', to]) == 0
+    outs = [str(tmp_path / name) for name in ('a.npz', 'b.npz')]
+    options = ['--workers', '0', *side]
+    capsys.readouterr()
+    assert tool.main([path, str(folder), outs[0], *options]) == 0
+    assert 'does not say' not in capsys.readouterr().err
+    assert tool.main([source, str(folder), outs[1], *options, '--subnet', 'smallest']) == 0
+    mine, theirs = (np.load(out)['features'] for out in outs)
+    np.testing.assert_array_equal(mine, theirs)
+
+
+def test_a_file_that_does_not_say_gets_imagenet_s_values_and_a_note(folder, tmp_path, capsys):
+    supernet = randomise(MODELS.build(dict(VIT)))
+    save_backbone(supernet, 'smallest', tmp_path / 'old.pth')
+    arguments = [str(tmp_path / 'old.pth'), str(folder), str(tmp_path / 'f.npz')]
+    assert tool.main([*arguments, '--workers', '0', '--image-size', '16']) == 0
+    note = capsys.readouterr().err.splitlines()[0]
+    assert 'old.pth does not say what images it expects' in note
+    assert 'taken are 16 × 16 RGB, of values of 0…1 minus 0.4850 0.4560 0.4060, over' in note
+    assert 'resize to 18' in note
+
+
+def test_a_file_that_says_nonsense(folder, tmp_path, capsys):
+    supernet = MODELS.build(dict(VIT))
+    save_backbone(supernet, 'smallest', tmp_path / 'net.pth', preprocessing={'image_size': [16]})
+    arguments = [str(tmp_path / 'net.pth'), str(folder), str(tmp_path / 'f.npz')]
+    assert tool.main([*arguments, '--workers', '0']) == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1
+    assert 'net.pth does not say clearly what images it expects' in error
+
+
 @pytest.mark.parametrize('family', SUPERNETS)
 def test_features_are_pooled_as_in_k_nn(family):
     """What k-NN takes as the class token, for every family."""
@@ -130,11 +173,13 @@ def test_features_are_pooled_as_in_k_nn(family):
 )
 def test_wrong_arguments_of_the_tool(changes, message, folder, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    save_backbone(MODELS.build(dict(VIT)), 'smallest', tmp_path / 'smallest.pth')
+    images = Preprocessing((16, 16)).as_dict()
+    net = MODELS.build(dict(VIT))
+    save_backbone(net, 'smallest', tmp_path / 'smallest.pth', preprocessing=images)
     arguments = [str(tmp_path / 'smallest.pth'), str(folder), 'features.npz']
     for index, value in changes.items():
         arguments[index] = value
-    assert tool.main([*arguments, '--workers', '0', '--image-size', '16']) == 2
+    assert tool.main([*arguments, '--workers', '0']) == 2
     error = capsys.readouterr().err
     assert error.startswith('error: ')
     assert re.search(message, error)

@@ -1,11 +1,18 @@
 """What exported networks expect of images."""
 
+import json
+from dataclasses import replace
+
 import pytest
+import torch
 from helpers import ROOT
 from mmengine.config import Config
-from tiny_families import IMAGES, build
+from tiny_families import IMAGES, build, save_checkpoint
 
-from poa_mm.export.preprocessing import Preprocessing, preprocessing_of
+from poa_mm.engine import save_backbone
+from poa_mm.engine.tensor_file import write_tensors
+from poa_mm.export import export_subnet
+from poa_mm.export.preprocessing import Preprocessing, preprocessing_of, stored_preprocessing
 
 IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 
@@ -57,6 +64,66 @@ def test_settings_of_a_config():
 def test_another_size():
     assert preprocessing_of(build('vit'), IMAGES, 32).image_size == (32, 32)
     assert preprocessing_of(build('vit'), IMAGES, (32, 48)).image_size == (32, 48)
+
+
+def test_words():
+    found = preprocessing_of(build('vit'), IMAGES)
+    assert str(found) == (
+        '16 × 16 RGB, of values of 0…1 minus 0.4000 0.2000 0.3000, over 0.2000 0.4000 0.5000; '
+        'centre of a bilinear resize to 20'
+    )
+    assert str(Preprocessing((16, 24), crop_ratio=1.0)).endswith('; resized whole (bicubic)')
+
+
+@pytest.mark.parametrize('change', [{}, {'crop_ratio': 1.0, 'image_size': (16, 24)}])
+def test_plain_data_and_back(change):
+    found = replace(preprocessing_of(build('vit'), IMAGES), **change)
+    assert Preprocessing.from_dict(json.loads(json.dumps(found.as_dict()))) == found
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'image_size': [16]},
+        {'image_size': [16, 0]},
+        {'image_size': 'large'},
+        {'image_size': ['a', 'b']},
+        {'mean_of_255': [1.0, 2.0]},
+        {'mean_of_255': None},
+        {'mean_of_255': [1.0, 2.0, float('nan')]},
+        {'std_of_255': [1.0, 2.0, 0.0]},
+        {'crop_ratio': 0},
+        {'crop_ratio': 1.5},
+        {'interpolation': 'best'},
+        {'channels': 'BGR'},
+    ],
+)
+def test_plain_data_that_mean_nothing(change):
+    data = {**Preprocessing((16, 16)).as_dict(), **change}
+    with pytest.raises(ValueError, match=next(iter(change)).split('_of')[0]):
+        Preprocessing.from_dict(data)
+    del data['interpolation']
+    with pytest.raises(ValueError, match='preprocessing lacks interpolation'):
+        Preprocessing.from_dict(data)
+    with pytest.raises(ValueError, match='preprocessing must be a dict'):
+        Preprocessing.from_dict([data])
+
+
+def test_what_files_hold(tmp_path):
+    net, source = build('swin'), tmp_path / 'iter_1.pth'
+    save_checkpoint(source, net)
+    expected = preprocessing_of(net, IMAGES)
+    for name, to in (('net.pth', 'mmpretrain'), ('net.safetensors', 'safetensors')):
+        export_subnet(net, 'smallest', tmp_path / name, to, checkpoint=source)
+        assert stored_preprocessing(tmp_path / name) == expected
+    save_backbone(net, 'smallest', tmp_path / 'plain.pth')
+    assert stored_preprocessing(tmp_path / 'plain.pth') is None
+    write_tensors({'weight': torch.zeros(1)}, {}, tmp_path / 'plain.safetensors')
+    assert stored_preprocessing(tmp_path / 'plain.safetensors') is None
+    write_tensors({'weight': torch.zeros(1)}, {'poa_mm': '[]'}, tmp_path / 'odd.safetensors')
+    assert stored_preprocessing(tmp_path / 'odd.safetensors') is None
+    with pytest.raises(FileNotFoundError, match=r'none\.pth'):
+        stored_preprocessing(tmp_path / 'none.pth')
 
 
 def test_plain_data():

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
+from helpers import load_tool
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
-from tiny_families import SIZE, SUPERNETS, build, images
+from tiny_families import SIZE, SUPERNETS, build, images, save_checkpoint
 
 import poa_mm
-from poa_mm.engine import save_backbone
 from poa_mm.export import export_subnet
 
 
@@ -43,9 +43,11 @@ def test_several_maps(tmp_path):
 
 
 def test_mmpretrain_means_the_file_of_extract_subnet(tmp_path):
-    net = build('resnet')
-    export_subnet(net, 'smallest', tmp_path / 'mine.pth', 'mmpretrain')
-    save_backbone(net, 'smallest', tmp_path / 'theirs.pth')
+    source = save_checkpoint(tmp_path / 'iter_1.pth', build('resnet'))
+    net = poa_mm.load_supernet(source)
+    export_subnet(net, 'smallest', tmp_path / 'mine.pth', 'mmpretrain', checkpoint=source)
+    tool = load_tool('extract_subnet')
+    assert tool.main([str(source), 'smallest', str(tmp_path / 'theirs.pth')]) == 0
     mine, theirs = (
         torch.load(tmp_path / name, weights_only=True) for name in ('mine.pth', 'theirs.pth')
     )
