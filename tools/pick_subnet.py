@@ -73,7 +73,7 @@ def choose(args: argparse.Namespace) -> Pick:
         max_params=args.max_params,
         max_flops=args.max_flops,
         max_latency=args.max_latency,
-        accuracies=accuracies_from_csv(args.accuracy, backbone.space) if args.accuracy else None,
+        accuracies=accuracies_from_csv(args.accuracy, backbone) if args.accuracy else None,
         profile=profile_from_csv(args.profile, backbone) if args.profile else None,
         latency=measure,
         image_size=image_size,

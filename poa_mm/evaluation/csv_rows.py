@@ -1,13 +1,14 @@
 """Results of sub-networks as CSV files: written row by row, read back with checks."""
 
 import csv
-from collections.abc import Collection, Iterable
+import math
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from poa_mm.elastic import Depth, Subnet
 
-__all__ = ['CsvRow', 'depth_cell', 'read_csv', 'save_csv']
+__all__ = ['CsvRow', 'depth_cell', 'finite_cell', 'read_csv', 'save_csv', 'subnet_rows']
 
 
 class CsvRow(Protocol):
@@ -76,6 +77,55 @@ def read_csv(path: str | Path, columns: Collection[str]) -> list[dict[str, str]]
         if None in row or None in row.values():
             raise ValueError(f'{path}: row {number} has not as many cells as the header')
     return rows
+
+
+def subnet_rows(
+    path: str | Path, columns: Collection[str], backbone: Any
+) -> dict[Subnet, dict[str, str]]:
+    """Rows of a table of this supernet's sub-networks.
+
+    Sub-networks of different supernets can bear the same name, so their numbers of parameters are
+    compared, too.
+
+    Args:
+        path: File to read.
+        columns: Columns that it must have, beside ``subnet`` and ``params``.
+        backbone: Elastic backbone that it should be of.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: As :func:`read_csv`, or a table of another supernet.
+    """
+    rows = {}
+    for row in read_csv(path, ['subnet', 'params', *columns]):
+        try:
+            subnet, params = backbone.space[row['subnet']], int(row['params'])
+        except ValueError as error:
+            raise ValueError(f'{path} does not fit this supernet: {error}') from error
+        if params != backbone.num_params(subnet):
+            raise ValueError(
+                f'{path} does not fit this supernet: {subnet} has {params} parameters there '
+                f'and {backbone.num_params(subnet)} here'
+            )
+        rows[subnet] = row
+    return rows
+
+
+def finite_cell(path: str | Path, row: Mapping[str, str], column: str) -> float:
+    """A number out of a row of :func:`subnet_rows`.
+
+    Raises:
+        ValueError: The cell holds none, or one that is not finite.
+    """
+    try:
+        number = float(row[column])
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(
+            f'{path}: {column} of {row["subnet"]} is {row[column]!r}, no finite number'
+        )
+    return number
 
 
 def depth_cell(depth: Depth) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import Any
 
 from rich.console import Console
@@ -102,10 +103,14 @@ def pick_subnet(
         progress: Show a progress bar.
 
     Raises:
-        ValueError: A budget that is not a positive amount, a latency without a way to measure it,
-            or nothing within the budgets; says what the smallest one needs.
+        ValueError: A budget that is not a positive amount, an accuracy that is not finite, a
+            latency without a way to measure it, or nothing within the budgets; says what the
+            smallest one needs.
     """
     budgets = _budgets({'params': max_params, 'flops': max_flops, 'latency': max_latency})
+    for subnet, accuracy in (accuracies or {}).items():
+        if not isfinite(accuracy):  # NaN would win
+            raise ValueError(f'accuracies must be finite, got {accuracy} of {subnet}')
     candidates = _candidates(backbone, accuracies, profile, image_size, progress)
     timed = all(candidate.latency is not None for candidate in candidates)
     if 'latency' in budgets and not timed and latency is None:

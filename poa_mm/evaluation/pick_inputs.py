@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from poa_mm.elastic import SearchSpace, Subnet
-from poa_mm.evaluation.csv_rows import read_csv
+from poa_mm.elastic import Subnet
+from poa_mm.evaluation.csv_rows import finite_cell, subnet_rows
 from poa_mm.evaluation.knn import headline_k
 
 __all__ = [
@@ -69,22 +69,24 @@ def format_amount(kind: str, value: float) -> str:
     return f'{value / size:.4g} {unit}{names[kind]}'.replace('  ', ' ')
 
 
-def accuracies_from_csv(path: str | Path, space: SearchSpace) -> dict[Subnet, float]:
+def accuracies_from_csv(path: str | Path, backbone: Any) -> dict[Subnet, float]:
     """Accuracies of a table that ``tools/eval_knn.py`` wrote, at its headline number of neighbours.
+
+    Args:
+        path: The table.
+        backbone: Elastic backbone that it is of.
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: Not such a table, or one of another supernet.
+        ValueError: Not such a table, one of another supernet, or an accuracy that is no finite
+            number.
     """
-    rows = read_csv(path, ['subnet'])
-    ks = [int(name[1:]) for name in rows[0] if re.fullmatch(r'k\d+', name)]
+    rows = subnet_rows(path, [], backbone)
+    ks = [int(name[1:]) for name in next(iter(rows.values())) if re.fullmatch(r'k\d+', name)]
     if not ks:
         raise ValueError(f'{path} has no column with an accuracy (k10, k20, …)')
     column = f'k{headline_k(ks)}'
-    try:
-        return {space[row['subnet']]: float(row[column]) for row in rows}
-    except ValueError as error:
-        raise ValueError(f'{path} does not fit this supernet: {error}') from error
+    return {subnet: finite_cell(path, row, column) for subnet, row in rows.items()}
 
 
 def profile_from_csv(path: str | Path, backbone: Any) -> dict[Subnet, Profiled]:
@@ -99,19 +101,11 @@ def profile_from_csv(path: str | Path, backbone: Any) -> dict[Subnet, Profiled]:
         ValueError: Not such a table, or one of another supernet.
     """
     profile = {}
-    for row in read_csv(path, ['subnet', 'params', 'flops']):
-        latency = row.get('latency_ms')
+    for subnet, row in subnet_rows(path, ['flops'], backbone).items():
         try:
-            subnet = backbone.space[row['subnet']]
-            cost = Profiled(
-                int(row['params']), int(row['flops']), float(latency) / 1e3 if latency else None
-            )
+            flops = int(row['flops'])
         except ValueError as error:
-            raise ValueError(f'{path} does not fit this supernet: {error}') from error
-        if cost.params != backbone.num_params(subnet):
-            raise ValueError(
-                f'{path} does not fit this supernet: {subnet} has {cost.params} parameters there '
-                f'and {backbone.num_params(subnet)} here'
-            )
-        profile[subnet] = cost
+            raise ValueError(f'{path}: FLOPs of {subnet} are no number: {error}') from error
+        latency = finite_cell(path, row, 'latency_ms') / 1e3 if row.get('latency_ms') else None
+        profile[subnet] = Profiled(int(row['params']), flops, latency)
     return profile

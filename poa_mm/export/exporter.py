@@ -89,7 +89,7 @@ def export_subnet(
         'params': cost.params,
         'flops': cost.flops,
         'preprocessing': preprocessing.as_dict(),
-        'accuracy': accuracy_from_csv(accuracy, member) if accuracy else {},
+        'accuracy': accuracy_from_csv(accuracy, supernet, member) if accuracy else {},
         'parent': _parent(checkpoint, branch) if checkpoint else {},
     }
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,13 +2,13 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from poa_mm.elastic import Subnet
-from poa_mm.evaluation.csv_rows import read_csv
+from poa_mm.evaluation.csv_rows import finite_cell, subnet_rows
 from poa_mm.export.preprocessing import Preprocessing
 
 LICENCE = (
@@ -115,29 +115,34 @@ def _rounded(number: int) -> str:
     return f'{number / 1e9:.2f} G' if number >= 1e9 else f'{number / 1e6:.2f} M'
 
 
-def accuracy_from_csv(path: str | Path, subnet: Subnet) -> dict[str, Any]:
+def accuracy_from_csv(path: str | Path, supernet: Any, subnet: Subnet) -> dict[str, Any]:
     """k-NN accuracies of a sub-network from the table that ``tools/eval_knn.py`` writes.
+
+    Args:
+        path: The table.
+        supernet: Elastic backbone that it is of.
+        subnet: Which sub-network.
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: Not such a table, or one without the sub-network.
+        ValueError: Not such a table, one of another supernet or without the sub-network, or an
+            accuracy that is no finite number.
     """
-    rows = {row['subnet']: row for row in read_csv(path, ['subnet', 'feature'])}
-    if str(subnet) not in rows:
-        raise ValueError(f'{path} has no row for {subnet}; it has {", ".join(list(rows)[:5])}, …')
-    row = rows[str(subnet)]
-    accuracies = {name[1:]: row[name] for name in row if re.fullmatch(r'k\d+', name)}
-    if not accuracies:
+    rows = subnet_rows(path, ['feature'], supernet)
+    if subnet not in rows:
+        raise ValueError(f'{path} has no row for {subnet}; it has {_listed(rows)}')
+    row = rows[subnet]
+    columns = [name for name in row if re.fullmatch(r'k\d+', name)]
+    if not columns:
         raise ValueError(f'{path} has no columns k10, k20, …; tools/eval_knn.py writes them')
-    try:
-        percent = {k: float(cell) for k, cell in accuracies.items()}
-    except ValueError as error:
-        raise ValueError(
-            f'{path} has an accuracy of {subnet} that is no number: {error}'
-        ) from error
     return {
         'metric': 'k-NN top-1 (%)',
         'feature': row['feature'],
-        'k': percent,
+        'k': {column[1:]: finite_cell(path, row, column) for column in columns},
         'file': Path(path).name,
     }
+
+
+def _listed(subnets: Collection[Subnet]) -> str:
+    names = [str(subnet) for subnet in subnets]
+    return ', '.join(names[:5]) + (', …' if len(names) > 5 else '')

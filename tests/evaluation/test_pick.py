@@ -82,6 +82,7 @@ def test_latency_is_measured_from_the_best_one_down(net):
         ({'max_params': float('nan')}, 'budgets must be positive'),
         ({'max_latency': 1.0}, 'max_latency needs latencies in profile, or a function'),
         ({'max_params': '30Q'}, "'30Q' is no amount of params: write 30M"),
+        ({'accuracies': {**ACCURACIES, Subnet(16, 2): float('nan')}}, 'finite, got nan of w16-d2'),
         ({'profile': {}}, 'have no sub-network of this supernet in common'),
     ],
 )
@@ -171,6 +172,9 @@ def test_a_profile_of_another_supernet_is_refused(net, tmp_path):
     path.write_text('subnet,params,flops\nw16-d2,many,6\n')
     with pytest.raises(ValueError, match='does not fit this supernet: invalid literal'):
         profile_from_csv(path, net)
+    path.write_text(f'subnet,params,flops\nw16-d2,{params(net, "w16-d2")},6G\n')
+    with pytest.raises(ValueError, match=r"FLOPs of w16-d2 are no number: .*'6G'"):
+        profile_from_csv(path, net)
 
 
 def test_sub_networks_that_cannot_be_extracted_are_not_chosen():
@@ -227,16 +231,39 @@ def test_amounts_are_written_with_the_unit_that_fits(kind, value, text):
     assert format_amount(kind, value) == text
 
 
+def params(net, name):
+    return net.num_params(net.space[name])
+
+
 def test_accuracies_of_a_table(net, tmp_path):
     path = tmp_path / 'knn.csv'
-    path.write_text('subnet,k10,k20\nw16-d2,50.1,51.2\nw32-d3,60.1,61.2\n')
-    assert accuracies_from_csv(path, net.space) == {Subnet(16, 2): 51.2, Subnet(32, 3): 61.2}
-    path.write_text('subnet,k20\nw384-d12,51.2\n')
+    small, large = params(net, 'w16-d2'), params(net, 'w32-d3')
+    path.write_text(f'subnet,params,k10,k20\nw16-d2,{small},50.1,51.2\nw32-d3,{large},60.1,61.2\n')
+    assert accuracies_from_csv(path, net) == {Subnet(16, 2): 51.2, Subnet(32, 3): 61.2}
+
+
+@pytest.mark.parametrize('other', ['large', 'nan', 'inf', '-inf', ''])
+def test_an_accuracy_that_is_no_finite_number_is_refused(other, net, tmp_path):
+    path = tmp_path / 'knn.csv'
+    path.write_text(f'subnet,params,k20\nw16-d2,{params(net, "w16-d2")},{other}\n')
+    with pytest.raises(ValueError, match=f'k20 of w16-d2 is {other!r}, no finite number'):
+        accuracies_from_csv(path, net)
+
+
+def test_accuracies_of_another_supernet_are_refused(net, tmp_path):
+    path = tmp_path / 'knn.csv'
+    path.write_text('subnet,params,k20\nw384-d12,1,51.2\n')
     with pytest.raises(ValueError, match=r'does not fit this supernet: no sub-network .w384-d12'):
-        accuracies_from_csv(path, net.space)
-    path.write_text('subnet,params\nw16-d2,51\n')
+        accuracies_from_csv(path, net)
+    path.write_text('subnet,params,k20\nw16-d2,1,51.2\n')
+    with pytest.raises(ValueError, match=r'knn\.csv.*: w16-d2 has 1 parameters there and \d+ here'):
+        accuracies_from_csv(path, net)
+    path.write_text('subnet,k20\nw16-d2,51\n')
+    with pytest.raises(ValueError, match='has no column params'):
+        accuracies_from_csv(path, net)
+    path.write_text(f'subnet,params\nw16-d2,{params(net, "w16-d2")}\n')
     with pytest.raises(ValueError, match='no column with an accuracy'):
-        accuracies_from_csv(path, net.space)
+        accuracies_from_csv(path, net)
 
 
 def test_latency_of_a_network(net):

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from tiny_families import build
 
 from poa_mm.elastic import Subnet
 from poa_mm.evaluation import KnnRow, save_csv
@@ -58,40 +59,47 @@ def test_json_holds_every_field():
     assert ModelCard(**data) == CARD
 
 
-def row(subnet, k10):
+def row(net, subnet, k10):
+    params = net.num_params(subnet)
     return KnnRow(
-        str(subnet), '', subnet.width, subnet.depth, 1, 'mean', {10: k10, 200: k10 + 1}, 3.0
+        str(subnet), '', subnet.width, subnet.depth, params, 'mean', {10: k10, 200: k10 + 1}, 3.0
     )
 
 
 def test_accuracies_come_from_the_row_of_the_sub_network(tmp_path):
-    path = tmp_path / 'knn.csv'
-    small, large = Subnet(64, (3, 4, 6, 3)), Subnet(64, (3, 4, 23, 3))
-    save_csv([row(small, 71.25), row(large, 75.5)], path)
-    assert accuracy_from_csv(path, large) == {
+    path, net = tmp_path / 'knn.csv', build('resnet')
+    small, large = net.space.smallest, net.space.largest
+    save_csv([row(net, small, 71.25), row(net, large, 75.5)], path)
+    assert accuracy_from_csv(path, net, large) == {
         'metric': 'k-NN top-1 (%)',
         'feature': 'mean',
         'k': {'10': 75.5, '200': 76.5},
         'file': 'knn.csv',
     }
-    with pytest.raises(ValueError, match=r'knn\.csv has no row for w64-d12; it has w64-d3-4-6-3'):
-        accuracy_from_csv(path, Subnet(64, 12))
+    with pytest.raises(
+        ValueError,
+        match=r'no row for w64-d1-1-3-1; it has w32-d1-1-2-1, w64-d1-2-3-1$',
+    ):
+        accuracy_from_csv(path, net, Subnet(64, (1, 1, 3, 1)))
 
 
 @pytest.mark.parametrize(
     ('text', 'message'),
     [
-        ('subnet,feature,k10\nw64-d12,cls,good\n', "accuracy of w64-d12 that is no number.*'good'"),
-        ('subnet,feature,gain\nw64-d12,cls,3\n', 'has no columns k10, k20, …'),
-        ('name,k10\nw64-d12,3\n', 'has no column subnet, feature'),
+        ('subnet,params,feature,k10\nw16-d2,{},cls,good\n', "k10 of w16-d2 is 'good', no finite"),
+        ('subnet,params,feature,k10\nw16-d2,{},cls,nan\n', "k10 of w16-d2 is 'nan', no finite"),
+        ('subnet,params,feature,gain\nw16-d2,{},cls,3\n', 'has no columns k10, k20, …'),
+        ('name,k10\nw16-d2,3\n', 'has no column subnet, params, feature'),
         ('', 'has no column subnet'),
+        ('subnet,params,feature,k10\nw16-d2,7,cls,60\n', 'w16-d2 has 7 parameters there and'),
+        ('subnet,params,feature,k10\nw16-d9,7,cls,60\n', "fit this supernet: no sub-network 'w16"),
     ],
 )
 def test_other_tables(text, message, tmp_path):
-    path = tmp_path / 'knn.csv'
-    path.write_text(text)
+    path, net = tmp_path / 'knn.csv', build('vit')
+    path.write_text(text.format(net.num_params(Subnet(16, 2))))
     with pytest.raises(ValueError, match=message):
-        accuracy_from_csv(path, Subnet(64, 12))
+        accuracy_from_csv(path, net, Subnet(16, 2))
     path.unlink()
     with pytest.raises(FileNotFoundError, match=str(path)):
-        accuracy_from_csv(path, Subnet(64, 12))
+        accuracy_from_csv(path, net, Subnet(16, 2))

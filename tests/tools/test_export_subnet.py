@@ -10,6 +10,7 @@ from helpers import load_tool
 from tiny_families import build, images, save_checkpoint
 
 import poa_mm
+from poa_mm.elastic import Subnet
 from poa_mm.evaluation import KnnRow, save_csv
 from poa_mm.export import FORMATS, load_timm
 
@@ -84,15 +85,24 @@ def test_the_other_families(export, tmp_path, family):
     assert list(size) == [3, 64, 64]
 
 
-def test_the_card_knows_parent_and_accuracy(export, checkpoint, tmp_path):
+def test_the_card_knows_parent_and_accuracy(export, supernets, checkpoint, tmp_path):
     table, path = tmp_path / 'knn.csv', tmp_path / 'net.pth'
-    save_csv([KnnRow('w16-d2', '', 16, 2, 1, 'cls', {10: 71.5, 20: 72.25})], table)
+    params = supernets['teacher'].num_params(Subnet(16, 2))
+    save_csv([KnnRow('w16-d2', '', 16, 2, params, 'cls', {10: 71.5, 20: 72.25})], table)
     assert export('smallest', path, '--to', 'mmpretrain', '--accuracy', table)[0] == 0
     card = json.loads((tmp_path / 'net.pth.json').read_text())
     assert card['parent']['file'] == 'iter_10.pth'
     assert card['parent']['sha256'] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     assert card['accuracy']['k'] == {'10': 71.5, '20': 72.25}
     assert 'k = 20: 72.25 %' in (tmp_path / 'net.pth.md').read_text()
+
+
+def test_accuracies_of_another_supernet_are_refused(export, tmp_path):
+    table, path = tmp_path / 'knn.csv', tmp_path / 'net.pth'
+    save_csv([KnnRow('w16-d2', '', 16, 2, 1, 'cls', {20: 72.25})], table)
+    result = export('smallest', path, '--to', 'mmpretrain', '--accuracy', table)
+    refused(result, str(table), 'w16-d2 has 1 parameters there and')
+    assert list(tmp_path.iterdir()) == [table]
 
 
 def test_another_image_size(export, tmp_path):
