@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
-from segmentation import SIZE, draw, tiny_config
+from segmentation import CLASSES, SIZE, draw, tiny_config
 
 from poa_mm.engine import launch
 
@@ -41,6 +41,40 @@ def test_another_number_of_classes_is_refused(config):
     config.model.decode_head.num_classes = 5
     with pytest.raises(ValueError, match='the data set has 4 classes, the model 5'):
         launch.build_runner(config).train()
+
+
+@pytest.mark.parametrize('loop', ['val', 'test'])
+@pytest.mark.parametrize('names', [CLASSES[:3], [*CLASSES, 'more']])
+def test_another_number_of_classes_is_no_other_accuracy(config, loop, names):
+    """Classes that are left out of the mean would raise it."""
+    for loader in (config.val_dataloader, config.test_dataloader):
+        loader.dataset.metainfo = {'classes': names}
+    with pytest.raises(ValueError, match=f'the data set has {len(names)} classes, the model 4'):
+        getattr(launch.build_runner(config), loop)()
+
+
+@pytest.mark.parametrize('loop', ['val', 'test'])
+def test_images_without_masks_are_counted_before_a_test(config, folder, loop):
+    (folder / 'masks' / '3.png').unlink()
+    runner = launch.build_runner(config)
+    with pytest.raises(FileNotFoundError, match=r'1 of 4 images have no mask; .*masks/3\.png'):
+        getattr(runner, loop)()
+
+
+def test_parts_of_a_data_set_and_several_views_are_looked_through(config, folder, tmp_path):
+    other = draw(tmp_path / 'other')
+    (other / 'masks' / '1.png').unlink()
+    dataset = config.test_dataloader.dataset
+    dataset.pipeline = config.tta_pipeline
+    parts = [dataset, {**dataset, 'data_root': str(other)}]
+    config.test_dataloader.dataset = {
+        'type': 'RepeatDataset',
+        'times': 2,
+        'dataset': {'type': 'ConcatDataset', 'datasets': parts},
+    }
+    config.model = {**config.tta_model, 'module': config.model}
+    with pytest.raises(FileNotFoundError, match=r'1 of 4 images have no mask; .*other/masks/1'):
+        launch.build_runner(config).test()
 
 
 def test_labels_beyond_the_classes_are_named_in_training(config, folder):
@@ -89,7 +123,9 @@ def test_test_time_augmentation_is_checked_too(config, folder):
         launch.build_runner(config).test()
 
 
-def test_images_to_predict_need_no_mask(config):
+def test_images_to_predict_need_no_mask(config, folder):
+    for path in (folder / 'masks').iterdir():
+        path.unlink()
     pipeline = config.test_dataloader.dataset.pipeline
     config.test_dataloader.dataset.pipeline = [t for t in pipeline if 'Anno' not in t['type']]
     config.test_evaluator = {

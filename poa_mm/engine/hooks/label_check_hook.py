@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from mmcv.transforms import LoadAnnotations
 from mmengine import fileio
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
@@ -20,18 +21,38 @@ class LabelCheckHook(Hook):
     find it.
 
     Raises:
-        FileNotFoundError: Before training, if images have no mask; says how many and which first.
-        ValueError: Before training, if the model has another number of classes than the data set;
-            at a batch, if a mask has not the size of its image, or more than one channel, or holds
-            a label beyond the last class.
+        FileNotFoundError: Before a loop, if images have no mask; says how many and which first.
+        ValueError: Before a loop, if the model has another number of classes than the data set; at
+            a batch, if a mask has not the size of its image, or more than one channel, or holds a
+            label beyond the last class.
     """
 
+    def __init__(self) -> None:
+        self._checked: list[Any] = []
+
     def before_train(self, runner: Runner) -> None:
-        """Look at the lists of images and the names of classes."""
-        num_classes = _segmentor(runner.model).num_classes
-        _check_dataset(runner.train_dataloader.dataset, num_classes)
+        """Look at the lists of images and the names of classes, of validation as well."""
+        self._check(runner, runner.train_dataloader.dataset)
         if runner.val_loop is not None:
-            _check_dataset(runner.val_dataloader.dataset, num_classes)
+            self._check(runner, runner.val_dataloader.dataset)
+
+    def before_val(self, runner: Runner) -> None:
+        """Look at the list of images and the names of classes, unless training has."""
+        self._check(runner, runner.val_dataloader.dataset)
+
+    def before_test(self, runner: Runner) -> None:
+        """Look at the list of images and the names of classes."""
+        self._check(runner, runner.test_dataloader.dataset)
+
+    def _check(self, runner: Runner, dataset: Any) -> None:
+        """Check a data set once in a run."""
+        if any(dataset is checked for checked in self._checked):
+            return
+        _check_classes(dataset, _segmentor(runner.model).num_classes)
+        for part in _parts(dataset):
+            if _loads_masks(part.pipeline):
+                _check_masks(part)
+        self._checked.append(dataset)
 
     def _before_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, mode: str = 'train'
@@ -84,13 +105,35 @@ def _path(sample: Any) -> str:
     return sample.get('seg_map_path', 'a mask')
 
 
-def _check_dataset(dataset: Any, num_classes: int) -> None:
+def _check_classes(dataset: Any, num_classes: int) -> None:
     classes = dataset.metainfo.get('classes')
     if classes is not None and len(classes) != num_classes:
         raise ValueError(
             f'the data set has {len(classes)} classes, the model {num_classes}: set num_classes of '
             'decode_head and auxiliary_head, or the metainfo of the data set'
         )
+
+
+def _parts(dataset: Any) -> Iterator[Any]:
+    """The data sets with files of their own within what repeats, concatenates or mixes them."""
+    inner = getattr(dataset, 'datasets', None) or getattr(dataset, 'dataset', None)
+    if inner is None:
+        yield dataset
+        return
+    for part in inner if isinstance(inner, list) else [inner]:
+        yield from _parts(part)
+
+
+def _loads_masks(pipeline: Any) -> bool:
+    """Whether a pipeline, or one of those that augment its tests, needs masks."""
+    return any(
+        isinstance(transform, LoadAnnotations)
+        or any(_loads_masks(inner) for inner in getattr(transform, 'subroutines', []))
+        for transform in pipeline.transforms
+    )
+
+
+def _check_masks(dataset: Any) -> None:
     items = [dataset.get_data_info(index) for index in range(len(dataset))]
     missing = [item for item in items if not fileio.exists(item['seg_map_path'])]
     if missing:
