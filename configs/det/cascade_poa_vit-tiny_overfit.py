@@ -101,7 +101,7 @@ param_scheduler = [
         eta_min_ratio=0.01,
     ),
 ]
-custom_hooks = []
+custom_hooks = [dict(type='ClassCheckHook')]  # no pre-trained weights to check
 default_hooks = dict(
     logger=dict(log_metric_by_epoch=False),
     checkpoint=dict(by_epoch=False, interval=iterations, save_best=None),

@@ -3,6 +3,7 @@
 from poa_mm.engine.checkpoint import load_backbone, load_config, load_supernet, save_backbone
 from poa_mm.engine.hooks import (
     ActivationCheckpointHook,
+    ClassCheckHook,
     LabelCheckHook,
     NanGuardHook,
     POAHook,
@@ -17,6 +18,7 @@ from poa_mm.engine.subnet_init import load_from_subnet
 
 __all__ = [
     'ActivationCheckpointHook',
+    'ClassCheckHook',
     'GuardedAmpOptimWrapper',
     'GuardedOptimWrapper',
     'LabelCheckHook',

@@ -88,8 +88,8 @@ def test_schedule(name):
     assert steps.by_epoch
     assert (cfg.train_cfg.type, cfg.train_cfg.max_epochs) == ('EpochBasedTrainLoop', 36)
     assert cfg.train_dataloader.batch_size == 2
-    assert cfg.auto_scale_lr.base_batch_size == 16
-    assert cfg.custom_hooks == [{'type': 'PretrainedCheckHook'}]
+    assert cfg.auto_scale_lr == {'enable': False, 'base_batch_size': 16}
+    assert cfg.custom_hooks == [{'type': 'PretrainedCheckHook'}, {'type': 'ClassCheckHook'}]
     kinds = [backend.type for backend in cfg.visualizer.vis_backends]
     assert kinds == ['LocalVisBackend', 'TensorboardVisBackend']
 

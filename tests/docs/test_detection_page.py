@@ -59,3 +59,14 @@ def test_data_of_one_s_own(page, tmp_path):
         assert dataset[1]['inputs'].shape[0] == 3
         assert 'gt_instances' in sample
         assert dataset.metainfo['classes'] == CLASSES
+
+
+@pytest.mark.parametrize('classes', [CLASSES[::-1], ('cat', 'dog')])
+def test_classes_are_named_as_the_page_says(page, tmp_path, classes):
+    write_coco(tmp_path)
+    annotations = tmp_path / 'annotations' / 'instances_train2017.json'
+    annotations.rename(tmp_path / 'train.json')
+    cfg = page(1, data__mine=str(tmp_path), **{"('cat', 'dog')": repr(classes)})
+    assert {'type': 'ClassCheckHook'} in cfg.custom_hooks
+    with pytest.raises(ValueError, match='must be in the order of|has no classes'):
+        DATASETS.build({**cfg.train_dataloader.dataset, '_scope_': 'mmdet'})

@@ -2,7 +2,8 @@
 
 A flip, then one of two: the short side at 480 to 800 pixels, the long one at most 1333; or the
 short side at 400, 500 or 600, a crop of 384 to 600 pixels, and that resized like the first.
-Testing: the short side at 800, the long one at most 1333.
+Testing: the short side at 800, the long one at most 1333. The data set is mmdet's, but refuses
+classes that its file does not have, or has in another order.
 """
 
 _base_ = 'mmdet::_base_/datasets/coco_instance.py'
@@ -37,5 +38,7 @@ train_pipeline = [
 train_dataloader = dict(
     batch_size=2,  # 16 on 8 GPUs
     num_workers=4,
-    dataset=dict(pipeline=train_pipeline),
+    dataset=dict(type='CheckedCocoDataset', pipeline=train_pipeline),
 )
+val_dataloader = dict(dataset=dict(type='CheckedCocoDataset'))
+test_dataloader = dict(dataset=dict(type='CheckedCocoDataset'))

@@ -2,7 +2,10 @@
 
 _base_ = 'mmdet::_base_/default_runtime.py'
 
-custom_imports = dict(imports=['poa_mm', 'poa_mm.models.detectors'], allow_failed_imports=False)
+custom_imports = dict(
+    imports=['poa_mm', 'poa_mm.datasets.coco', 'poa_mm.models.detectors'],
+    allow_failed_imports=False,
+)
 
 max_epochs = 36
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1)
@@ -13,7 +16,7 @@ optim_wrapper = dict(
     optimizer=dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05),
     constructor='LayerDecayConstructor',  # no weight decay on biases, norms and embeddings
 )
-auto_scale_lr = dict(base_batch_size=16)
+auto_scale_lr = dict(enable=False, base_batch_size=16)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=500),
     dict(
@@ -21,7 +24,7 @@ param_scheduler = [
     ),
 ]
 
-custom_hooks = [dict(type='PretrainedCheckHook')]
+custom_hooks = [dict(type='PretrainedCheckHook'), dict(type='ClassCheckHook')]
 default_hooks = dict(
     checkpoint=dict(interval=1, max_keep_ckpts=2, save_best='coco/bbox_mAP', rule='greater')
 )

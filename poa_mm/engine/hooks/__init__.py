@@ -1,6 +1,7 @@
 """Hooks of the training loop."""
 
 from poa_mm.engine.hooks.activation_checkpoint_hook import ActivationCheckpointHook
+from poa_mm.engine.hooks.class_check_hook import ClassCheckHook
 from poa_mm.engine.hooks.label_check_hook import LabelCheckHook
 from poa_mm.engine.hooks.nan_guard_hook import NanGuardHook
 from poa_mm.engine.hooks.poa_hook import POAHook
@@ -11,6 +12,7 @@ from poa_mm.engine.hooks.throughput_hook import ThroughputHook
 
 __all__ = [
     'ActivationCheckpointHook',
+    'ClassCheckHook',
     'LabelCheckHook',
     'NanGuardHook',
     'POAHook',
