@@ -8,7 +8,7 @@ import types
 import pytest
 import torch
 import torch.multiprocessing
-from helpers import run_distributed
+from helpers import ROOT, run_distributed
 from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
 from tiny_training import BATCH, LENGTH, Recorder, training_config
@@ -136,6 +136,15 @@ def test_without_a_gpu_mixed_precision_becomes_float32(tmp_path, mixed, plain):
 def test_scaling_the_learning_rate_needs_a_base(given):
     with pytest.raises(ValueError, match=r'auto_scale_lr\.base_batch_size'):
         launch.set_auto_scale_lr(Config(given))
+
+
+@pytest.mark.parametrize('schedule', ['det/schedule_3x.py', 'seg/schedule_160k.py'])
+def test_downstream_configs_scale_with_our_tools_and_the_libraries_own(schedule):
+    """mmdet's and mmseg's ask for both keys, and mmengine would scale a config that enables."""
+    cfg = Config.fromfile(ROOT / 'configs' / '_base_' / schedule)
+    assert cfg.auto_scale_lr == {'enable': False, 'base_batch_size': 16}
+    launch.set_auto_scale_lr(cfg)
+    assert cfg.auto_scale_lr.enable is True
 
 
 @pytest.mark.parametrize('flag', [True, False])
