@@ -15,6 +15,7 @@ from torch import nn
 from poa_mm.evaluation.seg_iou import HeadIoUMetric
 
 METRICS = ('mIoU', 'aAcc', 'mAcc')
+MMSEG_DROPOUT = 0.1  # of a head that does not say
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,9 @@ def sweep_config(cfg: Config, lrs: Sequence[float]) -> Config:
         'custom_keys': {_head(index): {'lr_mult': lr} for index, lr in enumerate(lrs)}
     }
     metric = {**cfg.val_evaluator, 'type': HeadIoUMetric.__name__}
+    if cfg.optim_wrapper.get('type') == 'AmpOptimWrapper':
+        # bfloat16 has the range of float32. A scale would let one diverging head stop all others.
+        cfg.optim_wrapper.loss_scale = {'enabled': False}
     cfg.val_evaluator = [
         {**metric, 'head': index, 'prefix': _name(lr)} for index, lr in enumerate(lrs)
     ]
@@ -156,11 +160,44 @@ def _check_linear(cfg: Config) -> None:
     given = [name for name, value in shared.items() if value]
     if given:
         raise ValueError(f'a sweep trains heads alone, each by itself: take out {", ".join(given)}')
+    _check_dropout(model.decode_head)
+    _check_wrapper(wrapper)
+    averages = [hook.type for hook in cfg.get('custom_hooks') or [] if 'EMA' in hook.type]
+    if averages:
+        raise ValueError(
+            f'a sweep validates and saves the heads themselves, not their averages: take '
+            f'{", ".join(averages)} out of custom_hooks'
+        )
+    evaluator = cfg.get('val_evaluator')
+    if not isinstance(evaluator, ConfigDict) or evaluator.type != 'IoUMetric':
+        raise ValueError(f'a sweep needs an IoUMetric as val_evaluator, the config has {evaluator}')
+
+
+def _check_dropout(head: Mapping[str, Any]) -> None:
+    """Heads would take turns at one stream of random numbers."""
+    ratio = head.get('dropout_ratio', MMSEG_DROPOUT)
+    if ratio:
+        raise ValueError(
+            f'a sweep needs model.decode_head.dropout_ratio=0, got {ratio}: heads would drop '
+            'other channels than in runs of their own'
+        )
+
+
+def _check_wrapper(wrapper: Mapping[str, Any]) -> None:
+    """Loss scales and guards skip steps of all heads when the gradients of one are not finite."""
+    kind, dtype = wrapper.get('type', 'OptimWrapper'), wrapper.get('dtype')
+    if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
+        raise ValueError(
+            f'a sweep needs an OptimWrapper or AmpOptimWrapper, the config has {kind}, which may '
+            'hold all heads still because of one'
+        )
+    if kind == 'AmpOptimWrapper' and dtype != 'bfloat16':
+        raise ValueError(
+            "a sweep in mixed precision needs optim_wrapper.dtype='bfloat16', the config has "
+            f'{dtype}: with float16 all heads would share one loss scale'
+        )
     if wrapper.get('constructor') != 'TrainableConstructor':
         raise ValueError(
             'a sweep needs optim_wrapper.constructor=TrainableConstructor, the config has '
             f'{wrapper.get("constructor")}'
         )
-    evaluator = cfg.get('val_evaluator')
-    if not isinstance(evaluator, ConfigDict) or evaluator.type != 'IoUMetric':
-        raise ValueError(f'a sweep needs an IoUMetric as val_evaluator, the config has {evaluator}')

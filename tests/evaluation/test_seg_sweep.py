@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from mmengine.config import ConfigDict
 from mmseg.evaluation import IoUMetric
 from segmentation import CLASSES, draw, path_of, tiny_config
 
@@ -134,17 +135,48 @@ def test_wrong_rates_are_refused(config, rates):
         ({'optim_wrapper.clip_grad': {'max_norm': 1}}, 'take out optim_wrapper.clip_grad'),
         ({'optim_wrapper.paramwise_cfg': {'norm_decay_mult': 0}}, 'optim_wrapper.paramwise_cfg'),
         ({'optim_wrapper.constructor': 'LayerDecayConstructor'}, 'has LayerDecayConstructor'),
+        (
+            {'model.decode_head.dropout_ratio': 0.1},
+            'needs model.decode_head.dropout_ratio=0, got 0',
+        ),
+        ({'model.decode_head': {'type': 'FCNHead'}}, 'decode_head.dropout_ratio=0, got 0.1'),
+        (
+            {'optim_wrapper.type': 'AmpOptimWrapper', 'optim_wrapper.dtype': 'float16'},
+            "needs optim_wrapper.dtype='bfloat16', the config has float16: with float16 all",
+        ),
+        ({'optim_wrapper.type': 'AmpOptimWrapper'}, "dtype='bfloat16', the config has None"),
+        ({'optim_wrapper.type': 'GuardedOptimWrapper'}, 'has GuardedOptimWrapper, which may hold'),
+        ({'optim_wrapper.type': 'GuardedAmpOptimWrapper'}, 'the config has GuardedAmpOptimWrap'),
+        ({'custom_hooks': [ConfigDict(type='EMAHook')]}, 'take EMAHook out of custom_hooks'),
         ({'val_evaluator': {'type': 'DepthMetric'}}, 'needs an IoUMetric as val_evaluator'),
         ({'val_evaluator': [{'type': 'IoUMetric'}]}, 'needs an IoUMetric as val_evaluator'),
     ],
 )
 def test_configs_whose_heads_would_notice_one_another_are_refused(config, changes, message):
     for key, value in changes.items():  # merging would keep what is there
-        parts = key.split('.')
-        target = config if len(parts) == 1 else config[parts[0]]
-        target[parts[-1]] = value
+        *parents, last = key.split('.')
+        target = config
+        for parent in parents:
+            target = target[parent]
+        target[last] = value
     with pytest.raises(ValueError, match=message):
         sweep_config(config, RATES)
+
+
+def test_bfloat16_goes_without_a_loss_scale(config):
+    """Its finiteness test would let one diverging head stop all others."""
+    config.optim_wrapper.update(type='AmpOptimWrapper', dtype='bfloat16')
+    wrapper = sweep_config(config, RATES).optim_wrapper
+    assert (wrapper.type, wrapper.dtype) == ('AmpOptimWrapper', 'bfloat16')
+    assert not torch.amp.GradScaler(**wrapper.loss_scale).is_enabled()
+
+
+def test_a_head_that_diverges_leaves_the_others_alone(config):
+    _, results = run_sweep(config)
+    config.work_dir += '_diverging'
+    diverging, with_it = run_sweep(config, [*RATES, 1e30])
+    assert not diverging.model.decode_head.heads[-1].conv_seg.weight.isfinite().all()
+    assert [row.metrics for row in with_it.rows[:-1]] == [row.metrics for row in results.rows]
 
 
 def test_the_config_itself_is_not_changed(config):
