@@ -4,9 +4,11 @@
 import argparse
 import functools
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from poa_mm.elastic import Subnet
 from poa_mm.evaluation import (
     Pick,
     accuracies_from_csv,
@@ -15,7 +17,9 @@ from poa_mm.evaluation import (
     profile_from_csv,
     subnet_latency,
 )
+from poa_mm.evaluation.cost import ImageSize
 from poa_mm.evaluation.device_argument import default_device, device_argument
+from poa_mm.evaluation.pick_inputs import Profiled
 from poa_mm.evaluation.supernet import supernet_config
 from poa_mm.export.preprocessing import preprocessing_of
 
@@ -32,10 +36,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--max-latency', metavar='20ms', help='of a forward pass, measured here or in --profile')
     add('--accuracy', type=Path, metavar='CSV', help='table of tools/eval_knn.py')
     add('--profile', type=Path, metavar='CSV', help='table of tools/profile_subnets.py')
-    add('--image-size', type=int, help='side of the images (default: that of pre-training)')
-    add('--batch-size', type=int, default=1, help='for the latency (default: 1)')
-    add('--threads', type=int, default=1, help='of the CPU, for the latency (default: 1)')
-    add('--device', type=device_argument, default=default_device(), help='for the latency')
+    add('--image-size', type=int, help="side (default: the profile's, else that of pre-training)")
+    add('--batch-size', type=int, help='for the latency (default: 1)')
+    add('--threads', type=int, help='of the CPU, for the latency (default: 1)')
+    add('--device', type=device_argument, help='for the latency (default: a GPU, if any)')
     return parser.parse_args(argv)
 
 
@@ -57,16 +61,17 @@ def main(argv: list[str] | None = None) -> int:
 def choose(args: argparse.Namespace) -> Pick:
     """Open the supernet and pick."""
     backbone: Any = open_supernet(args.supernet)
-    image_size = args.image_size
+    profile = profile_from_csv(args.profile, backbone) if args.profile else None
+    image_size = asked_image_size(args, profile)
     if image_size is None:
         image_size = preprocessing_of(backbone, supernet_config(args.supernet)).image_size
     measure = functools.partial(
         subnet_latency,
         backbone,
         image_size=image_size,
-        device=args.device,
-        batch_size=args.batch_size,
-        threads=args.threads,
+        device=args.device or default_device(),
+        batch_size=1 if args.batch_size is None else args.batch_size,
+        threads=1 if args.threads is None else args.threads,
     )
     return pick_subnet(
         backbone,
@@ -74,11 +79,30 @@ def choose(args: argparse.Namespace) -> Pick:
         max_flops=args.max_flops,
         max_latency=args.max_latency,
         accuracies=accuracies_from_csv(args.accuracy, backbone) if args.accuracy else None,
-        profile=profile_from_csv(args.profile, backbone) if args.profile else None,
+        profile=profile,
         latency=measure,
         image_size=image_size,
         progress=True,
     )
+
+
+def asked_image_size(
+    args: argparse.Namespace, profile: Mapping[Subnet, Profiled] | None
+) -> ImageSize | None:
+    """That of the profile, which no option may contradict, or else that of the option."""
+    conditions = next(iter(profile.values())).conditions if profile else None
+    if conditions is None:
+        return args.image_size
+    try:
+        conditions.check(
+            args.image_size,
+            batch_size=args.batch_size,
+            threads=args.threads,
+            device=None if args.device is None else str(args.device),
+        )
+    except ValueError as error:
+        raise ValueError(f'{args.profile} contradicts the options: {error}') from error
+    return conditions.image_size
 
 
 if __name__ == '__main__':

@@ -13,7 +13,14 @@ from poa_mm.evaluation.knn_benchmark import well_known_name
 from poa_mm.evaluation.latency import subnet_latency
 from poa_mm.visualization.profile import si_prefix
 
-__all__ = ['LatencySettings', 'ProfileRow', 'extractable', 'profile_rows', 'profile_table']
+__all__ = [
+    'LatencySettings',
+    'ProfileRow',
+    'extractable',
+    'image_size_cell',
+    'profile_rows',
+    'profile_table',
+]
 
 # A screen holds so many sub-networks; of more, the named ones are shown.
 _MAX_LIST = 24
@@ -66,7 +73,6 @@ class ProfileRow:
 
     def cells(self) -> dict[str, object]:
         """Cells of a CSV file by column; latency only where it was measured."""
-        sides = (self.image_size,) if isinstance(self.image_size, int) else self.image_size
         cells: dict[str, object] = {
             'subnet': self.subnet,
             'name': self.name,
@@ -76,11 +82,17 @@ class ProfileRow:
             'flops': self.flops,
             'activation_bytes': self.activation_bytes,
             'training_bytes': self.training_bytes,
-            'image_size': 'x'.join(map(str, sides[: len(set(sides))])),
+            'image_size': image_size_cell(self.image_size),
         }
         if self.latency is not None and self.settings is not None:
             cells |= {'latency_ms': f'{self.latency * 1e3:.4g}', **asdict(self.settings)}
         return cells
+
+
+def image_size_cell(image_size: ImageSize) -> str:
+    """A size as in a table: ``'224'`` of squares, or ``'32x48'``, the height first."""
+    sides = (image_size,) if isinstance(image_size, int) else image_size
+    return 'x'.join(map(str, sides[: len(set(sides))]))
 
 
 def profile_rows(
@@ -144,7 +156,7 @@ def extractable(backbone: Any, subnets: Sequence[Subnet]) -> tuple[list[Subnet],
 def profile_table(rows: Sequence[ProfileRow]) -> Table:
     """Table for the screen: all sub-networks, or those with names if there are many."""
     shown = rows if len(rows) <= _MAX_LIST else [row for row in rows if row.name]
-    sides = rows[0].cells()['image_size']
+    sides = image_size_cell(rows[0].image_size)
     title = f'Cost of one image of {sides} pixels: {len(shown)} of {len(rows)} sub-networks'
     table = Table(title=title)
     for column in ('sub-network', 'name'):

@@ -120,6 +120,8 @@ def pick_subnet(
     reasons = [
         f'{len(candidates)} sub-networks' + (f' with {" and ".join(known)}' if known else '')
     ]
+    conditions = {cost.conditions for cost in (profile or {}).values() if cost.conditions}
+    reasons += [f'profile: {one}' for one in conditions]
     fitting = candidates
     for name, limit in budgets.items():
         if name != 'latency' or timed:

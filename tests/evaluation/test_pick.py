@@ -20,7 +20,7 @@ from poa_mm.evaluation import (
     subnet_cost,
     subnet_latency,
 )
-from poa_mm.evaluation.pick_inputs import Profiled, format_amount, parse_amount
+from poa_mm.evaluation.pick_inputs import Conditions, Profiled, format_amount, parse_amount
 
 tool = load_tool('pick_subnet')
 ACCURACIES = {Subnet(16, 2): 60.0, Subnet(16, 3): 63.0, Subnet(24, 3): 63.0, Subnet(32, 2): 62.0}
@@ -153,8 +153,9 @@ def test_a_profile_replaces_tracing_and_timing(net, tmp_path):
         assert (row.params, row.flops) == (cost.params, cost.flops)
         assert cost.latency == pytest.approx(row.latency, rel=1e-3)
     pick = pick_subnet(net, profile=profile, max_latency='10s', max_params='1M')
-    assert pick.reasons[:3] == [
+    assert pick.reasons[:4] == [
         '3 sub-networks with profile',
+        'profile: images of 16 pixels; latency: batch size 1, 1 threads, cpu',
         '3 of them within 1 M parameters',
         '3 of them within 10 s',
     ]
@@ -163,18 +164,56 @@ def test_a_profile_replaces_tracing_and_timing(net, tmp_path):
 
 def test_a_profile_of_another_supernet_is_refused(net, tmp_path):
     path = tmp_path / 'profile.csv'
-    path.write_text('subnet,params,flops\nw16-d2,5,6\n')
+    path.write_text('subnet,params,flops,image_size\nw16-d2,5,6,16\n')
     with pytest.raises(ValueError, match=r'w16-d2 has 5 parameters there and \d+ here'):
         profile_from_csv(path, net)
-    path.write_text('subnet,params,flops\nw384-d12,5,6\n')
+    path.write_text('subnet,params,flops,image_size\nw384-d12,5,6,16\n')
     with pytest.raises(ValueError, match=r'profile\.csv does not fit this supernet: no sub-net'):
         profile_from_csv(path, net)
-    path.write_text('subnet,params,flops\nw16-d2,many,6\n')
+    path.write_text('subnet,params,flops,image_size\nw16-d2,many,6,16\n')
     with pytest.raises(ValueError, match='does not fit this supernet: invalid literal'):
         profile_from_csv(path, net)
-    path.write_text(f'subnet,params,flops\nw16-d2,{params(net, "w16-d2")},6G\n')
-    with pytest.raises(ValueError, match=r"FLOPs of w16-d2 are no number: .*'6G'"):
-        profile_from_csv(path, net)
+
+
+@pytest.mark.parametrize(
+    ('columns', 'rows', 'message'),
+    [
+        ('flops,image_size', ['6G,16'], "cell of w16-d2 that means nothing: .*'6G'"),
+        ('flops,image_size', ['6,big'], "cell of w16-d2 that means nothing: .*'big'"),
+        ('flops,image_size', ['6,1x2x3'], "'1x2x3' is no size of an image"),
+        ('flops', ['6'], 'has no column image_size'),
+        ('flops,image_size,latency_ms', ['6,16,3'], "has latencies, but no column 'batch_size'"),
+        ('flops,image_size,latency_ms', ['6,16,nan'], "latency_ms of w16-d2 is 'nan', no finite"),
+        ('flops,image_size', ['6,16', '6,32'], 'costs of images of 16 pixels with those of images'),
+    ],
+)
+def test_tables_that_say_nothing_clear_are_refused(columns, rows, message, net, tmp_path):
+    lines = [f'subnet,params,{columns}']
+    for name, row in zip(('w16-d2', 'w24-d2'), rows, strict=False):
+        lines.append(f'{name},{params(net, name)},{row}')
+    (tmp_path / 'profile.csv').write_text('\n'.join(lines))
+    with pytest.raises(ValueError, match=message):
+        profile_from_csv(tmp_path / 'profile.csv', net)
+
+
+def test_conditions_are_compared():
+    conditions = Conditions((28, 28), LatencySettings(1, 2, 'cpu'))
+    conditions.check()
+    conditions.check(28, batch_size=1, threads=2, device='cpu')
+    conditions.check((28, 28))
+    message = (
+        'image size 224 is asked for, 28 is that of the profile; batch size 64 is asked for, 1'
+    )
+    with pytest.raises(ValueError, match=message):
+        conditions.check(224, batch_size=64)
+    with pytest.raises(ValueError, match='image size 28x32 is asked for, 28 is that'):
+        conditions.check((28, 32))
+    with pytest.raises(ValueError, match='threads 4 is asked for, 2 is that of the profile'):
+        conditions.check(threads=4)
+    with pytest.raises(ValueError, match='device cuda:0 is asked for, cpu is that'):
+        conditions.check(device='cuda:0')
+    Conditions((28, 32)).check((28, 32), batch_size=64)  # nothing was measured
+    assert str(Conditions((28, 32))) == 'images of 28x32 pixels'
 
 
 def test_sub_networks_that_cannot_be_extracted_are_not_chosen():
@@ -283,6 +322,48 @@ def test_a_supernet_from_a_config(tmp_path):
         open_supernet(config)
     with pytest.raises(FileNotFoundError, match=r'no config at .*missing\.py'):
         open_supernet(tmp_path / 'missing.py')
+
+
+def test_the_tool_refuses_options_that_contradict_the_profile(tmp_path, capsys):
+    config, table = tmp_path / 'tiny.py', tmp_path / 'profile.csv'
+    config.write_text(f'model = dict(type="POA", backbone={VIT})')
+    measured = LatencySettings(batch_size=1, threads=1, device='cpu')
+    members = [Subnet(16, 2), Subnet(24, 3)]
+    save_csv(profile_rows(open_supernet(config), members, 32, measured), table)
+    arguments = [str(config), '--profile', str(table), '--max-latency', '10s']
+    for options, message in (
+        (['--image-size', '16'], 'image size 16 is asked for, 32 is that of the profile'),
+        (['--batch-size', '64', '--threads', '1'], 'batch size 64 is asked for, 1 is that'),
+        (['--threads', '4'], 'threads 4 is asked for, 1 is that of the profile'),
+    ):
+        assert tool.main([*arguments, *options]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f'error: {table} contradicts the options: {message}')
+        assert len(error.splitlines()) == 1
+    same = ['--image-size', '32', '--batch-size', '1', '--threads', '1', '--device', 'cpu']
+    for options in ([], same):
+        assert tool.main([*arguments, *options]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[1] == 'profile: images of 32 pixels; latency: batch size 1, 1 threads, cpu'
+        assert lines[2] == '2 of them within 10 s'
+
+
+def test_what_a_profile_lacks_is_measured_at_its_image_size(tmp_path, capsys, monkeypatch):
+    config, table = tmp_path / 'tiny.py', tmp_path / 'profile.csv'
+    config.write_text(f'model = dict(type="POA", backbone={VIT})')
+    save_csv(profile_rows(open_supernet(config), [Subnet(16, 2)], 32), table)
+    asked = []
+
+    def latency(backbone, subnet, **settings):
+        asked.append(settings)
+        return 1e-3
+
+    monkeypatch.setattr(tool, 'subnet_latency', latency)
+    options = ['--max-latency', '10s', '--batch-size', '4', '--device', 'cpu']
+    assert tool.main([str(config), '--profile', str(table), *options]) == 0
+    settings = {'batch_size': 4, 'threads': 1, 'device': torch.device('cpu')}
+    assert asked == [{'image_size': (32, 32), **settings}]
+    assert 'profile: images of 32 pixels\n' in capsys.readouterr().out
 
 
 def test_the_tool(tmp_path, capsys):
