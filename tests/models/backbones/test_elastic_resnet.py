@@ -7,8 +7,6 @@ import pytest
 import timm
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from mmpretrain.models.backbones import ResNet
 from tiny import randomise
 
@@ -50,23 +48,6 @@ def build(**overrides):
 def images(size=64, batch=2):
     generator = torch.Generator().manual_seed(1)
     return torch.randn(batch, 3, size, size, generator=generator).double()
-
-
-@settings(deadline=None, max_examples=30)
-@given(
-    st.sampled_from([Subnet(w, d) for w in TINY['widths'] for d in TINY['depths']]),
-    st.sampled_from([32, 64, 80, 100]),
-    st.sampled_from([(3,), (0, 1, 2, 3)]),
-)
-def test_extracted_network_equals_the_sub_network(subnet, size, stages):
-    net = build(out_indices=stages)
-    stock = net.extract(subnet)
-    assert isinstance(stock, ResNet)
-    assert type(stock).forward is ResNet.forward
-    outputs, expected = net(images(size), subnet), stock(images(size))
-    assert len(outputs) == len(stages)
-    for mine, theirs in zip(outputs, expected, strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-10)
 
 
 def test_what_mmpretrain_can_express_becomes_its_own_class():

@@ -67,11 +67,10 @@ def inputs_of_blocks(net, subnet, **kwargs):
 @given(
     st.sampled_from(SUBNETS),
     st.sampled_from([32, 64, 80, 100]),
-    st.booleans(),
     st.sampled_from([(3,), (0, 1, 2, 3)]),
 )
-def test_all_run_and_those_of_the_intact_width_are_extracted(subnet, size, pad, stages):
-    net = build(pad_small_map=pad or size < 128, out_indices=stages)
+def test_all_run_and_those_of_the_intact_width_are_extracted(subnet, size, stages):
+    net = build(out_indices=stages)
     outputs = net(images(size), subnet)
     assert [out.shape[1] for out in outputs] == [subnet.width * 2**stage for stage in stages]
     if subnet.width < 32:
