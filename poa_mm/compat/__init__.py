@@ -15,4 +15,4 @@ def install() -> None:
     roi_align_layout.install()
     config_bases.install()
     log_buffers.install()
-    onedl_message.install()  # imports mmpretrain: after what mends it
+    onedl_message.install()

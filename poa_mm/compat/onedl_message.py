@@ -1,26 +1,27 @@
-"""Importing onedl-mmpretrain prints "Could not import OneDL" to every user.
+"""Importing the data sets of OneDL's libraries prints "Could not import OneDL" to every user.
 
-It means an unrelated product of the distribution's maintainers. The line is sent to ``print_log``
-at debug level, but without a logger, which prints whatever the level.
+It means an unrelated product of the distribution's maintainers. mmpretrain, mmdet and mmseg say so
+up to twice each, by ``print_log`` at debug level, but without a logger, which prints whatever the
+level. They look ``print_log`` up in the moment of saying it.
 """
 
-import importlib
-import io
-import sys
-from contextlib import redirect_stdout
+import functools
+from typing import Any
+
+import mmengine.logging
+
+__all__ = ['install']
 
 MESSAGE = 'Could not import OneDL'
+_print_log = mmengine.logging.print_log
+
+
+@functools.wraps(_print_log)
+def _print_log_without_message(msg: Any, *args: Any, **kwargs: Any) -> None:
+    if not str(msg).startswith(MESSAGE):
+        _print_log(msg, *args, **kwargs)
 
 
 def install() -> None:
-    """Import mmpretrain's data sets without that line; anything else they print stays."""
-    if 'mmpretrain.datasets' in sys.modules:
-        return
-    printed = io.StringIO()
-    try:
-        with redirect_stdout(printed):
-            importlib.import_module('mmpretrain.datasets')
-    finally:
-        for line in printed.getvalue().splitlines():
-            if line.strip() != MESSAGE:
-                print(line)
+    """Leave that line out; all else is printed and logged as before."""
+    mmengine.logging.print_log = _print_log_without_message

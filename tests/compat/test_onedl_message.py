@@ -1,14 +1,19 @@
+import logging
 import subprocess
 import sys
 
+import mmengine.logging
 import pytest
 
 from poa_mm.compat import onedl_message
 
+IMPORTS = ['poa_mm', 'poa_mm, mmdet.datasets', 'poa_mm, mmseg.datasets']
 
-def test_importing_the_package_prints_nothing():
+
+@pytest.mark.parametrize('names', IMPORTS, ids=['mmpretrain', 'mmdet', 'mmseg'])
+def test_importing_prints_nothing(names):
     process = subprocess.run(
-        [sys.executable, '-W', 'ignore', '-c', 'import poa_mm'],
+        [sys.executable, '-W', 'ignore', '-c', f'import {names}'],
         capture_output=True,
         text=True,
         check=True,
@@ -16,24 +21,23 @@ def test_importing_the_package_prints_nothing():
     assert process.stdout == ''
 
 
-@pytest.mark.parametrize('fails', [False, True])
-def test_other_output_of_the_import_stays(fails, monkeypatch, capsys):
-    def importing(name):
-        assert name == 'mmpretrain.datasets'
-        print('before\nCould not import OneDL\nafter')
-        if fails:
-            raise ImportError(name)
-
-    monkeypatch.delitem(sys.modules, 'mmpretrain.datasets')
-    monkeypatch.setattr(onedl_message.importlib, 'import_module', importing)
-    if fails:
-        with pytest.raises(ImportError):
-            onedl_message.install()
-    else:
-        onedl_message.install()
-    assert capsys.readouterr().out == 'before\nafter\n'
+@pytest.mark.parametrize('text', ['Could not import OneDL', 'Could not import OneDL. Skipping.'])
+def test_only_that_line_goes(text, capsys):
+    for line in ('before', text, 'after', 3):
+        mmengine.logging.print_log(line, level=logging.DEBUG)
+    assert capsys.readouterr().out == 'before\nafter\n3\n'
 
 
-def test_an_imported_mmpretrain_is_left_alone(monkeypatch):
-    monkeypatch.setattr(onedl_message.importlib, 'import_module', pytest.fail)
+def test_loggers_are_passed_on(caplog):
+    logger = logging.getLogger('passed on')
+    with caplog.at_level(logging.INFO, logger='passed on'):
+        mmengine.logging.print_log('text', logger, logging.WARNING)
+    assert caplog.record_tuples == [('passed on', logging.WARNING, 'text')]
+    with pytest.raises(ValueError, match='has not been created'):
+        mmengine.logging.print_log('text', logger='no such logger')
+
+
+def test_installing_twice_wraps_once():
     onedl_message.install()
+    onedl_message.install()
+    assert not hasattr(mmengine.logging.print_log.__wrapped__, '__wrapped__')
