@@ -2,7 +2,6 @@
 """Test a trained model: classification, detection or segmentation."""
 
 import argparse
-import sys
 
 from mmengine.config import Config, DictAction
 
@@ -19,7 +18,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='checkpoint of a run with this config')
     parser.add_argument('--work-dir', help='for logs and figures (work_dirs/<config name>)')
     parser.add_argument('--show-dir', help='draw predictions on the images, into this folder')
-    parser.add_argument('--out', metavar='FILE.pkl', help='save the predictions')
+    parser.add_argument(
+        '--out', help='save the predictions: to FILE.pkl; segmentation: as masks to a folder'
+    )
     parser.add_argument('--tta', action='store_true', help='average over several views')
     parser.add_argument(
         '--cfg-options',
@@ -43,7 +44,7 @@ def load_config(args: argparse.Namespace) -> Config:
     if args.show_dir:
         testing.set_show_dir(cfg, args.show_dir)
     if args.out:
-        testing.set_dump(cfg, args.out)
+        testing.set_out(cfg, args.out)
     if args.tta:
         testing.set_tta(cfg)
     return cfg
@@ -52,16 +53,11 @@ def load_config(args: argparse.Namespace) -> Config:
 def main() -> None:
     """Test."""
     args = parse_args()
-    progress = launch.Progress()
-    try:
+    with launch.one_line_errors() as progress:
         cfg = load_config(args)
         runner = testing.build_test_runner(cfg, args.checkpoint, args.launcher)
         runner.register_hook(progress)
         runner.test()
-    except (OSError, SyntaxError, TypeError, ValueError) as error:
-        if progress.running:  # not the user's mistake: show where it happened
-            raise
-        sys.exit(f'error: {launch.one_line(error)}')
 
 
 if __name__ == '__main__':

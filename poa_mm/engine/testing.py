@@ -9,7 +9,7 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 
 from poa_mm.engine import launch
-from poa_mm.engine.checkpoint import check_free
+from poa_mm.engine.checkpoint import check_free, read_file
 from poa_mm.models.backbones.pretrained import load_pretrained
 
 DUMP_SUFFIXES = ('.pkl', '.pickle')
@@ -29,9 +29,8 @@ def set_show_dir(cfg: Config, folder: str | PathLike) -> None:
         FileExistsError: The folder holds something already.
         ValueError: The config's library is none of ours, or has no hook that draws.
     """
+    _check_empty(folder, '--show-dir')
     path = Path(folder).absolute()
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise FileExistsError(f'{folder} exists already; choose an empty folder for --show-dir')
     scope = cfg.get('default_scope')
     hook = (cfg.get('default_hooks') or {}).get('visualization')
     if scope not in DRAWING or hook is None:
@@ -47,21 +46,43 @@ def set_show_dir(cfg: Config, folder: str | PathLike) -> None:
     cfg.visualizer.update(save_dir=str(path), vis_backends=[{'type': 'LocalVisBackend'}])
 
 
-def set_dump(cfg: Config, path: str) -> None:
-    """Save all predictions to a pickle file, as the library's own tools read them.
+def set_out(cfg: Config, out: str) -> None:
+    """Save all predictions as the library's own tools do.
+
+    That is a pickle file, or, for segmentation, a folder with a PNG for each image (the number of
+    the class, 1 more under ``reduce_zero_label``): a pickle would hold the logits of all classes.
 
     Raises:
-        FileExistsError: There is such a file.
-        ValueError: It is to be of another kind.
+        FileExistsError: There is such a file, or a folder that holds something.
+        ValueError: It is to be of another kind, or a segmentation config has no ``IoUMetric``.
     """
-    if not path.endswith(DUMP_SUFFIXES):
-        raise ValueError(f'--out must end with {" or ".join(DUMP_SUFFIXES)}, got {path!r}')
-    check_free(path, overwrite=False)
-    # mmdet's packs the masks.
-    kind = 'DumpDetResults' if cfg.get('default_scope') == 'mmdet' else 'DumpResults'
     evaluators: Any = cfg.test_evaluator
     evaluators = list(evaluators) if isinstance(evaluators, list | tuple) else [evaluators]
-    cfg.test_evaluator = [*evaluators, {'type': kind, 'out_file_path': path}]
+    if cfg.get('default_scope') == 'mmseg':
+        _set_mask_folder(evaluators, out)
+        return
+    if not out.endswith(DUMP_SUFFIXES):
+        raise ValueError(f'--out must end with {" or ".join(DUMP_SUFFIXES)}, got {out!r}')
+    check_free(out, overwrite=False)
+    # mmdet's packs the masks.
+    kind = 'DumpDetResults' if cfg.get('default_scope') == 'mmdet' else 'DumpResults'
+    cfg.test_evaluator = [*evaluators, {'type': kind, 'out_file_path': out}]
+
+
+def _set_mask_folder(evaluators: list[Any], folder: str) -> None:
+    if folder.endswith(DUMP_SUFFIXES):
+        raise ValueError(f'--out is a folder of masks for segmentation, got {folder!r}')
+    _check_empty(folder, '--out')
+    writers = [metric for metric in evaluators if metric['type'] == 'IoUMetric']
+    if not writers:
+        raise ValueError('--out needs an IoUMetric among the test_evaluator, which writes masks')
+    writers[0].output_dir = folder
+
+
+def _check_empty(folder: str | PathLike, option: str) -> None:
+    path = Path(folder)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise FileExistsError(f'{folder} exists already; choose an empty folder for {option}')
 
 
 def set_tta(cfg: Config) -> None:
@@ -90,10 +111,10 @@ def build_test_runner(cfg: Config, checkpoint: str, launcher: str = 'none') -> R
 
     Raises:
         FileNotFoundError: No such checkpoint.
-        ValueError: Weights that do not fit the config's model; says which.
+        ValueError: A damaged file, or weights that do not fit the config's model; says which.
     """
-    if '://' not in checkpoint and not Path(checkpoint).is_file():
-        raise FileNotFoundError(f'no checkpoint at {checkpoint}')
+    if '://' not in checkpoint:
+        read_file(checkpoint)  # mapped, not loaded: a damaged one shows before the model is built
     cfg.load_from, cfg.resume = checkpoint, False
     runner = launch.build_runner(cfg, launcher)
     model = runner.model

@@ -47,6 +47,6 @@ def test_all_commands_name_files_and_options_that_exist():
     for path in re.findall(r'(?:configs|tools|benchmarks)/[\w./-]+\.(?:py|sh|md)', text):
         assert (ROOT / path).is_file(), path
     tool = (ROOT / 'tools' / 'test.py').read_text()
-    for option in ('--tta', '--show-dir'):
+    for option in ('--tta', '--show-dir', '--out'):
         assert option in text
         assert option in tool

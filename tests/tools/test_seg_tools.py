@@ -74,6 +74,41 @@ def test_predictions_are_drawn_beside_the_masks(trained, folder, tmp_path):
     assert np.median(right) > 10  # two steps do not teach it
 
 
+def test_predictions_are_saved_as_masks_of_the_data_set(trained, folder, tmp_path):
+    """Their accuracy, computed from the files, is the printed one; no logits are kept."""
+    config, checkpoint = trained
+    out, work_dir = tmp_path / 'masks', tmp_path / 'test'
+    assert call('test', config, checkpoint, '--work-dir', work_dir, '--out', out) is None
+    assert {path.name for path in out.iterdir()} == {f'{index}.png' for index in range(4)}
+    right = labelled = 0
+    for path in out.iterdir():
+        mask = np.asarray(Image.open(folder / 'masks' / path.name))
+        predicted = np.asarray(Image.open(path))
+        assert predicted.dtype == np.uint8
+        assert predicted.shape == SIZE
+        known = mask < len(CLASSES)
+        right += (predicted == mask)[known].sum()
+        labelled += known.sum()
+    assert metrics(work_dir)['aAcc'] == pytest.approx(100 * right / labelled, abs=0.006)
+    answer = call('test', config, checkpoint, '--work-dir', work_dir, '--out', out)
+    assert answer == f'error: {out} exists already; choose an empty folder for --out'
+
+
+@pytest.mark.parametrize(
+    ('out', 'options', 'message'),
+    [
+        ('p.pkl', [], "error: --out is a folder of masks for segmentation, got 'p.pkl'"),
+        ('p', ['test_evaluator.type=DepthMetric'], 'error: --out needs an IoUMetric among the'),
+    ],
+)
+def test_masks_need_a_folder_and_what_writes_them(folder, tmp_path, out, options, message):
+    cfg = tiny_config('linear_poa_vit-b', folder, tmp_path / 'run', iters=1)
+    cfg.dump(tmp_path / 'c.py')
+    options = ['--cfg-options', *options] if options else []
+    answer = call('test', tmp_path / 'c.py', 'none.pth', '--out', out, *options)
+    assert answer.startswith(message)
+
+
 def test_time_augmentation_is_another_measurement(trained, tmp_path):
     config, checkpoint = trained
     assert call('test', config, checkpoint, '--work-dir', tmp_path / 'test', '--tta') is None
