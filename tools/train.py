@@ -2,7 +2,6 @@
 """Train a config: pre-training, classification, detection or segmentation."""
 
 import argparse
-import sys
 
 from mmengine.config import Config, DictAction
 
@@ -58,16 +57,11 @@ def load_config(args: argparse.Namespace) -> Config:
 def main() -> None:
     """Train."""
     args = parse_args()
-    progress = launch.Progress()
-    try:
+    with launch.one_line_errors() as progress:
         cfg = load_config(args)
         runner = launch.build_runner(cfg, args.launcher)
         runner.register_hook(progress)
         runner.train()
-    except (OSError, SyntaxError, TypeError, ValueError) as error:
-        if progress.running:  # not the user's mistake: show where it happened
-            raise
-        sys.exit(f'error: {launch.one_line(error)}')
 
 
 if __name__ == '__main__':

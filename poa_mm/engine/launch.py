@@ -3,8 +3,10 @@
 import logging
 import math
 import os
+import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +43,33 @@ class Progress(Hook):
         self.running = True
 
 
+@contextmanager
+def one_line_errors() -> Iterator[Progress]:
+    """End the program with ``error: …`` for whatever is wrong before the first iteration.
+
+    Yields:
+        The hook to register with the runner. Once iterations run, an error is not the user's
+        mistake, and shows where it happened.
+    """
+    progress = Progress()
+    try:
+        yield progress
+    except (KeyError, OSError, SyntaxError, TypeError, ValueError) as error:
+        if progress.running or (isinstance(error, KeyError) and not _is_unknown_name(error)):
+            raise
+        sys.exit(f'error: {one_line(error)}')
+
+
+def _is_unknown_name(error: KeyError) -> bool:
+    """Whether mmengine asks for a class of that name; any other missing key is a bug."""
+    return 'registry. Please check' in str(error)
+
+
 def one_line(error: Exception) -> str:
     """The text of an error; one from a loader process comes after that process's traceback."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
+    # A KeyError's text is the repr of its key: here a sentence, and advice on mmengine's pages.
+    text = str(error.args[0]).partition(' Please')[0] if type(error) is KeyError else str(error)
+    lines = text.strip().splitlines() or [type(error).__name__]
     if any('Traceback' in line for line in lines):
         return lines[-1]
     return ' '.join(' '.join(lines).split())

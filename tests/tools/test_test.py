@@ -96,8 +96,8 @@ def test_testing_reproduces_the_figures_draws_and_saves(trained, config, tmp_pat
     assert all(len(p['pred_instances']['masks']) > 0 for p in predictions)
 
 
-def error(*args):
-    message = run('test', *args)
+def error(*args, tool='test'):
+    message = run(tool, *args)
     assert message.startswith('error: ')
     assert '\n' not in message
     return message
@@ -127,6 +127,34 @@ def test_what_cannot_be_tested(trained, config, tmp_path):
     assert 'missing: backbone.cls_token, ' in message
 
 
+def test_a_damaged_checkpoint_is_named(trained, config, tmp_path):
+    whole = (trained / 'iter_2.pth').read_bytes()
+    for number, part in enumerate((len(whole) // 2, 100, 0)):
+        path = tmp_path / f'{number}.pth'
+        path.write_bytes(whole[:part])
+        message = error(config, path, '--work-dir', tmp_path / 'w')
+        assert message.startswith(f'error: {path} is not a checkpoint that can be read: ')
+
+
+@pytest.mark.parametrize(
+    ('key', 'kind'),
+    [('model.backbone', 'model'), ('train_dataloader.dataset', 'dataset'), ('visualizer', None)],
+)
+def test_an_unknown_class_is_named(config, tmp_path, key, kind):
+    options = ['--work-dir', tmp_path / 'w', '--cfg-options', f'{key}.type=Foo']
+    message = error(config, *options, tool='train')
+    assert message == f'error: Foo is not in the mmdet::{kind or key} registry.'
+
+
+def test_a_truncated_annotation_file_is_named(coco, config, tmp_path):
+    path = tmp_path / 'cut.json'
+    path.write_bytes((coco / 'annotations/instances_train2017.json').read_bytes()[:200])
+    options = ['--work-dir', tmp_path / 'w', '--cfg-options']
+    options += [f'train_dataloader.dataset.ann_file={path}']
+    message = error(config, *options, tool='train')
+    assert message.startswith(f'error: {path} is no file of COCO: JSONDecodeError(')
+
+
 def test_a_config_without_a_test(tmp_path):
     (tmp_path / 'c.py').write_text('model = dict()')
     message = error(tmp_path / 'c.py', 'c.pth')
@@ -143,26 +171,37 @@ def test_help_fits_a_screen(tool):
     assert len(text.splitlines()) <= 40
 
 
+def run_mmdet_s_own(tool, *args):
+    """Run a tool as mmdet installed it: it imports mmdet, then what the config names."""
+    tools = Path(mmdet.__file__).parent / '.mim' / 'tools'
+    if not tools.is_dir():
+        pytest.skip(f'mmdet was installed without its tools, {tools}')
+    command = [sys.executable, *map(str, (tools / f'{tool}.py', *args))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.slow
+def test_mmdet_s_own_training_takes_the_same_config(config, tmp_path):
+    """Also where mmcv has no compiled operators; and it scales the rate, by 2 images of 16."""
+    run_mmdet_s_own('train', config, '--work-dir', tmp_path / 'train', '--auto-scale-lr')
+    figures = scalars(tmp_path / 'train')
+    assert {'s2.loss_mask', 'coco/bbox_mAP'} <= set(figures)
+    (first, *_) = (tmp_path / 'train').rglob('scalars.json')
+    warmed_up = 1e-3 * 0.001 * 2 / 16  # the config's rate at the start of the warm-up
+    assert json.loads(first.read_text().splitlines()[0])['lr'] == pytest.approx(warmed_up)
+
+
 @pytest.mark.slow
 @pytest.mark.compiled_ops
 @pytest.mark.skipif(
     importlib.import_module('mmcv._ext').__file__ == stand_in.__file__,
-    reason="NOT CHECKED: mmdet's own tools cannot import a mmcv without compiled ops",
+    reason="NOT CHECKED: mmdet's own test tool cannot import a mmcv without compiled ops",
 )
-def test_mmdet_s_own_tools_take_the_same_config(config, tmp_path):
-    """They import mmdet first, and poa_mm when they read the config's ``custom_imports``."""
-    tools = Path(mmdet.__file__).parent / '.mim' / 'tools'
-    if not tools.is_dir():
-        pytest.skip(f'mmdet was installed without its tools, {tools}')
-    for tool, checkpoint in (('train', []), ('test', [tmp_path / 'train' / 'iter_2.pth'])):
-        command = [sys.executable, tools / f'{tool}.py', config, *checkpoint]
-        command += ['--work-dir', tmp_path / tool]
-        done = subprocess.run(
-            [str(part) for part in command], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-    found, expected = results(tmp_path / 'test'), scalars(tmp_path / 'train')
-    assert found['coco/bbox_mAP'] == expected['coco/bbox_mAP']
+def test_mmdet_s_own_test_takes_the_same_config(trained, config, tmp_path):
+    checkpoint = trained / 'iter_2.pth'
+    run_mmdet_s_own('test', config, checkpoint, '--work-dir', tmp_path / 'test')
+    assert results(tmp_path / 'test')['coco/bbox_mAP'] == scalars(trained)['coco/bbox_mAP']
 
 
 LEARN = """
