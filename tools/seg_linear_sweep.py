@@ -90,6 +90,9 @@ def main(argv: list[str] | None = None) -> None:
         cfg = load_config(args)
         runner = launch.build_runner(cfg, args.launcher)
         results = seg_sweep.SweepResults(args.lr)
+        note = seg_sweep.batch_note(cfg, runner.world_size)
+        if note:
+            runner.logger.warning(note)
         runner.register_hook(results)
         runner.register_hook(progress)
         runner.train()

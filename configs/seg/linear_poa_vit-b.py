@@ -1,8 +1,9 @@
-"""One linear layer on the frozen features of ViT-B, ADE20K at 512 pixels.
+r"""One linear layer on the frozen features of ViT-B, ADE20K at 512 pixels.
 
 Paper: Table 2, Seg.†; expected mIoU 40.3 (the paper's figure; we have not repeated the run)
 Command: tools/dist_train.sh configs/seg/linear_poa_vit-b.py 8
-Sweep: python tools/seg_linear_sweep.py configs/seg/linear_poa_vit-b.py --lr 1e-4 3e-4 7e-4 2e-3
+Sweep: torchrun --nproc_per_node 8 tools/seg_linear_sweep.py configs/seg/linear_poa_vit-b.py \
+    --lr 1e-4 3e-4 7e-4 2e-3 --launcher pytorch
 Hardware: 8 GPUs × 2 images, float32
 """
 

@@ -1,8 +1,9 @@
-"""One linear layer on the frozen features of ViT-S, ADE20K at 512 pixels.
+r"""One linear layer on the frozen features of ViT-S, ADE20K at 512 pixels.
 
 Paper: not in it (Table 2 has ViT-B's); settings of the authors' code
 Command: tools/dist_train.sh configs/seg/linear_poa_vit-s.py 8
-Sweep: python tools/seg_linear_sweep.py configs/seg/linear_poa_vit-s.py --lr 3e-5 1e-4 7e-4
+Sweep: torchrun --nproc_per_node 8 tools/seg_linear_sweep.py configs/seg/linear_poa_vit-s.py \
+    --lr 3e-5 1e-4 7e-4 --launcher pytorch
 Hardware: 8 GPUs × 2 images; bf16 where the authors had apex' fp16
 """
 

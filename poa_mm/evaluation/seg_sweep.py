@@ -85,6 +85,26 @@ def sweep_config(cfg: Config, lrs: Sequence[float]) -> Config:
     return cfg
 
 
+def batch_note(cfg: Config, world_size: int) -> str | None:
+    """What to know about a batch of another size than the config is made for, if it is one.
+
+    Args:
+        cfg: A linear config, with ``auto_scale_lr.base_batch_size`` if it has a favourite size.
+        world_size: Number of processes.
+    """
+    expected = (cfg.get('auto_scale_lr') or {}).get('base_batch_size')
+    each = cfg.train_dataloader.get('batch_size', 1)
+    accumulated = cfg.optim_wrapper.get('accumulative_counts', 1)
+    actual = each * world_size * accumulated
+    if expected in (None, actual):
+        return None
+    return (
+        f'a step sees {actual} images ({each} × {world_size} processes × {accumulated} '
+        f'accumulated), the config is made for {expected}: start as many processes with torchrun, '
+        'or change train_dataloader.batch_size, to find the rates for that batch'
+    )
+
+
 class SweepResults(Hook):
     """Keeps what the last validation of a sweep has measured.
 
@@ -162,6 +182,10 @@ def _check_linear(cfg: Config) -> None:
         raise ValueError(f'a sweep trains heads alone, each by itself: take out {", ".join(given)}')
     _check_dropout(model.decode_head)
     _check_wrapper(wrapper)
+    if (cfg.get('auto_scale_lr') or {}).get('enable'):
+        raise ValueError(
+            'a sweep takes its learning rates as they are given: take out auto_scale_lr.enable'
+        )
     averages = [hook.type for hook in cfg.get('custom_hooks') or [] if 'EMA' in hook.type]
     if averages:
         raise ValueError(

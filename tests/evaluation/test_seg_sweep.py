@@ -15,6 +15,7 @@ from poa_mm.evaluation.seg_sweep import (
     METRICS,
     SweepResults,
     SweepRow,
+    batch_note,
     head_checkpoint,
     sweep_config,
 )
@@ -148,6 +149,7 @@ def test_wrong_rates_are_refused(config, rates):
         ({'optim_wrapper.type': 'GuardedOptimWrapper'}, 'has GuardedOptimWrapper, which may hold'),
         ({'optim_wrapper.type': 'GuardedAmpOptimWrapper'}, 'the config has GuardedAmpOptimWrap'),
         ({'custom_hooks': [ConfigDict(type='EMAHook')]}, 'take EMAHook out of custom_hooks'),
+        ({'auto_scale_lr.enable': True}, 'rates as they are given: take out auto_scale_lr.enable'),
         ({'val_evaluator': {'type': 'DepthMetric'}}, 'needs an IoUMetric as val_evaluator'),
         ({'val_evaluator': [{'type': 'IoUMetric'}]}, 'needs an IoUMetric as val_evaluator'),
     ],
@@ -177,6 +179,21 @@ def test_a_head_that_diverges_leaves_the_others_alone(config):
     diverging, with_it = run_sweep(config, [*RATES, 1e30])
     assert not diverging.model.decode_head.heads[-1].conv_seg.weight.isfinite().all()
     assert [row.metrics for row in with_it.rows[:-1]] == [row.metrics for row in results.rows]
+
+
+@pytest.mark.parametrize(('world_size', 'accumulated'), [(8, None), (4, 2)])
+def test_the_batch_that_the_config_is_made_for(config, world_size, accumulated):
+    if accumulated:
+        config.optim_wrapper.accumulative_counts = accumulated
+    assert batch_note(config, world_size) is None
+
+
+def test_another_batch_is_noted(config):
+    assert batch_note(config, 1).startswith(
+        'a step sees 2 images (2 × 1 processes × 1 accumulated), the config is made for 16: '
+    )
+    config.auto_scale_lr = None
+    assert batch_note(config, 1) is None
 
 
 def test_the_config_itself_is_not_changed(config):

@@ -49,6 +49,7 @@ def test_a_sweep_leaves_a_table_and_the_best_head(sweep, config, tmp_path, capsy
     assert float(best['mIoU']) == max(float(row['mIoU']) for row in table)
     assert {path.name for path in folder.glob('*.pth')} == {'best.pth', 'iter_2.pth'}
     printed = capsys.readouterr().out
+    assert 'a step sees 2 images' in printed
     assert all(row['mIoU'] in printed for row in table)
     (command,) = re.findall(r'python (tools/test\.py) (\S+) (\S+)', printed)
     monkeypatch.setattr(sys, 'argv', [*command])
