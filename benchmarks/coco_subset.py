@@ -25,6 +25,8 @@ def main() -> None:
     args = parser.parse_args()
     if not (args.coco / ANNOTATIONS).is_file():
         sys.exit(f'error: no {args.coco / ANNOTATIONS}')
+    if args.out.exists():
+        sys.exit(f'error: {args.out} exists already; choose another folder')
     content = subset(json.loads((args.coco / ANNOTATIONS).read_text()), args.images)
     (args.out / ANNOTATIONS).parent.mkdir(parents=True)
     (args.out / ANNOTATIONS).write_text(json.dumps(content))

@@ -33,7 +33,7 @@ OBJECTS = 7  # of an image of COCO, on average
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('configs', nargs='+')
+    parser.add_argument('configs', nargs='+', help='without a GPU one, unless they are counted')
     parser.add_argument('--params', action='store_true', help='count only')
     parser.add_argument('--size', type=int, nargs=2, default=(800, 1344), help='height and width')
     parser.add_argument('--batch-size', type=int, default=2)
@@ -41,7 +41,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--warmup', type=int, default=3, help='first steps, which are not counted')
     parser.add_argument('--amp', action='store_true', help='bf16')
     parser.add_argument('--recompute', nargs='*', default=[], help='lists of blocks, see the docs')
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.params:
+        return args
+    if not 0 <= args.warmup < args.steps:
+        parser.error(f'--steps must exceed --warmup, got {args.steps} and {args.warmup}')
+    if len(args.configs) > 1 and not torch.cuda.is_available():
+        # The system tells the most memory that the process ever had, not that of one config.
+        parser.error('without a GPU, time one config at a time')
+    return args
 
 
 def main() -> None:

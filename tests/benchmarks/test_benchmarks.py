@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from helpers import ROOT
 
 IMAGES = ROOT.parent / 'shared' / 'data' / 'imagenet_sample'
@@ -36,3 +37,22 @@ def test_the_full_size_vit_l_takes_a_real_step():
         terms
     )
     assert float(terms['loss']) > 0
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['--steps', '3'], '--steps must exceed --warmup, got 3 and 3'),
+        (['--warmup', '-1'], '--steps must exceed --warmup, got 10 and -1'),
+        pytest.param(
+            ['other.py'],
+            'without a GPU, time one config at a time',
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU'),
+        ),
+    ],
+)
+def test_what_a_detection_step_cannot_measure(options, message):
+    command = [sys.executable, str(ROOT / 'benchmarks/det_step.py'), 'config.py', *options]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1] == f'det_step.py: error: {message}'
