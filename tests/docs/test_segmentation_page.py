@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from helpers import ROOT
 from mmengine.config import Config
+from mmseg.registry import MODELS
 from PIL import Image
 from segmentation import FOLDER
 
@@ -14,12 +15,16 @@ from poa_mm.registry import DATASETS
 PAGE = ROOT / 'docs' / 'segmentation.md'
 
 
+def snippet(word):
+    """The only Python code of the page with a word in it, its base where it lies."""
+    (code,) = [c for c in re.findall(r'```python\n(.*?)```', PAGE.read_text(), re.S) if word in c]
+    return re.sub(r"_base_ = './(\S+)'", rf"_base_ = '{FOLDER}/\1'", code)
+
+
 @pytest.fixture
 def own(tmp_path):
     """The config of the page's section on one's own masks, on images that are there."""
-    (code,) = re.findall(r'```python\n(.*?)```', PAGE.read_text(), re.DOTALL)
-    code = code.replace("'./upernet_poa_vit-s.py'", repr(str(FOLDER / 'upernet_poa_vit-s.py')))
-    (tmp_path / 'mine.py').write_text(code.replace('data/mine', str(tmp_path)))
+    (tmp_path / 'mine.py').write_text(snippet('metainfo').replace('data/mine', str(tmp_path)))
     for part in ('train', 'val'):
         mask = np.repeat([[0, 1, 2, 255]], 600, axis=0).repeat(160, axis=1).astype(np.uint8)
         for folder, suffix, content in (
@@ -40,6 +45,17 @@ def test_masks_of_one_s_own(own):
         assert len(labels) > 1
         assert dataset.metainfo['classes'] == ('road', 'building', 'sky')
     assert own.train_dataloader.batch_size == 2
+
+
+def test_recomputing_activations_keeps_the_safety_hooks(tmp_path):
+    (tmp_path / 'mine.py').write_text(snippet('ActivationCheckpointHook'))
+    cfg = Config.fromfile(tmp_path / 'mine.py')
+    kinds = [hook.type for hook in cfg.custom_hooks]
+    assert kinds == ['PretrainedCheckHook', 'LabelCheckHook', 'ActivationCheckpointHook']
+    cfg.model.backbone.init_cfg = None
+    model = MODELS.build({**cfg.model, '_scope_': 'mmseg'})
+    (name,) = cfg.custom_hooks[-1].modules
+    assert len(model.get_submodule(name)) == 12
 
 
 def test_all_commands_name_files_and_options_that_exist():
