@@ -145,14 +145,57 @@ def test_assignment_and_suppression(name):
     assert (test.rcnn.max_per_img, test.rcnn.mask_thr_binary) == (100, 0.5)
 
 
-def test_images():
-    """Sizes of many draws: DETR's policy, of which half the draws crop."""
+SHORT_SIDES = (480, 512, 544, 576, 608, 640, 672, 704, 736, 768, 800)
+RESIZE = {
+    'type': 'RandomChoiceResize',
+    'scales': [(side, 1333) for side in SHORT_SIDES],
+    'keep_ratio': True,
+}
+# "The long side at most 4200": no limit, for an image of COCO.
+RESIZE_FIRST = {**RESIZE, 'scales': [(400, 4200), (500, 4200), (600, 4200)]}
+CROP = {
+    'type': 'RandomCrop',
+    'crop_type': 'absolute_range',
+    'crop_size': (384, 600),
+    'allow_negative_crop': True,
+}
+
+
+@pytest.mark.parametrize('name', ENTRIES)
+def test_image_settings_of_the_protocol(name):
+    cfg = load(name)
+    train = cfg.train_dataloader.dataset
+    assert train.pipeline == [
+        {'type': 'LoadImageFromFile'},
+        {'type': 'LoadAnnotations', 'with_bbox': True, 'with_mask': True},
+        {'type': 'RandomFlip', 'prob': 0.5},
+        {'type': 'RandomChoice', 'transforms': [[RESIZE], [RESIZE_FIRST, CROP, RESIZE]]},
+        {'type': 'PackDetInputs'},
+    ]
+    assert train.filter_cfg == {'filter_empty_gt': True, 'min_size': 32}
+    for loader, split in ((cfg.train_dataloader, 'train'), (cfg.val_dataloader, 'val')):
+        assert loader.dataset.ann_file == f'annotations/instances_{split}2017.json'
+        assert loader.dataset.data_prefix == {'img': f'{split}2017/'}
+    for loader in (cfg.val_dataloader, cfg.test_dataloader):
+        assert loader.dataset.test_mode
+        kinds = [step.type for step in loader.dataset.pipeline]
+        assert kinds == ['LoadImageFromFile', 'Resize', 'LoadAnnotations', 'PackDetInputs']
+        assert loader.dataset.pipeline[1] == {
+            'type': 'Resize',
+            'scale': (1333, 800),
+            'keep_ratio': True,
+        }
+    assert cfg.model.data_preprocessor.pad_size_divisor == 32
+    for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
+        assert (evaluator.type, evaluator.metric) == ('CocoMetric', ['bbox', 'segm'])
+
+
+def test_image_sizes():
+    """Of many draws: DETR's policy, of which half the draws crop."""
     from mmdet.utils import register_all_modules
 
     register_all_modules(init_default_scope=False)
-    cfg = load('cascade_poa_vit-s')
-    flip, choice = cfg.train_dataloader.dataset.pipeline[2:4]
-    assert (flip.type, flip.prob) == ('RandomFlip', 0.5)
+    choice = load('cascade_poa_vit-s').train_dataloader.dataset.pipeline[3]
     policy = TRANSFORMS.build({'_scope_': 'mmdet', **choice})
     np.random.seed(0)  # noqa: NPY002 - mmcv draws from it
     cropped = []
@@ -167,13 +210,9 @@ def test_images():
         height, width = policy(image)['img'].shape[:2]
         short, long = sorted((height, width))
         assert long <= 1333
-        assert short in range(480, 801, 32) or long == 1333
+        assert short in SHORT_SIDES or long == 1333
         cropped.append(not math.isclose(width / height, 4 / 3, rel_tol=0.01))
     assert 15 < sum(cropped) < 45
-    test = cfg.test_dataloader.dataset.pipeline[1]
-    assert (test.type, test.scale, test.keep_ratio) == ('Resize', (1333, 800), True)
-    assert cfg.model.data_preprocessor.pad_size_divisor == 32
-    assert cfg.val_evaluator.metric == ['bbox', 'segm']
 
 
 # ------------------------------------------------------------------ built
