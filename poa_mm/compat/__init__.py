@@ -1,6 +1,13 @@
 """Everything that exists only because of another package's defect, one file each."""
 
-from poa_mm.compat import config_bases, log_buffers, mmcv_ops, onedl_message, roi_align_layout
+from poa_mm.compat import (
+    config_bases,
+    empty_dataset,
+    log_buffers,
+    mmcv_ops,
+    onedl_message,
+    roi_align_layout,
+)
 
 __all__ = ['install']
 
@@ -15,4 +22,5 @@ def install() -> None:
     roi_align_layout.install()
     config_bases.install()
     log_buffers.install()
+    empty_dataset.install()
     onedl_message.install()
