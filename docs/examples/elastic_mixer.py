@@ -211,14 +211,17 @@ class ElasticMlpMixer(ElasticBackbone, MlpMixer):
             'num_layers': subnet.num_blocks,
             **{key: self.share(size, subnet) for key, size in sizes.items()},
         }
-        return {
+        cfg = {
             'type': 'mmpretrain.MlpMixer',
             'arch': arch,
             'out_indices': list(self.out_indices),
             **self.stock_args,
-            'img_size': tuple(self.img_size),  # the stock class refuses all images for a list
+            'img_size': self.img_size,
             **copy.deepcopy(overrides),  # the stock class writes into the list of out_indices
         }
+        if not isinstance(cfg['img_size'], int):
+            cfg['img_size'] = tuple(cfg['img_size'])  # it refuses all images for a list
+        return cfg
 
     def kept_blocks(self, subnet: Subnet) -> dict[str, tuple[int, ...]]:
         """Blocks that a sub-network keeps, by the name of the list that they are in."""

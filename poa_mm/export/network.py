@@ -10,46 +10,55 @@ from mmpretrain.models.utils import ShiftWindowMSA
 from torch import Tensor, nn
 
 from poa_mm.elastic import Subnet
+from poa_mm.export.check import example_images
 from poa_mm.registry import MODELS
 
 ImageSize = tuple[int, int]  # height and width
+
+
+# What a stock backbone's last output can be, and what its pooled features are then.
+POOLING = {
+    'map': 'mean of the last map',  # (B, D, h, w)
+    'class token': 'class token after the final norm',  # (B, 1 + h·w, D)
+    'tokens': 'mean of the last tokens',  # (B, h·w, D)
+    'transposed tokens': 'mean of the last tokens',  # (B, D, h·w)
+}
 
 
 class FeatureNet(nn.Module):
     """A stock backbone as a network from images to pooled features and the last feature map.
 
     Args:
-        backbone: Gives a map (B, D, h, w) or tokens (B, 1 + h·w, D) as its last output.
+        backbone: Gives a tuple of outputs.
+        layout: What the last one is, a key of ``POOLING``.
         grid: Rows and columns of the tokens, where it gives tokens.
     """
 
-    def __init__(self, backbone: nn.Module, grid: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self, backbone: nn.Module, layout: str = 'map', grid: tuple[int, int] = (1, 1)
+    ) -> None:
         super().__init__()
         self.backbone = backbone
+        self.layout = layout
         self.grid = grid
 
     @property
     def pooling(self) -> str:
         """What the pooled features are, in words."""
-        return 'mean of the last map' if self.grid is None else 'class token after the final norm'
+        return POOLING[self.layout]
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Pooled features (B, D) and feature map (B, D, h, w) of images (B, C, H, W).
 
         Pooled features are the class token after the final norm, or else the mean of the map.
-
-        Raises:
-            ValueError: The backbone's last output is something else.
         """
         out = self.backbone(images)[-1]
-        if out.ndim != (4 if self.grid is None else 3):
-            raise ValueError(
-                f'{type(self.backbone).__name__} gives {tuple(out.shape)}, not a map (B, D, h, w); '
-                'the formats mmpretrain and safetensors take any backbone'
-            )
-        if self.grid is None:
+        if self.layout == 'map':
             return out.mean(dim=(2, 3)), out
-        return out[:, 0], out[:, 1:].transpose(1, 2).unflatten(2, self.grid)
+        if self.layout == 'class token':
+            return out[:, 0], out[:, 1:].transpose(1, 2).unflatten(2, self.grid)
+        channels_first = out if self.layout == 'transposed tokens' else out.transpose(1, 2)
+        return channels_first.mean(dim=2), channels_first.unflatten(2, self.grid)
 
 
 def feature_net(supernet: Any, subnet: Subnet, image_size: ImageSize) -> FeatureNet:
@@ -57,11 +66,15 @@ def feature_net(supernet: Any, subnet: Subnet, image_size: ImageSize) -> Feature
 
     Raises:
         ValueError: A sub-network of a Vision Transformer without a class token, or whose class
-            token is not its feature.
+            token is not its feature; or one of another family that gives neither a map nor its
+            patch tokens.
     """
     size = image_size_argument(supernet, subnet, image_size)
     if not isinstance(supernet, VisionTransformer):
-        net = FeatureNet(supernet.extract(subnet, **size))
+        stock = supernet.extract(subnet, **size)
+        stock.eval()
+        layout = _layout(stock, supernet, subnet, image_size)
+        net = FeatureNet(stock, layout, tuple(supernet.mask_grid(*image_size)))
     elif supernet.cls_token is None or supernet.out_type == 'avg_featmap':
         raise ValueError(
             'a Vision Transformer is exported with its class token as feature; this one has '
@@ -69,9 +82,36 @@ def feature_net(supernet: Any, subnet: Subnet, image_size: ImageSize) -> Feature
         )
     else:
         stock = supernet.extract(subnet, out_type='raw', out_indices=[-1], **size)
-        net = FeatureNet(stock, tuple(stock.patch_resolution))
+        net = FeatureNet(stock, 'class token', tuple(stock.patch_resolution))
     net.eval()
     return net
+
+
+@torch.no_grad()
+def _layout(stock: nn.Module, supernet: Any, subnet: Subnet, image_size: ImageSize) -> str:
+    """What a stock backbone gives last: a map, or the patch tokens of its supernet.
+
+    Raises:
+        ValueError: Something else.
+    """
+    images = example_images(1, (3, *image_size)).to(next(supernet.parameters()))
+    out = stock(images)[-1]
+    if out.ndim == 4:
+        return 'map'
+    patches = supernet.tokens(images, subnet)[1]
+    # As many tokens as channels fit both ways: values decide.
+    distances = {
+        name: (tokens - patches).abs().max().item()
+        for name, tokens in (('tokens', out), ('transposed tokens', out.mT))
+        if tokens.shape == patches.shape
+    }
+    if not distances:
+        raise ValueError(
+            f'{type(stock).__name__} gives {tuple(out.shape)}, neither a map (B, D, h, w) nor the '
+            f'patch tokens {tuple(patches.shape)}; the formats mmpretrain and safetensors take '
+            'any backbone'
+        )
+    return min(distances, key=lambda name: distances[name])
 
 
 def image_size_argument(supernet: Any, subnet: Subnet, image_size: ImageSize) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 
+import onnxruntime
 import pytest
 import torch
 from helpers import ROOT, install_metadata
@@ -17,6 +18,7 @@ from tiny import TINY_POA, randomise
 
 import poa_mm
 from poa_mm.elastic import Subnet
+from poa_mm.export import FORMATS, export_subnet, load_timm
 from poa_mm.registry import ELASTIC_BACKBONES, MODELS
 
 EXAMPLES = ROOT / 'docs' / 'examples'
@@ -40,9 +42,10 @@ def _family():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(EXAMPLES)
         import elastic_mixer  # noqa: F401
+        import mixer_in_timm  # noqa: F401
 
         yield
-    del sys.modules['elastic_mixer']
+    del sys.modules['elastic_mixer'], sys.modules['mixer_in_timm']
     for registry in (MODELS, ELASTIC_BACKBONES):
         del registry.module_dict['ElasticMlpMixer']
 
@@ -217,6 +220,63 @@ def test_the_config_builds_the_same_supernet():
     assert all(map(torch.equal, stock, expected))
 
 
+@pytest.mark.parametrize('size', [(32, 32), (16, 48)])
+@pytest.mark.parametrize('name', ['smallest', 'w24-d3'])
+@pytest.mark.parametrize('to', ['onnx', 'torchscript'])
+def test_traced_files_give_the_tokens(to, name, size, tmp_path):
+    net, batch = build(img_size=size).float(), images(*size).float()
+    path = tmp_path / f'net{FORMATS[to].suffix}'
+    card = export_subnet(net, name, path, to)
+    assert 'mean of the last tokens' in card.outputs
+    with torch.no_grad():
+        class_tokens, patches = net.tokens(batch, name)
+        if to == 'onnx':
+            session = onnxruntime.InferenceSession(path)
+            outputs = map(torch.from_numpy, session.run(None, {'images': batch.numpy()}))
+        else:
+            outputs = torch.jit.load(path)(batch)
+    features, feature_map = outputs
+    torch.testing.assert_close(features, class_tokens, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(feature_map.flatten(2).mT, patches, rtol=1e-4, atol=1e-5)
+    assert feature_map.shape[2:] == net.mask_grid(*size)
+
+
+HOLDS_MIXER_S = {  # with narrow blocks and few patches
+    'arch': {'embed_dims': 768, 'num_layers': 9, 'tokens_mlp_dims': 384, 'channels_mlp_dims': 192},
+    'widths': [512, 768],
+    'depths': [8, 9],
+    'img_size': (64, 32),
+    'patch_size': 32,
+}
+
+
+def test_a_named_size_in_timm(tmp_path):
+    net = build(**HOLDS_MIXER_S, norm_cfg={'type': 'LN', 'eps': 1e-6})
+    path = tmp_path / 'net.safetensors'
+    card = export_subnet(net, 'w512-d8', path, 'timm')
+    assert card.build['model'] == 'mixer_s32_224'
+    stranger = load_timm(path)
+    assert type(stranger).__module__ == 'timm.models.mlp_mixer'
+    with torch.no_grad():
+        got, expected = stranger(images(64, 32)), net.tokens(images(64, 32), 'w512-d8')[0]
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ('overrides', 'message'),
+    [
+        ({}, r'\(16, 1024, 24\) alone, not \(8, 16, 2\)'),
+        (
+            {**HOLDS_MIXER_S, 'depths': [8]},
+            r'eps 1e-06, this one with 1e-05; train it with norm_cfg',
+        ),
+    ],
+)
+def test_what_timm_does_not_have(overrides, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        export_subnet(build(**overrides), 'smallest', tmp_path / 'net.safetensors', 'timm')
+
+
 def python(*args, **environment):
     """Run Python as a user would, in the root of the repository."""
     done = subprocess.run(
@@ -235,8 +295,8 @@ def installed(tmp_path_factory):
     """PYTHONPATH on which the example is, with the metadata that its installation would write."""
     folder = tmp_path_factory.mktemp('site')
     text = (EXAMPLES / 'pyproject.toml').read_text()
-    group, name, module = re.search(r'entry-points\."(.+)"\]\n(\w+) = "(\w+)"\n', text).groups()
-    install_metadata(folder, 'elastic-mixer', group, f'{name} = {module}')
+    group, entries = re.search(r'entry-points\."(.+)"\]\n((?:\w+ = "\w+"\n)+)', text).groups()
+    install_metadata(folder, 'elastic-mixer', group, *entries.replace('"', '').splitlines())
     return f'{folder}{os.pathsep}{EXAMPLES}'
 
 
@@ -278,6 +338,10 @@ def test_the_tools_know_the_family(checkpoint, installed, tmp_path):
     assert float(row['k20']) > 5, 'chance is 5 % of 20 photographs'
     out = tmp_path / 'net.pth'
     python('tools/extract_subnet.py', checkpoint, 'w48-d3', out, PYTHONPATH=installed)
+    exported = tmp_path / 'mixer.onnx'
+    export = ['tools/export_subnet.py', checkpoint, 'w48-d3', exported, '--to', 'onnx']
+    python(*export, PYTHONPATH=installed)
+    assert exported.is_file()
     stock, image = poa_mm.load_backbone(out), images().float()
     assert type(stock) is MlpMixer
     assert torch.equal(stock(image)[0], net(image, 'w48-d3')[0])
@@ -285,7 +349,7 @@ def test_the_tools_know_the_family(checkpoint, installed, tmp_path):
 
 def test_the_page_s_code_is_the_example_s(checkpoint):
     """Excerpts stand in the example as they are; whatever imports something runs."""
-    sources = ('elastic_mixer.py', 'pyproject.toml')
+    sources = ('elastic_mixer.py', 'mixer_in_timm.py', 'pyproject.toml')
     code = ''.join((EXAMPLES / name).read_text() for name in sources)
     blocks = re.findall(r'```(?:python|toml)\n(.*?)```', PAGE.read_text(), re.DOTALL)
     assert blocks

@@ -8,7 +8,6 @@ from torch import nn
 
 from poa_mm.elastic import Subnet
 from poa_mm.export.network import (
-    FeatureNet,
     TraceableShiftWindowMSA,
     describe_outputs,
     feature_net,
@@ -72,13 +71,55 @@ def test_traceable_windows_compute_the_same(size, padded):
     assert set(prepared.state_dict()) == set(stock.state_dict())
 
 
-class Tokens(nn.Module):
-    """A backbone whose last output has no rows and columns."""
+class Patches(nn.Module):
+    """A backbone, and a supernet of itself, whose patches of 4 × 4 pixels are its tokens.
+
+    Images of 12 × 16 pixels have as many tokens as channels.
+    """
+
+    def __init__(self, last):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+        self.last = last
+
+    def subnet_cfg(self, subnet):
+        return {'type': 'mmpretrain.ResNet'}  # takes no image size
+
+    def extract(self, subnet):
+        return self
+
+    def mask_grid(self, height, width):
+        return height // 4, width // 4
+
+    def tokens(self, images, subnet):
+        patches = self.weight * nn.functional.unfold(images, 4, stride=4)[:, :12].mT
+        return patches.mean(dim=1), patches
 
     def forward(self, images):
-        return (images.flatten(2),)
+        return (images, self.last(self.tokens(images, None)[1]))
 
 
-def test_backbones_without_maps():
-    with pytest.raises(ValueError, match=r'Tokens gives \(2, 3, 256\), not a map \(B, D, h, w\)'):
-        FeatureNet(Tokens())(images('vit'))
+@pytest.mark.parametrize(
+    ('last', 'layout'), [(lambda out: out, 'tokens'), (lambda out: out.mT, 'transposed tokens')]
+)
+@pytest.mark.parametrize('size', [(12, 16), (16, 16), (4, 8)])
+def test_tokens_without_a_class_token(last, layout, size):
+    supernet, batch = Patches(last), torch.randn(2, 3, *size)
+    net = feature_net(supernet, None, size)
+    assert net.layout == layout
+    with torch.no_grad():
+        features, feature_map = net(batch)
+        class_tokens, patches = supernet.tokens(batch, None)
+    torch.testing.assert_close(features, class_tokens)
+    assert feature_map.shape == (2, 12, size[0] // 4, size[1] // 4)
+    assert torch.equal(feature_map.flatten(2).mT, patches)
+    assert describe_outputs(net, batch).startswith('`features` (B, 12), mean of the last tokens;')
+
+
+@pytest.mark.parametrize(
+    ('last', 'shape'), [(lambda out: out[:, 1:], '1, 15, 12'), (lambda out: out[:, 0], '1, 12')]
+)
+def test_what_is_neither_a_map_nor_the_patch_tokens(last, shape):
+    reason = rf'Patches gives \({shape}\), neither a map .* nor the patch tokens \(1, 16, 12\)'
+    with pytest.raises(ValueError, match=reason):
+        feature_net(Patches(last), None, (16, 16))
