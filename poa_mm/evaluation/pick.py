@@ -12,6 +12,7 @@ from poa_mm.elastic import Subnet
 from poa_mm.evaluation.cost import ImageSize, subnet_cost
 from poa_mm.evaluation.cost_profile import extractable
 from poa_mm.evaluation.pick_inputs import Profiled, format_amount, parse_amount
+from poa_mm.evaluation.pick_latency import LatencySearch
 
 __all__ = ['Candidate', 'Pick', 'pick_subnet']
 
@@ -29,6 +30,7 @@ class Candidate:
         flops: Multiply-accumulates for one image.
         accuracy: In percent, if measured.
         latency: Seconds of a forward pass, if measured.
+        latency_bound: Seconds that it takes at least, by the latency of one that it exceeds.
     """
 
     subnet: Subnet
@@ -36,18 +38,24 @@ class Candidate:
     flops: int
     accuracy: float | None = None
     latency: float | None = None
+    latency_bound: float | None = None
 
     def __str__(self) -> str:
-        amounts = {'params': self.params, 'flops': self.flops, 'latency': self.latency}
-        parts = [format_amount(k, value) for k, value in amounts.items() if value is not None]
+        parts = [format_amount('params', self.params), format_amount('flops', self.flops)]
+        if self.latency is not None:
+            parts.append(format_amount('latency', self.latency))
+        elif self.latency_bound is not None:
+            parts.append(f'at least {format_amount("latency", self.latency_bound)}')
         if self.accuracy is not None:
             parts.insert(0, f'{self.accuracy:.1f} %')
         return f'{self.subnet} ({", ".join(parts)})'
 
     def breaks(self, budgets: Mapping[str, float]) -> set[str]:
-        """The budgets that it exceeds; what was not measured exceeds none."""
-        costs = {name: getattr(self, name) for name in budgets}
-        return {name for name, cost in costs.items() if cost is not None and cost > budgets[name]}
+        """The budgets that it exceeds; what is not known exceeds none."""
+        latency = self.latency_bound if self.latency is None else self.latency
+        costs = {'params': self.params, 'flops': self.flops, 'latency': latency}
+        limits = {name: (costs[name], limit) for name, limit in budgets.items()}
+        return {name for name, (cost, limit) in limits.items() if cost is not None and cost > limit}
 
 
 @dataclass(frozen=True)
@@ -98,7 +106,8 @@ def pick_subnet(
             others do not take part. Found here if not given.
         latency: Measures one sub-network, in seconds, such as
             :func:`~poa_mm.evaluation.subnet_latency`. Unless the profile has latencies, it is
-            called from the best sub-network down until one is fast enough.
+            called for few sub-networks; see
+            :class:`~poa_mm.evaluation.pick_latency.LatencySearch` for what is assumed of others.
         image_size: Side of the images in pixels, or (height, width), for costs found here.
         progress: Show a progress bar.
 
@@ -131,10 +140,11 @@ def pick_subnet(
         smallest = min(candidates, key=lambda candidate: candidate.params)
         raise ValueError(f'{"; ".join(reasons)}; the smallest one is {smallest}')
     if 'latency' in budgets and not timed and latency is not None:
-        tried = _try_until_fast(fitting, latency, budgets['latency'])
+        search = LatencySearch(latency, budgets['latency'], progress)
+        _time(search, fitting)
         limit_text = format_amount('latency', budgets['latency'])
-        reasons.append(f'the best of them within {limit_text}, of {len(tried)} timed')
-        candidates = [tried.get(c.subnet, c) for c in candidates]
+        reasons.append(f'the best of them within {limit_text}, of {len(search.timed)} timed')
+        candidates = _with_latencies(candidates, search)
         fitting = [c for c in candidates if not c.breaks(budgets)]
     reasons += _binding(candidates, fitting[0], budgets)
     basis = 'the largest one' if accuracies is None else 'the most accurate one'
@@ -194,21 +204,28 @@ def _rank(candidate: Candidate) -> tuple[float, float]:
     return (candidate.accuracy, -candidate.params)
 
 
-def _try_until_fast(
-    fitting: Sequence[Candidate], latency: Callable[[Subnet], float], limit: float
-) -> dict[Subnet, Candidate]:
-    """Candidates from the best one to the first that is fast enough, with their latencies."""
-    tried: dict[Subnet, Candidate] = {}
-    for candidate in fitting:
-        timed = replace(candidate, latency=latency(candidate.subnet))
-        tried[timed.subnet] = timed
-        if not timed.breaks({'latency': limit}):
-            return tried
-    smallest = min(tried.values(), key=lambda candidate: candidate.params)
-    raise ValueError(
-        f'none of {len(fitting)} sub-networks takes at most {format_amount("latency", limit)}; '
-        f'the smallest one is {smallest}'
-    )
+def _time(search: LatencySearch, fitting: Sequence[Candidate]) -> None:
+    """Time candidates, given from the best one down, until the best one that is fast is known."""
+    if search.run({candidate.subnet: candidate.flops for candidate in fitting}) is None:
+        cheapest = min(fitting, key=lambda candidate: candidate.flops)
+        raise ValueError(
+            f'none of {len(fitting)} sub-networks takes at most '
+            f'{format_amount("latency", search.limit)}; the one of fewest FLOPs is '
+            f'{replace(cheapest, latency=search.timed[cheapest.subnet])}'
+        )
+
+
+def _with_latencies(candidates: Sequence[Candidate], search: LatencySearch) -> list[Candidate]:
+    """Candidates with what the search has found out about them."""
+    flops = {candidate.subnet: candidate.flops for candidate in candidates}
+    return [
+        replace(
+            candidate,
+            latency=search.timed.get(candidate.subnet),
+            latency_bound=search.at_least(candidate.subnet, flops),
+        )
+        for candidate in candidates
+    ]
 
 
 def _binding(
@@ -222,6 +239,7 @@ def _binding(
         if freed is None:
             lines.append(f'{NAMES[name]}: this limit decides nothing')
             continue
-        condition = ', if fast enough' if 'latency' in budgets and freed.latency is None else ''
+        unsure = 'latency' in {*budgets} - {name} and freed.latency is None
+        condition = ', if fast enough' if unsure else ''
         lines.append(f'{NAMES[name]}: without this limit it would be {freed}{condition}')
     return lines

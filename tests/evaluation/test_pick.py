@@ -57,7 +57,7 @@ def test_the_most_accurate_one_and_of_equal_ones_the_smallest(net):
     assert small.chosen.subnet == Subnet(16, 2)
 
 
-def test_latency_is_measured_from_the_best_one_down(net):
+def test_few_latencies_are_measured_and_the_rest_follows(net):
     asked = []
 
     def latency(subnet):
@@ -65,12 +65,41 @@ def test_latency_is_measured_from_the_best_one_down(net):
         return subnet.width * 1e-3
 
     pick = pick_subnet(net, max_latency=25e-3, latency=latency, image_size=16)
-    assert asked == [Subnet(32, 3), Subnet(32, 2), Subnet(24, 3)]
+    assert asked == [Subnet(16, 2), Subnet(32, 3), Subnet(24, 2), Subnet(24, 3), Subnet(32, 2)]
     assert pick.chosen.subnet == Subnet(24, 3)
     assert pick.chosen.latency == 24e-3
     assert pick.runners_up[0].subnet == Subnet(24, 2)
-    with pytest.raises(ValueError, match='none of 6 sub-networks takes at most 1 ms'):
+    assert 'the best of them within 25 ms, of 5 timed' in pick.reasons
+    assert any('it would be w32-d3' in line and '32 ms)' in line for line in pick.reasons)
+
+
+def test_if_the_cheapest_one_is_too_slow_no_other_is_timed(net):
+    asked = []
+
+    def latency(subnet):
+        asked.append(subnet)
+        return 1.01e-3  # too slow by less than the margin
+
+    message = r'at most 1 ms; the one of fewest FLOPs is w16-d2 \(.*1\.01 ms\)'
+    with pytest.raises(ValueError, match=message):
         pick_subnet(net, max_latency=1e-3, latency=latency, image_size=16)
+    assert asked == [Subnet(16, 2)]
+
+
+def test_what_exceeds_a_slow_one_is_reported_as_slow(net):
+    """The best one was never timed: a smaller one was too slow already."""
+    accuracies = {subnet: float(subnet.width) for subnet in net.space}
+    accuracies[Subnet(24, 2)] = 99.0
+
+    def latency(subnet):
+        return {2: 1.0, 3: 5.0}[subnet.depth] * (1 if subnet.width == 16 else 3)
+
+    pick = pick_subnet(net, max_latency=2.0, latency=latency, accuracies=accuracies, image_size=16)
+    assert pick.chosen.subnet == Subnet(16, 2)
+    (line,) = [line for line in pick.reasons if line.startswith('latency: ')]
+    assert 'without this limit it would be w24-d2' in line
+    others = [candidate.subnet for candidate in pick.runners_up]
+    assert others == [Subnet(16, 3)], 'the only one that is not known to be too slow'
 
 
 @pytest.mark.parametrize(
@@ -377,7 +406,7 @@ def test_the_tool(tmp_path, capsys):
         max(s for s in open_supernet(config).space if open_supernet(config).num_params(s) <= 10_000)
     )
     assert tool.main([*arguments, '--max-latency', '10s', '--threads', '1']) == 0
-    assert 'of 1 timed' in capsys.readouterr().out
+    assert 'of 2 timed' in capsys.readouterr().out
     table = tmp_path / 'profile.csv'
     save_csv(profile_rows(open_supernet(config), [Subnet(24, 2)], 16), table)
     assert tool.main([*arguments, '--profile', str(table)]) == 0
