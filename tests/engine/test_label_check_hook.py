@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
-from segmentation import CLASSES, SIZE, draw, tiny_config
+from segmentation import CLASSES, COLOURS, SIZE, draw, tiny_config
 
 from poa_mm.engine import launch
 
@@ -59,6 +59,29 @@ def test_images_without_masks_are_counted_before_a_test(config, folder, loop):
     runner = launch.build_runner(config)
     with pytest.raises(FileNotFoundError, match=r'1 of 4 images have no mask; .*masks/3\.png'):
         getattr(runner, loop)()
+
+
+@pytest.mark.parametrize('loop', ['train', 'test'])
+def test_masks_that_would_be_cut_to_8_bits_are_refused(config, folder, loop):
+    """257 would become the valid label 1."""
+    for name in ('1.png', '3.png'):
+        Image.fromarray(np.full(SIZE, 257, np.uint16)).save(folder / 'masks' / name)
+    message = r'2 of 4 masks have more than 8 bits .*masks/1\.png, of mode I;16: save'
+    with pytest.raises(ValueError, match=message):
+        getattr(launch.build_runner(config), loop)()
+
+
+def test_palette_masks_hold_numbers_too(config, folder):
+    path = folder / 'masks' / '1.png'
+    mask = Image.open(path)
+    labels = np.asarray(mask)
+    mask.putpalette(COLOURS.flatten().tolist())
+    mask.save(path)
+    assert Image.open(path).mode == 'P'
+    runner = launch.build_runner(config)
+    runner.test()
+    loaded = runner.test_dataloader.dataset[1]['data_samples'].gt_sem_seg.data
+    assert np.array_equal(loaded[0], labels)
 
 
 def test_parts_of_a_data_set_and_several_views_are_looked_through(config, folder, tmp_path):

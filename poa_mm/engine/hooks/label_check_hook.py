@@ -1,6 +1,7 @@
 """No run with masks that its segmentor has no classes for."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from mmcv.transforms import LoadAnnotations
@@ -9,6 +10,9 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from PIL import Image
+
+WIDE_MODES = ('I', 'F')  # 16 or 32 bits: I;16, I;16B, I, F
 
 
 @HOOKS.register_module()
@@ -22,9 +26,9 @@ class LabelCheckHook(Hook):
 
     Raises:
         FileNotFoundError: Before a loop, if images have no mask; says how many and which first.
-        ValueError: Before a loop, if the model has another number of classes than the data set; at
-            a batch, if a mask has not the size of its image, or more than one channel, or holds a
-            label beyond the last class.
+        ValueError: Before a loop, if the model has another number of classes than the data set, or
+            masks have more than 8 bits; at a batch, if a mask has not the size of its image, or
+            more than one channel, or holds a label beyond the last class.
     """
 
     def __init__(self) -> None:
@@ -50,8 +54,7 @@ class LabelCheckHook(Hook):
             return
         _check_classes(dataset, _segmentor(runner.model).num_classes)
         for part in _parts(dataset):
-            if _loads_masks(part.pipeline):
-                _check_masks(part)
+            _check_masks(part)
         self._checked.append(dataset)
 
     def _before_iter(
@@ -124,16 +127,19 @@ def _parts(dataset: Any) -> Iterator[Any]:
         yield from _parts(part)
 
 
-def _loads_masks(pipeline: Any) -> bool:
-    """Whether a pipeline, or one of those that augment its tests, needs masks."""
-    return any(
-        isinstance(transform, LoadAnnotations)
-        or any(_loads_masks(inner) for inner in getattr(transform, 'subroutines', []))
-        for transform in pipeline.transforms
-    )
+def _mask_loaders(pipeline: Any) -> Iterator[LoadAnnotations]:
+    """What loads masks in a pipeline, and in those that augment its tests."""
+    for transform in pipeline.transforms:
+        if isinstance(transform, LoadAnnotations):
+            yield transform
+        for inner in getattr(transform, 'subroutines', []):
+            yield from _mask_loaders(inner)
 
 
 def _check_masks(dataset: Any) -> None:
+    loaders = list(_mask_loaders(dataset.pipeline))
+    if not loaders:
+        return
     items = [dataset.get_data_info(index) for index in range(len(dataset))]
     missing = [item for item in items if not fileio.exists(item['seg_map_path'])]
     if missing:
@@ -141,3 +147,22 @@ def _check_masks(dataset: Any) -> None:
             f'{len(missing)} of {len(items)} images have no mask; the first is '
             f'{missing[0]["img_path"]}, without {missing[0]["seg_map_path"]}'
         )
+    if all(loader.imdecode_backend == 'pillow' for loader in loaders):
+        _check_modes([item['seg_map_path'] for item in items])
+
+
+def _check_modes(paths: list[str]) -> None:
+    """Refuse what mmseg would cut to 8 bits in silence: 257 would become 1."""
+    modes = {path: _mode(path) for path in paths if Path(path).is_file()}
+    wide = [path for path, mode in modes.items() if mode.startswith(WIDE_MODES)]
+    if wide:
+        raise ValueError(
+            f'{len(wide)} of {len(paths)} masks have more than 8 bits a pixel, which would be cut '
+            f'off; the first is {wide[0]}, of mode {modes[wide[0]]}: save them with modes L or P'
+        )
+
+
+def _mode(path: str) -> str:
+    """Mode of an image, of which the head of its file alone is read."""
+    with Image.open(path) as image:
+        return image.mode
