@@ -3,7 +3,17 @@
 They live on a grid twice as fine as the last map, as far as it covers the image.
 """
 
+from collections.abc import Collection
+
 from torch import Tensor
+
+
+def check_stages(out_indices: Collection[int], stages: int) -> None:
+    """Raise a ValueError for ``out_indices`` that are not among the numbers of ``stages``."""
+    if not out_indices or not set(out_indices) <= set(range(stages)):
+        raise ValueError(
+            f'out_indices must be stages within 0…{stages - 1}, got {tuple(out_indices)}'
+        )
 
 
 def upsampled_mask(

@@ -22,7 +22,7 @@ from poa_mm.elastic import (
 )
 from poa_mm.models.backbones.bottleneck_resnet import BottleneckResNet, MidWidthBottleneck
 from poa_mm.models.backbones.elastic_backbone import ElasticBackbone, stock_arguments
-from poa_mm.models.backbones.feature_maps import finer_tokens, upsampled_mask
+from poa_mm.models.backbones.feature_maps import check_stages, finer_tokens, upsampled_mask
 from poa_mm.registry import ELASTIC_BACKBONES, MODELS
 
 RESNET_SIZES = {
@@ -112,9 +112,7 @@ class ElasticResNet(ElasticBackbone, BottleneckResNet):
         if norm_cfg.get('type') != 'GN':
             raise ValueError(f"norm_cfg must be of type 'GN', got {norm_cfg.get('type')!r}")
         self._arch = {**PAPER_ARCH, **arch}
-        stages = len(self._arch['stage_blocks'])
-        if not out_indices or not set(out_indices) <= set(range(stages)):
-            raise ValueError(f'out_indices must be stages within 0…{stages - 1}, got {out_indices}')
+        check_stages(out_indices, len(self._arch['stage_blocks']))
         norm_cfg = dict(norm_cfg)
         super().__init__(**self._arch, out_indices=tuple(out_indices), norm_cfg=norm_cfg, **kwargs)
         self.stock_args = stock_arguments({**kwargs, 'norm_cfg': norm_cfg})
@@ -229,8 +227,12 @@ class ElasticResNet(ElasticBackbone, BottleneckResNet):
             subnet: Which one; ``None`` is the intact network.
             **overrides: Arguments of the stock class to set or replace, such as ``out_indices``,
                 ``frozen_stages`` or ``norm_eval``.
+
+        Raises:
+            ValueError: Unknown sub-network or stages.
         """
         subnet = self.space.resolve(subnet)
+        check_stages(overrides.get('out_indices', self.out_indices), self.num_stages)
         return {
             **self._stock_class(subnet),
             'out_indices': list(self.out_indices),

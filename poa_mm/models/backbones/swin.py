@@ -22,7 +22,7 @@ from poa_mm.elastic import (
     make_elastic,
 )
 from poa_mm.models.backbones.elastic_backbone import ElasticBackbone, stock_arguments
-from poa_mm.models.backbones.feature_maps import finer_tokens, upsampled_mask
+from poa_mm.models.backbones.feature_maps import check_stages, finer_tokens, upsampled_mask
 from poa_mm.models.backbones.swin_layers import (
     ElasticShiftWindowMSA,
     ElasticSwinBlock,
@@ -89,6 +89,8 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
         fixed = [name for name in FIXED if kwargs.get(name)]
         if fixed:
             raise ValueError(f'{", ".join(fixed)} cannot be set in an elastic Swin Transformer')
+        # Before mmpretrain fails in a list; its named architectures have four stages.
+        check_stages(out_indices, 4 if isinstance(arch, str) else len(arch['depths']))
         super().__init__(arch=arch, out_indices=tuple(out_indices), **kwargs)
         if self.num_layers - 1 not in self.out_indices:
             raise ValueError(
@@ -217,10 +219,11 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
                 ``drop_path_rate`` or ``img_size``.
 
         Raises:
-            ValueError: Unknown sub-network, or with ``official`` one that is narrower than the
-                intact network.
+            ValueError: Unknown sub-network or stages, or with ``official`` a sub-network that is
+                narrower than the intact network.
         """
         subnet = self._check_stock(subnet)
+        check_stages(overrides.get('out_indices', self.out_indices), self.num_layers)
         stages = self._active(subnet)
         arch = {
             'embed_dims': subnet.width,

@@ -92,3 +92,15 @@ def test_a_map_that_does_not_shrink_cannot_be_masked():
     assert build('resnet', **one_stage).tokens(torch.randn(1, 3, 32, 32))[1].shape[1] == 16 * 16
     with pytest.raises(ValueError, match=r'masks need .* strides \(1,\)'):
         build('resnet', **one_stage, with_mask_token=True)
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+@pytest.mark.parametrize('out_indices', [(-1,), (0, 4), ()])
+def test_stages_that_a_stock_network_lacks(family, out_indices):
+    """mmpretrain's ResNet takes -1 and returns nothing; Swin fails in a list."""
+    net = build(family)
+    for call in (net.subnet_cfg, net.extract):
+        with pytest.raises(ValueError, match=r'out_indices must be stages within 0…3, got \('):
+            call('smallest', out_indices=list(out_indices))
+    with pytest.raises(ValueError, match=r'out_indices must be stages within 0…3, got \('):
+        build(family, out_indices=out_indices)
