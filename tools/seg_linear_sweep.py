@@ -2,7 +2,6 @@
 """Train linear segmentation at many learning rates in one run: features are computed once."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
@@ -13,8 +12,8 @@ from rich.table import Table
 
 import poa_mm  # noqa: F401  # registers the package's classes
 from poa_mm.engine import launch
-from poa_mm.engine.checkpoint import write_file
 from poa_mm.evaluation import save_csv, seg_sweep
+from poa_mm.files import write_file
 
 RATES = [1e-5, 3e-5, 1e-4, 3e-4, 7e-4, 2e-3, 5e-3, 1e-2]
 
@@ -85,8 +84,7 @@ def show(rows: list[seg_sweep.SweepRow], config: str, folder: str) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Sweep."""
     args = parse_args(argv)
-    progress = launch.Progress()
-    try:
+    with launch.one_line_errors() as progress:
         cfg = load_config(args)
         runner = launch.build_runner(cfg, args.launcher)
         results = seg_sweep.SweepResults(args.lr)
@@ -98,10 +96,6 @@ def main(argv: list[str] | None = None) -> None:
         runner.train()
         if not results.rows:  # resumed where nothing was left to train
             runner.val()
-    except (OSError, SyntaxError, TypeError, ValueError) as error:
-        if progress.running:  # not the user's mistake: show where it happened
-            raise
-        sys.exit(f'error: {launch.one_line(error)}')
     if is_main_process():
         save(runner, results.rows, args.keep_all)
         show(results.rows, args.config, cfg.work_dir)

@@ -33,6 +33,10 @@ class CPUDistributedDataParallel(MMDistributedDataParallel):
         super().__init__(revert_sync_batchnorm(module), *args, **kwargs)
 
 
+class InputError(ValueError):
+    """What the user has given is wrong, even if that comes up in the middle of a run."""
+
+
 class Progress(Hook):
     """Knows whether a run has begun: until then a wrong setting deserves one line."""
 
@@ -48,12 +52,14 @@ def one_line_errors() -> Iterator[Progress]:
     """End the program with ``error: …`` for whatever is wrong before the first iteration.
 
     Yields:
-        The hook to register with the runner. Once iterations run, an error is not the user's
-        mistake, and shows where it happened.
+        The hook to register with the runner. Once iterations run, an error other than an
+        :class:`InputError` is not the user's mistake, and shows where it happened.
     """
     progress = Progress()
     try:
         yield progress
+    except InputError as error:
+        sys.exit(f'error: {one_line(error)}')
     except (KeyError, OSError, SyntaxError, TypeError, ValueError) as error:
         if progress.running or (isinstance(error, KeyError) and not _is_unknown_name(error)):
             raise

@@ -1,6 +1,7 @@
 """tools/train.py and tools/test.py on segmentation configs."""
 
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -124,6 +125,23 @@ def test_a_checkpoint_of_another_model_is_refused(trained, tmp_path):
     assert message.startswith('error: ')
     assert 'decode_head.conv_seg.weight' in message
     assert '\n' not in message
+
+
+@pytest.mark.parametrize('tool', ['train', 'test'])
+def test_a_wrong_label_is_one_line_wherever_it_comes_up(trained, folder, tmp_path, tool):
+    """Here in the last image of four, after a run has begun."""
+    config, checkpoint = trained
+    wrong = tmp_path / 'masks'
+    shutil.copytree(folder / 'masks', wrong)
+    Image.fromarray(np.full(SIZE, 9, np.uint8)).save(wrong / '3.png')
+    loader = {'train': 'val', 'test': 'test'}[tool]
+    option = f'{loader}_dataloader.dataset.data_prefix.seg_map_path={wrong}'
+    args = [config, *([checkpoint] if tool == 'test' else []), '--work-dir', tmp_path / 'run']
+    answer = call(tool, *args, '--cfg-options', option)
+    assert answer == (
+        f'error: {wrong}/3.png holds the labels [9], but the model has 4 classes: 0 to 3, and 255 '
+        'for what is ignored'
+    )
 
 
 @pytest.mark.parametrize(

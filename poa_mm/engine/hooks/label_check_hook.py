@@ -12,6 +12,8 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from PIL import Image
 
+from poa_mm.engine.launch import InputError
+
 WIDE_MODES = ('I', 'F')  # 16 or 32 bits: I;16, I;16B, I, F
 
 
@@ -27,8 +29,9 @@ class LabelCheckHook(Hook):
     Raises:
         FileNotFoundError: Before a loop, if images have no mask; says how many and which first.
         ValueError: Before a loop, if the model has another number of classes than the data set, or
-            masks have more than 8 bits; at a batch, if a mask has not the size of its image, or
-            more than one channel, or holds a label beyond the last class.
+            masks have more than 8 bits.
+        InputError: At a batch, if a mask has not the size of its image, or more than one channel,
+            or holds a label beyond the last class.
     """
 
     def __init__(self) -> None:
@@ -88,7 +91,7 @@ def _samples(samples: Any) -> Iterator[Any]:
 def _check_shape(sample: Any, size: tuple[int, int]) -> None:
     shape = tuple(sample.gt_sem_seg.data.shape)
     if shape != (1, *size):
-        raise ValueError(
+        raise InputError(
             f'{_path(sample)} is loaded as {shape}, its image as {tuple(size)}: a mask must have '
             'the size of its image, and one number a pixel'
         )
@@ -98,7 +101,7 @@ def _check_labels(sample: Any, num_classes: int, ignored: int) -> None:
     mask = sample.gt_sem_seg.data
     beyond = (mask >= num_classes) & (mask != ignored)
     if beyond.any():
-        raise ValueError(
+        raise InputError(
             f'{_path(sample)} holds the labels {mask[beyond].unique().tolist()}, but the model has '
             f'{num_classes} classes: 0 to {num_classes - 1}, and {ignored} for what is ignored'
         )
