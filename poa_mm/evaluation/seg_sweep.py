@@ -15,6 +15,10 @@ from torch import nn
 from poa_mm.evaluation.seg_iou import HeadIoUMetric
 
 METRICS = ('mIoU', 'aAcc', 'mAcc')
+REQUIRED = (
+    *('model', 'optim_wrapper', 'default_hooks'),
+    *('train_dataloader', 'train_cfg', 'val_dataloader', 'val_cfg', 'val_evaluator'),
+)
 MMSEG_DROPOUT = 0.1  # of a head that does not say
 
 
@@ -119,10 +123,13 @@ class SweepResults(Hook):
         self.lrs = list(lrs)
         self.rows: list[SweepRow] = []
 
-    def before_train(self, runner: Runner) -> None:
-        """Compare the rates with those of the optimiser, which come from the checkpoint."""
-        groups = runner.optim_wrapper.optimizer.param_groups
-        resumed = list(dict.fromkeys(group['initial_lr'] for group in groups))
+    def after_load_checkpoint(self, runner: Runner, checkpoint: Mapping[str, Any]) -> None:
+        """Compare the rates with those of a checkpoint to resume from, before its heads are."""
+        if not runner.cfg.get('resume') or 'optimizer' not in checkpoint:
+            return
+        groups = checkpoint['optimizer']['param_groups']
+        # Without schedulers, rates stay what they are.
+        resumed = list(dict.fromkeys(g.get('initial_lr', g['lr']) for g in groups))
         if resumed != self.lrs:
             raise ValueError(
                 f'the checkpoint to resume from sweeps over {resumed}, not over {self.lrs}'
@@ -167,7 +174,10 @@ def _head(index: int) -> str:
 
 
 def _check_linear(cfg: Config) -> None:
-    """Refuse what heads would share."""
+    """Refuse what is no linear config, or what its heads would share."""
+    missing = [key for key in REQUIRED if cfg.get(key) is None]
+    if missing:
+        raise ValueError(f'a sweep needs a linear config; this one has no {", ".join(missing)}')
     model, wrapper = cfg.model, cfg.optim_wrapper
     if model.type != 'FrozenEncoderDecoder':
         raise ValueError(f'a sweep needs a FrozenEncoderDecoder, the config has {model.type}')

@@ -1,6 +1,7 @@
 """One run of many learning rates gives what a run of each gives."""
 
 import copy
+import re
 
 import numpy as np
 import pytest
@@ -115,10 +116,23 @@ def test_a_sweep_goes_on_where_it_stopped(config, folder, tmp_path):
     assert states[0] == states[1] == dict.fromkeys(range(6), float(ITERS))
 
 
-def test_a_sweep_over_other_rates_is_not_resumed(config, swept):
+@pytest.mark.parametrize('schedule', [True, False])
+def test_a_sweep_over_other_rates_is_not_resumed(config, schedule):
+    if not schedule:
+        config.param_scheduler = None
+    run_sweep(config)
     config.load_from, config.resume = str(path_of(config.work_dir, ITERS)), True
-    with pytest.raises(ValueError, match=r'sweeps over \[0.003, 0.1, 0.0007\], not over \[0.1'):
-        run_sweep(config, [0.1, 3e-3, 7e-4])
+    for rates in ([0.1, 3e-3, 7e-4], RATES[:2], [*RATES, 1.0]):
+        message = re.escape(f'sweeps over {RATES}, not over {rates}')
+        with pytest.raises(ValueError, match=message):
+            run_sweep(config, rates)
+
+
+def test_a_sweep_may_start_from_other_weights(config, swept):
+    config.load_from = str(path_of(config.work_dir, ITERS))
+    config.work_dir += '_new'
+    _, results = run_sweep(config, RATES[1:])
+    assert [row.lr for row in results.rows] == RATES[1:]
 
 
 @pytest.mark.parametrize('rates', [[], [0.0], [-1e-3], [float('nan')], [float('inf')], [0.1, 0.1]])
@@ -130,6 +144,8 @@ def test_wrong_rates_are_refused(config, rates):
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
+        ({'model': None}, 'needs a linear config; this one has no model'),
+        ({'val_cfg': None, 'val_evaluator': None}, 'this one has no val_cfg, val_evaluator'),
         ({'model.type': 'EncoderDecoder'}, 'needs a FrozenEncoderDecoder, the config has Enc'),
         ({'model.neck': {'type': 'FPN'}}, 'take out model.neck'),
         ({'model.auxiliary_head': {'type': 'FCNHead'}}, 'take out model.auxiliary_head'),
