@@ -10,7 +10,6 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-from poa_mm.engine.checkpoint import check_free
 from poa_mm.evaluation import save_csv, select_subnets
 from poa_mm.evaluation.cost_profile import (
     LatencySettings,
@@ -22,6 +21,7 @@ from poa_mm.evaluation.cost_profile import (
 from poa_mm.evaluation.device_argument import default_device, device_argument
 from poa_mm.evaluation.supernet import open_supernet, supernet_config
 from poa_mm.export.preprocessing import preprocessing_of
+from poa_mm.files import check_free
 from poa_mm.visualization import plot_profile
 
 

@@ -1,25 +1,23 @@
 """Opening training checkpoints, and files that hold one extracted backbone.
 
 Opening a file runs no code that came with it: files are unpickled with ``weights_only=True``, and
-the backbone they describe must be a registered class.
+what they describe is built by :mod:`poa_mm.engine.described`.
 """
 
 import json
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import DefaultScope, Registry
 from torch import nn
 
-from poa_mm.compat import log_buffers
 from poa_mm.elastic import Subnet
 from poa_mm.engine import tensor_file
-from poa_mm.registry import ELASTIC_BACKBONES, MODELS
+from poa_mm.engine.described import build_elastic, build_stock
+from poa_mm.files import check_free, check_sums, read_file, write_file
 
 SUPERNET_INFO = 'supernet'  # key of a training checkpoint, written by SupernetInfoHook
 BACKBONE_INFO = 'backbone'  # key of a file with one extracted backbone
@@ -45,6 +43,7 @@ def load_supernet(path: str | PathLike, branch: str = 'teacher') -> nn.Module:
     if branch not in BRANCHES:
         raise ValueError(f'branch must be one of {tuple(BRANCHES)}, got {branch!r}')
     checkpoint = _read(path)
+    check_sums(path)
     info = _info(checkpoint, path, SUPERNET_INFO)
     prefix = BRANCHES[branch]
     state = {
@@ -52,7 +51,7 @@ def load_supernet(path: str | PathLike, branch: str = 'teacher') -> nn.Module:
         for key, tensor in checkpoint['state_dict'].items()
         if key.startswith(prefix)
     }
-    backbone = _build(info['backbone'], ELASTIC_BACKBONES, path)
+    backbone = _build(build_elastic, info.get('backbone'), path)
     _fill(backbone, state, path)
     return backbone
 
@@ -67,7 +66,10 @@ def load_config(path: str | PathLike) -> Config:
         FileNotFoundError: No such file.
         ValueError: Not a checkpoint of POA.
     """
-    return Config(_info(_read(path), path, SUPERNET_INFO)['config'])
+    config = _info(_read(path), path, SUPERNET_INFO).get('config')
+    if not isinstance(config, dict):
+        raise ValueError(f'{path} holds no config of its run')
+    return Config(config)
 
 
 def load_backbone(path: str | PathLike) -> nn.Module:
@@ -89,8 +91,8 @@ def load_backbone(path: str | PathLike) -> nn.Module:
         content = _read_safetensors(path)
     else:
         content = _read(path)
-        _check_sums(path)
-    backbone = _build(_info(content, path, BACKBONE_INFO), MODELS, path)
+        check_sums(path)
+    backbone = _build(build_stock, _info(content, path, BACKBONE_INFO), path)
     _fill(backbone, content['state_dict'], path)
     return backbone
 
@@ -135,52 +137,10 @@ def save_backbone(
     write_file(content, path)
 
 
-def check_free(path: str | PathLike, overwrite: bool) -> None:
-    """Refuse to write over a file.
-
-    Raises:
-        FileExistsError: ``path`` exists and ``overwrite`` is not set.
-    """
-    if Path(path).exists() and not overwrite:
-        raise FileExistsError(f'{path} exists already; choose another file or ask to overwrite it')
-
-
-def write_file(content: dict[str, Any], path: str | PathLike) -> None:
-    """Save plain data and tensors. The file appears complete or not at all; folders are made."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'{path.name}.partial')
-    torch.save(content, partial)
-    partial.replace(path)
-
-
-def read_file(path: str | PathLike) -> Any:
-    """What ``torch.save`` wrote, on the CPU, without running code that came with it.
-
-    Raises:
-        FileNotFoundError: No such file.
-        ValueError: Not such a file, or one with more than plain data and tensors.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'no checkpoint at {path}')
-    if not zipfile.is_zipfile(path):  # torch would talk about memory mapping
-        raise ValueError(
-            f'{path} is not a checkpoint that can be read: no file that torch.save has finished'
-        )
-    try:
-        with log_buffers.allowed():
-            return torch.load(path, map_location='cpu', weights_only=True, mmap=True)
-    except OSError:  # no permission, a disk that fails: not the file's fault
-        raise
-    except Exception as error:  # a damaged pickle can raise anything
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f'{path} is not a checkpoint that can be read: {reason}') from error
-
-
 def _read(path: str | PathLike) -> dict[str, Any]:
     content = read_file(path)
-    if not isinstance(content, dict) or 'state_dict' not in content:
+    state = content.get('state_dict') if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
         raise ValueError(f'{path} holds no state_dict, so it is not a checkpoint of POA')
     return content
 
@@ -195,21 +155,8 @@ def _read_safetensors(path: str | PathLike) -> dict[str, Any]:
     return {'state_dict': state, BACKBONE_INFO: json.loads(metadata[BACKBONE_INFO])}
 
 
-def _check_sums(path: str | PathLike) -> None:
-    """Refuse a file whose tensors are not those that were written: torch does not look."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except OSError:
-        raise
-    except Exception as error:  # as in read_file
-        raise ValueError(f'{path} is damaged: {error}') from error
-    if damaged:
-        raise ValueError(f'{path} is damaged: the check sum of {damaged} does not fit')
-
-
 def _info(content: dict[str, Any], path: str | PathLike, key: str) -> dict[str, Any]:
-    if key in content:
+    if isinstance(content.get(key), dict):
         return content[key]
     kinds = {
         SUPERNET_INFO: 'a training checkpoint of POA (written with SupernetInfoHook)',
@@ -219,35 +166,19 @@ def _info(content: dict[str, Any], path: str | PathLike, key: str) -> dict[str, 
     raise ValueError(f'{path} is not {kinds[key]}; it looks like {found}')
 
 
-def _build(cfg: dict[str, Any], registry: Registry, path: str | PathLike) -> nn.Module:
-    """Build a backbone that a file describes, from registered classes alone."""
-    cfg = {**cfg, 'type': str(cfg.get('type')).removeprefix('mmpretrain.')}
-    # mmengine imports and calls what a name with dots stands for, at any depth.
-    dotted = [name for name in _type_names(cfg) if '.' in name]
-    if dotted or cfg['type'] not in registry.module_dict:
-        wrong = dotted[0] if dotted else cfg['type']
-        raise ValueError(
-            f'{path} describes its backbone with {wrong}, which is no registered class'
-        )
-    # Within a run of another library, the same name would mean that library's class.
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        return registry.build(cfg)
-
-
-def _type_names(value: Any) -> Iterator[str]:
-    """What a config would have mmengine build, at any depth."""
-    if isinstance(value, Mapping):
-        yield from (str(item) for key, item in value.items() if str(key).endswith('type'))
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        for item in value:
-            yield from _type_names(item)
+def _build(build: Callable[[Any], nn.Module], cfg: Any, path: str | PathLike) -> nn.Module:
+    try:
+        return build(cfg)
+    except ValueError as error:
+        raise ValueError(f'{path} cannot be opened: {error}') from error
 
 
 def _fill(module: nn.Module, state: dict[str, torch.Tensor], path: str | PathLike) -> None:
     """Load all weights, in the precision that the file has them in."""
-    tensors = [tensor for tensor in state.values() if isinstance(tensor, torch.Tensor)]
-    dtypes = {tensor.dtype for tensor in tensors if tensor.is_floating_point()}
+    others = [name for name, tensor in state.items() if not isinstance(tensor, torch.Tensor)]
+    if others:
+        raise ValueError(f'{path} has something else than a tensor as {others[0]}')
+    dtypes = {tensor.dtype for tensor in state.values() if tensor.is_floating_point()}
     if len(dtypes) == 1:
         module.to(dtypes.pop())
     try:

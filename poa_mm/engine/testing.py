@@ -9,7 +9,7 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 
 from poa_mm.engine import launch
-from poa_mm.engine.checkpoint import check_free, read_file
+from poa_mm.files import check_free, read_file
 from poa_mm.models.backbones.pretrained import load_pretrained
 
 DUMP_SUFFIXES = ('.pkl', '.pickle')

@@ -12,7 +12,7 @@ from rich.console import Console
 
 import poa_mm
 from poa_mm.elastic import Subnet
-from poa_mm.engine.checkpoint import check_free, load_config
+from poa_mm.engine.checkpoint import load_config
 from poa_mm.engine.tensor_file import SUFFIX
 from poa_mm.evaluation.cost import subnet_cost
 from poa_mm.evaluation.knn_benchmark import well_known_name
@@ -21,6 +21,7 @@ from poa_mm.export.job import Format, Job
 from poa_mm.export.model_card import ModelCard, accuracy_from_csv
 from poa_mm.export.network import ImageSize
 from poa_mm.export.preprocessing import preprocessing_of
+from poa_mm.files import check_free
 
 FORMATS = {
     'mmpretrain': Format('.pth', stock.write_mmpretrain),

@@ -10,9 +10,10 @@ from typing import Any
 
 from torchvision.transforms import InterpolationMode
 
-from poa_mm.engine.checkpoint import PREPROCESSING_INFO, read_file
+from poa_mm.engine.checkpoint import PREPROCESSING_INFO
 from poa_mm.engine.tensor_file import SUFFIX, read_tensors
 from poa_mm.export.network import ImageSize
+from poa_mm.files import read_file
 
 ABOUT = 'poa_mm'  # key of the metadata of exported files
 IMAGENET_MEAN = (123.675, 116.28, 103.53)

@@ -158,6 +158,16 @@ def test_damaged_files(seed, trained, tmp_path):
     assert isinstance(result, ElasticVisionTransformer) or str(path) in str(result)
 
 
+def test_a_changed_weight_is_noticed(trained, tmp_path):
+    content = bytearray(trained[1].read_bytes())
+    bias = load_supernet(trained[1]).layers[0].attn.qkv.bias.detach().numpy().tobytes()
+    content[content.index(bias) + 5] ^= 64
+    path = tmp_path / 'changed.pth'
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r'changed\.pth is damaged: the check sum of .*data'):
+        load_supernet(path)
+
+
 @LOADERS
 def test_files_of_other_kinds(load, tmp_path):
     path = tmp_path / 'file.pth'

@@ -9,6 +9,7 @@ import torch
 from helpers import poa_config
 
 from poa_mm.engine import load_backbone, load_config, load_supernet
+from poa_mm.registry import MODELS
 
 LOADERS = pytest.mark.parametrize('load', [load_supernet, load_config, load_backbone])
 
@@ -82,3 +83,72 @@ def test_configs_in_files_call_nothing(load, nested, tmp_path):
     with pytest.raises(ValueError, match=r'subprocess\.getoutput'):
         load(path)
     assert not trace.exists()
+
+
+def described(cfg):
+    return {'state_dict': {}, 'supernet': {'backbone': cfg, 'config': {}}, 'backbone': cfg}
+
+
+def stock_config():
+    return {'type': 'VisionTransformer', 'arch': poa_config()['backbone']['arch']}
+
+
+@pytest.mark.parametrize('name', ['CLIPGenerator', 'TimmClassifier', 'TIMMBackbone', 'ResNeXt'])
+def test_registered_classes_that_are_no_backbones_of_ours_are_not_built(name, tmp_path):
+    """Some of what OpenMMLab registers opens the file or address that it is given."""
+    path = tmp_path / 'bad.pth'
+    torch.save(described({'type': name}), path)
+    with pytest.raises(ValueError, match=rf'described as {name}, which is no registered family'):
+        load_supernet(path)
+    with pytest.raises(ValueError, match=rf'as {name}, which no registered family extracts to'):
+        load_backbone(path)
+    layers = {'layer_cfgs': {'act_cfg': {'type': name}}}
+    torch.save(described({**poa_config()['backbone'], **layers}), path)
+    with pytest.raises(ValueError, match=rf'described with {name}, which is no known layer'):
+        load_supernet(path)
+    torch.save(described({**stock_config(), **layers}), path)
+    with pytest.raises(ValueError, match=rf'described with {name}, which is no known layer'):
+        load_backbone(path)
+
+
+def test_what_a_file_would_initialise_from_is_left_alone(tmp_path):
+    net = MODELS.build(stock_config())
+    init = {'type': 'Pretrained', 'checkpoint': str(tmp_path / 'other.pth')}
+    cfg = {**stock_config(), 'init_cfg': init}
+    torch.save({'state_dict': net.state_dict(), 'backbone': cfg}, tmp_path / 'net.pth')
+    assert load_backbone(tmp_path / 'net.pth').init_cfg != init
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        {'state_dict': 3},
+        {'state_dict': {3: torch.ones(1)}},
+        {'state_dict': {}},
+        {'state_dict': {}, 'supernet': {}, 'backbone': {}},
+        {'state_dict': {}, 'supernet': 'x', 'backbone': 'x'},
+        described('x'),
+        described({3: 4}),
+        described({'type': 'VisionTransformer', 'arch': 'no-such'}),
+        described({'type': 'VisionTransformer', 'no_such_argument': 1}),
+        described({'type': 'ElasticVisionTransformer', 'arch': 'no-such'}),
+        described({'type': 'ElasticVisionTransformer', 'no_such_argument': 1}),
+    ],
+    ids=str,
+)
+@LOADERS
+def test_foreign_content_is_named(load, content, tmp_path):
+    if load is load_config and isinstance(content.get('supernet', {}), dict):
+        content = {**content, 'supernet': {'backbone': {}}}
+    torch.save(content, tmp_path / 'foreign.pth')
+    with pytest.raises(ValueError, match=r'foreign\.pth'):
+        load(tmp_path / 'foreign.pth')
+
+
+@pytest.mark.parametrize('load', [load_supernet, load_backbone])
+def test_weights_that_are_no_tensors_are_named(load, tmp_path):
+    content = described(poa_config()['backbone'] if load is load_supernet else stock_config())
+    content['state_dict'] = {'cls_token': 'x', 'teacher.backbone.cls_token': 'x'}
+    torch.save(content, tmp_path / 'foreign.pth')
+    with pytest.raises(ValueError, match=r'foreign\.pth .* tensor as cls_token'):
+        load(tmp_path / 'foreign.pth')

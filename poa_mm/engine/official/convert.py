@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from poa_mm.elastic import SearchSpace
-from poa_mm.engine.checkpoint import SUPERNET_INFO, check_free, read_file, write_file
+from poa_mm.engine.checkpoint import SUPERNET_INFO
 from poa_mm.engine.official.resnet import RESNET
 from poa_mm.engine.official.swin import SWIN
 from poa_mm.engine.official.tables import (
@@ -26,6 +26,7 @@ from poa_mm.engine.official.tables import (
     shape_of,
 )
 from poa_mm.engine.official.vit import VIT
+from poa_mm.files import check_free, read_file, write_file
 from poa_mm.registry import MODELS
 
 FAMILIES = (VIT, SWIN, RESNET)

@@ -2,9 +2,14 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
 
-from mmengine.runner.checkpoint import _load_checkpoint
-from torch import Tensor, nn
+from mmengine.dist import barrier, get_local_rank
+from torch import Tensor, hub, nn
+
+from poa_mm.files import read_file
 
 # What a backbone may have and the weights may lack: the mask token of pre-training, the output
 # norms of Swin's first stages, which pre-training does not use, and what Swin computes by itself.
@@ -23,16 +28,19 @@ def load_pretrained(backbone: nn.Module, checkpoint: str, prefix: str | None = N
 
     Args:
         backbone: The backbone to fill.
-        checkpoint: File or address of a training checkpoint or a state dict.
+        checkpoint: File or http(s) address of a training checkpoint or a state dict.
         prefix: What the names of the backbone's weights start with in there, such as
             ``'teacher.backbone.'``; ``None`` if it holds nothing else.
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: Names or shapes that do not fit; says which.
+        ValueError: Not a checkpoint, one with code in it, or names or shapes that do not fit; says
+            which.
     """
-    content = _load_checkpoint(checkpoint, map_location='cpu')
-    state = content.get('state_dict', content)
+    content = _read(checkpoint)
+    state = content.get('state_dict', content) if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise ValueError(f'{checkpoint} holds no state dict')
     prefix = prefix or ''
     state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
     if not state:
@@ -41,6 +49,19 @@ def load_pretrained(backbone: nn.Module, checkpoint: str, prefix: str | None = N
     if misfits:
         advice = '' if prefix else _advice(checkpoint, state)
         raise ValueError(f'the weights in {checkpoint} do not fit: {"; ".join(misfits)}{advice}')
+
+
+def _read(checkpoint: str) -> Any:
+    """Content of a file, or of an address by way of torch's cache."""
+    address = urlparse(checkpoint)
+    if address.scheme not in ('http', 'https'):
+        return read_file(Path(checkpoint).expanduser())
+    path = Path(hub.get_dir(), 'checkpoints', Path(address.path).name)
+    if get_local_rank() == 0 and not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        hub.download_url_to_file(checkpoint, str(path))
+    barrier()
+    return read_file(path)
 
 
 def _misfits(backbone: nn.Module, state: Mapping[str, Tensor]) -> list[str]:

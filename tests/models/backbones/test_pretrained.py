@@ -1,6 +1,10 @@
 """A supernet that starts from a backbone alone."""
 
 import copy
+import functools
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
 
 import pytest
 import torch
@@ -55,3 +59,50 @@ def test_weights_that_do_not_fit(tmp_path):
         build(tmp_path / 'b.pth', 'teacher.backbone.')
     with pytest.raises(FileNotFoundError, match=r'nothing\.pth'):
         build(tmp_path / 'nothing.pth')
+
+
+class Trojan:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.fixture
+def address(tmp_path, monkeypatch):
+    """Where files of a folder can be loaded from."""
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f'http://127.0.0.1:{server.server_port}'
+        server.shutdown()
+
+
+def test_weights_from_an_address(tmp_path, address):
+    net = checkpoint_of(tmp_path / 'b.pth')
+    poa = build(f'{address}/b.pth')
+    assert torch.equal(poa.backbone.cls_token, net.cls_token)
+    (tmp_path / 'b.pth').unlink()
+    assert torch.equal(build(f'{address}/b.pth').backbone.cls_token, net.cls_token)  # cached
+
+
+@pytest.mark.parametrize('by_address', [False, True])
+def test_code_in_a_checkpoint_does_not_run(tmp_path, address, by_address):
+    path, trace = tmp_path / 'bad.pth', tmp_path / 'trace'
+    torch.save({'state_dict': {}, 'more': Trojan(trace)}, path)
+    with pytest.raises(ValueError, match=r'bad\.pth is not a checkpoint that can be read'):
+        build(f'{address}/bad.pth' if by_address else path)
+    assert not trace.exists()
+
+
+def test_files_that_are_no_checkpoint(tmp_path):
+    checkpoint_of(tmp_path / 'b.pth')
+    content = (tmp_path / 'b.pth').read_bytes()
+    (tmp_path / 'half.pth').write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=r'half\.pth is not a checkpoint'):
+        build(tmp_path / 'half.pth')
+    torch.save([1, 2], tmp_path / 'list.pth')
+    with pytest.raises(ValueError, match=r'list\.pth holds no state dict'):
+        build(tmp_path / 'list.pth')
