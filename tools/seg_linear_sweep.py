@@ -2,6 +2,7 @@
 """Train linear segmentation at many learning rates in one run: features are computed once."""
 
 import argparse
+import shlex
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
@@ -53,7 +54,7 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
     cfg = seg_sweep.sweep_config(cfg, args.lr)
-    launch.set_work_dir(cfg, f'{Path(args.config).stem}_sweep', args.work_dir)
+    launch.set_work_dir(cfg, f'{Path(args.config).stem}_sweep.py', args.work_dir)
     launch.set_resume(cfg, args.resume)
     return cfg
 
@@ -70,15 +71,20 @@ def save(runner: Runner, rows: list[seg_sweep.SweepRow], keep_all: bool) -> None
             write_file(content, folder / name)
 
 
-def show(rows: list[seg_sweep.SweepRow], config: str, folder: str) -> None:
+def show(rows: list[seg_sweep.SweepRow], args: argparse.Namespace, folder: str) -> None:
     """Print the table, and how to test the best head."""
     table = Table('lr', *seg_sweep.METRICS, title='Percent of the validation set')
     for row in rows:
         values = [f'{row.metrics[name]:.2f}' for name in seg_sweep.METRICS]
         table.add_row(f'{row.lr:g}', *values, style='bold' if row.best else None)
     Console().print(table)
+    command = ['python', 'tools/test.py', args.config, f'{folder}/best.pth']
+    if args.cfg_options:
+        # Without blanks, as DictAction reads it; lists may hold them.
+        options = [f'{key}={value}'.replace(' ', '') for key, value in args.cfg_options.items()]
+        command += ['--cfg-options', *options]
     print(f'{folder}/sweep.csv; test the best head with')
-    print(f'python tools/test.py {config} {folder}/best.pth')
+    print(shlex.join(command))
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -98,7 +104,7 @@ def main(argv: list[str] | None = None) -> None:
             runner.val()
     if is_main_process():
         save(runner, results.rows, args.keep_all)
-        show(results.rows, args.config, cfg.work_dir)
+        show(results.rows, args, cfg.work_dir)
 
 
 if __name__ == '__main__':

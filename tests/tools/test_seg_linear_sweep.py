@@ -2,7 +2,7 @@
 
 import csv
 import json
-import re
+import shlex
 import sys
 
 import pytest
@@ -14,10 +14,11 @@ tool = load_tool('seg_linear_sweep')
 
 @pytest.fixture
 def config(tmp_path):
+    """A file with a dot in its name."""
     cfg = tiny_config('linear_poa_vit-b', draw(tmp_path / 'data'), tmp_path / 'run', iters=2)
     cfg.pop('work_dir')
-    cfg.dump(tmp_path / 'tiny.py')
-    return tmp_path / 'tiny.py'
+    cfg.dump(tmp_path / 'lr_0.1.py')
+    return tmp_path / 'lr_0.1.py'
 
 
 @pytest.fixture
@@ -41,8 +42,9 @@ def rows(folder):
 
 
 def test_a_sweep_leaves_a_table_and_the_best_head(sweep, config, tmp_path, capsys, monkeypatch):
-    assert sweep('--lr', '1e-3', '0.1') is None
-    folder = tmp_path / 'work_dirs' / 'tiny_sweep'  # the default, below the current folder
+    options = ['model.test_cfg.stride=(16,16)', 'test_dataloader.num_workers=0']
+    assert sweep('--lr', '1e-3', '0.1', '--cfg-options', *options) is None
+    folder = tmp_path / 'work_dirs' / 'lr_0.1_sweep'  # the default, below the current folder
     table = rows(folder)
     assert [row['lr'] for row in table] == ['0.001', '0.1']
     (best,) = [row for row in table if row['best'] == '1']
@@ -51,10 +53,12 @@ def test_a_sweep_leaves_a_table_and_the_best_head(sweep, config, tmp_path, capsy
     printed = capsys.readouterr().out
     assert 'a step sees 2 images' in printed
     assert all(row['mIoU'] in printed for row in table)
-    (command,) = re.findall(r'python (tools/test\.py) (\S+) (\S+)', printed)
-    monkeypatch.setattr(sys, 'argv', [*command])
+    (line,) = (line for line in printed.splitlines() if line.startswith('python '))
+    tool_path, *arguments = shlex.split(line.removeprefix('python '))
+    assert arguments[-3:] == ['--cfg-options', *options]
+    monkeypatch.setattr(sys, 'argv', [tool_path, *arguments])
     load_tool('test').main()
-    (log,) = (tmp_path / 'work_dirs' / 'tiny').glob('*/*.json')
+    (log,) = (tmp_path / 'work_dirs' / 'lr_0.1').glob('*/*.json')
     tested = json.loads(log.read_text())
     for name in ('mIoU', 'aAcc', 'mAcc'):
         assert tested[name] == pytest.approx(float(best[name]), rel=1e-6)
