@@ -60,7 +60,7 @@ def folder_features(
     Args:
         net: Backbone in evaluation mode; runs on the device that it is on. Of its last output,
             class tokens (B, D) are taken as they are, maps (B, D, h, w) as their mean, of tokens
-            (B, N, D) the first.
+            (B, N, D) the class token.
         folder: Images, flat or nested to any depth.
         preprocessing: What the network expects of an image.
         batch_size: Images per batch.
@@ -69,7 +69,7 @@ def folder_features(
 
     Raises:
         FileNotFoundError: No such folder.
-        ValueError: No image in it that can be read.
+        ValueError: No image in it that can be read, or tokens without a class token.
     """
     paths = [item['img_path'] for item in ImageFolder(Path(folder)).load_data_list()]
     loader: DataLoader = DataLoader(
@@ -85,7 +85,7 @@ def folder_features(
             rows += [row for row, _ in readable]
             images = torch.stack([image for _, image in readable]).to(device)
             with torch.inference_mode():
-                features.append(pooled(net(images)).float().cpu().numpy())
+                features.append(pooled(net, images).float().cpu().numpy())
     if not features:
         raise ValueError(f'none of the {len(paths)} images in {folder} can be read')
     relative = [Path(paths[row]).relative_to(Path(folder).expanduser()) for row in rows]
@@ -99,11 +99,20 @@ def folder_features(
     )
 
 
-def pooled(outputs: Sequence[Tensor]) -> Tensor:
-    """One feature (B, D) for each image from what a stock backbone of mmpretrain returns."""
-    out = outputs[-1]
+def pooled(net: nn.Module, images: Tensor) -> Tensor:
+    """One feature (B, D) for each image (B, C, H, W) from a stock backbone of mmpretrain.
+
+    Raises:
+        ValueError: The backbone gives tokens and has no class token.
+    """
+    out = net(images)[-1]
     if out.ndim == 4:
         return out.mean(dim=(2, 3))
+    if out.ndim == 3 and getattr(net, 'cls_token', None) is None:  # which axis are the tokens?
+        raise ValueError(
+            f'{type(net).__name__} gives {tuple(out.shape)} and has no class token, so it is not '
+            'clear what its feature is'
+        )
     return out if out.ndim == 2 else out[:, 0]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import VIT, load_tool
-from mmpretrain.models.backbones import ResNet
+from mmpretrain.models.backbones import MlpMixer, ResNet
 from PIL import Image
 from tiny import randomise
 from tiny_families import SUPERNETS, build, images, save_checkpoint
@@ -65,11 +65,25 @@ def test_a_flat_folder_has_no_classes(folder):
 
 
 def test_maps_are_averaged():
-    maps = torch.randn(2, 3, 4, 5)
-    torch.testing.assert_close(pooled([maps]), maps.mean(dim=(2, 3)))
-    tokens = torch.randn(2, 7, 3)
-    assert torch.equal(pooled((maps, tokens)), tokens[:, 0])
-    assert pooled(ResNet(18)(torch.randn(2, 3, 64, 64))).shape == (2, 512)
+    net, batch = ResNet(18), torch.randn(2, 3, 64, 64)
+    net.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(pooled(net, batch), net(batch)[-1].mean(dim=(2, 3)))
+
+
+def test_of_tokens_the_class_token_is_taken():
+    net, batch = backbone(), torch.randn(2, 3, 16, 16)
+    with torch.no_grad():
+        expected = pooled(net, batch)
+        net.out_type = 'raw'
+        assert net(batch)[-1].ndim == 3
+        assert torch.equal(pooled(net, batch), expected)
+
+
+def test_tokens_without_a_class_token_are_refused():
+    net = MlpMixer(arch={**MlpMixer.arch_zoo['s'], 'num_layers': 1}, img_size=32, patch_size=16)
+    with pytest.raises(ValueError, match=r'MlpMixer gives \(2, 512, 4\) and has no class token'):
+        pooled(net, torch.randn(2, 3, 32, 32))
 
 
 def test_the_tool_writes_what_the_function_returns(folder, tmp_path, capsys):
@@ -160,7 +174,7 @@ def test_features_are_pooled_as_in_k_nn(family):
         net.eval()
         with torch.no_grad():
             expected = supernet.tokens(batch, subnet)[0]
-            torch.testing.assert_close(pooled(net(batch)), expected, rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(pooled(net, batch), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(
