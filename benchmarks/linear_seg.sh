@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Does pre-training help a linear layer on frozen features (benchmarks/seg.md)? The same sub-network of
 # a supernet that was pre-trained on the images and of the same supernet untrained, each with the
-# best of three learning rates on the other images. FOLDER is that of overfit_seg.sh. One core takes
-# about 15 minutes a seed.
+# best of three learning rates on the other images. Skips what is finished in OUT. FOLDER is that of
+# overfit_seg.sh. One core takes about 15 minutes a seed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 FOLDER=${1:?usage: [SEEDS="0 1 2"] benchmarks/linear_seg.sh FOLDER OUT}
@@ -21,8 +21,10 @@ pretrain() { # NAME SEED ITERATIONS [options]
 }
 
 sweep() { # NAME SEED
-    "$PYTHON" tools/seg_linear_sweep.py configs/seg/linear_poa_vit-tiny.py --lr 1e-3 1e-2 1e-1 \
-        --work-dir "$OUT/linear-$1-$2" --cfg-options randomness.seed="$2" \
+    local run=$OUT/linear-$1-$2
+    [ -f "$run/best.pth" ] || "$PYTHON" tools/seg_linear_sweep.py \
+        configs/seg/linear_poa_vit-tiny.py --lr 1e-3 1e-2 1e-1 --work-dir "$run" --resume \
+        --cfg-options randomness.seed="$2" \
         model.backbone.init_cfg.checkpoint="subnet://w48-d4@$(cat "$OUT/$1-$2/last_checkpoint")" \
         train_dataloader.dataset.data_root="$OUT/masks" val_dataloader.dataset.data_root="$OUT/masks"
 }

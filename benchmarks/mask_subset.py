@@ -7,6 +7,7 @@ are linked, not copied; those without a mask are left out.
 """
 
 import argparse
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,10 @@ def main() -> None:
     parser.add_argument('--images', type=int, help='the first ones of each part (default: all)')
     parser.add_argument('--classes', type=int, default=16)
     args = parser.parse_args()
+    if args.out.exists():
+        sys.exit(f'error: {args.out} exists already')
+    partial = args.out.with_name(f'{args.out.name}.partial')
+    shutil.rmtree(partial, ignore_errors=True)  # of a run that was stopped
     number = table = None
     for part, folder in PARTS.items():
         pairs = list(pairs_of(args.coco, folder))[: args.images]
@@ -32,8 +37,9 @@ def main() -> None:
             sys.exit(f'error: no images with masks in {args.coco}/semantic/{folder}')
         if table is None:
             number, table = numbering([mask for _, mask in pairs], args.classes)
-        write(pairs, args.out, part, table)
+        write(pairs, partial, part, table)
         print(f'{len(pairs)} images with masks of {number} classes → {args.out}/*/{part}')
+    partial.rename(args.out)
 
 
 def pairs_of(coco: Path, folder: str) -> Iterator[tuple[Path, Path]]:

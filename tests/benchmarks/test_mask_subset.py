@@ -69,3 +69,17 @@ def test_a_folder_without_masks_is_refused(run, tmp_path):
     with pytest.raises(SystemExit, match='error: no images with masks'):
         run(source=tmp_path / 'none')
     assert not (tmp_path / 'o').exists()
+
+
+def test_a_folder_that_is_there_is_left_alone(run, tmp_path):
+    (tmp_path / 'o').mkdir()
+    with pytest.raises(SystemExit, match='o exists already') as error:
+        run()
+    assert str(error.value) == f'error: {tmp_path}/o exists already'
+    assert not list((tmp_path / 'o').iterdir())
+
+
+def test_what_a_stopped_run_has_left_is_replaced(run, tmp_path):
+    (tmp_path / 'o.partial' / 'images' / 'train').mkdir(parents=True)
+    assert set(run()) == {'a', 'b', 'c'}
+    assert not (tmp_path / 'o.partial').exists()
