@@ -13,7 +13,10 @@ echo "$1" >> "$CALLS"
 while [ $# -gt 0 ]; do
     case $1 in
         benchmarks/mask_subset.py) mkdir -p "$3" ;;
-        --work-dir) mkdir -p "$2"; touch "$2"/{best,iter_1000}.pth; echo "$2/i.pth" > "$2/last_checkpoint" ;;
+        --work-dir)
+            mkdir -p "$2"
+            touch "$2"/{best,iter_1000}.pth
+            echo "$2/iter_1000.pth" > "$2/last_checkpoint" ;;
         --show-dir) mkdir "$2"; touch "$2/drawn.png" ;;
     esac
     shift
