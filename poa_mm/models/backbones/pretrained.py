@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlparse
 
 from mmengine.dist import barrier, get_local_rank
+from mmengine.runner import CheckpointLoader
 from torch import Tensor, hub, nn
 
 from poa_mm.files import read_file
@@ -53,9 +54,11 @@ def load_pretrained(backbone: nn.Module, checkpoint: str, prefix: str | None = N
 
 def _read(checkpoint: str) -> Any:
     """Content of a file, or of an address by way of torch's cache."""
-    address = urlparse(checkpoint)
-    if address.scheme not in ('http', 'https'):
+    if '://' not in checkpoint:
         return read_file(Path(checkpoint).expanduser())
+    address = urlparse(checkpoint)
+    if address.scheme not in ('http', 'https'):  # subnet:// and mmengine's storages
+        return CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
     path = Path(hub.get_dir(), 'checkpoints', Path(address.path).name)
     if get_local_rank() == 0 and not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
