@@ -1,6 +1,7 @@
 """Elastic Swin Transformer (paper Sec. 3.1 and App. A)."""
 
 import copy
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -34,6 +35,7 @@ from poa_mm.registry import ELASTIC_BACKBONES, MODELS
 
 ELASTIC_STAGE = 2  # the third one, which holds most blocks
 SWIN_SIZES = {'swin-t': Subnet(96, 12), 'swin-s': Subnet(96, 24), 'swin-b': Subnet(128, 24)}
+OUTPUT_NORM = re.compile(r'norm\d+\.')
 FIXED = ('use_abs_pos_embed', 'out_after_downsample', 'stage_cfgs', 'patch_cfg')
 
 
@@ -243,6 +245,16 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
     def subnet_state_dict(self, subnet: Subnet | str | None = None) -> dict[str, Tensor]:
         """Weights of a sub-network under the names of the stock class, as :meth:`subnet_cfg`."""
         return super().subnet_state_dict(self._check_stock(subnet))
+
+    def fit_state(self, state: dict[str, Tensor], stock: SwinTransformer) -> dict[str, Tensor]:
+        """Give a stock network the norms of its own outputs.
+
+        Those of stages whose maps the supernet does not give, which pre-training therefore has not
+        trained, stay as they are initialised.
+        """
+        norms = {name: t for name, t in stock.state_dict().items() if OUTPUT_NORM.match(name)}
+        inside = {name: t for name, t in state.items() if not OUTPUT_NORM.match(name)}
+        return {**inside, **{name: state.get(name, fresh) for name, fresh in norms.items()}}
 
     def _check_stock(self, subnet: Subnet | str | None) -> Subnet:
         """The sub-network, if a stock network computes the same."""

@@ -52,6 +52,27 @@ def test_without_padding_a_map_of_one_window_is_not_shifted():
         net(images(32))
 
 
+@pytest.mark.parametrize('trained', [(3,), (0, 1, 2, 3)])
+@pytest.mark.parametrize('wanted', [(0, 1, 2, 3), (3,), (0, 2)])
+def test_outputs_of_other_stages_than_pre_training_s(trained, wanted):
+    """Norms go along with their stages; what was not trained is a plain normalisation."""
+    net = build(out_indices=trained)
+    stock = net.extract('smallest', out_indices=wanted)
+    every = SwinTransformer(
+        net.subnet_cfg('smallest')['arch'],
+        64,
+        window_size=4,
+        pad_small_map=True,
+        out_indices=range(4),
+    ).double()
+    every.load_state_dict(net.subnet_state_dict('smallest'), strict=False)
+    every.eval()
+    expected = every(images())
+    assert len(stock(images())) == len(wanted)
+    for found, stage in zip(stock(images()), wanted, strict=True):
+        torch.testing.assert_close(found, expected[stage], rtol=0, atol=1e-10)
+
+
 def test_slices_by_hand():
     """Eq. 2 and 3 in the blocks, Eq. 11 in the patch merging, heads of the bias tables."""
     net = build()
