@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from poa_mm.models.segmentors.frozen import FrozenEncoderDecoder
@@ -84,11 +85,13 @@ class SweepEncoderDecoder(FrozenEncoderDecoder):
 
         Args:
             seg_logits: Logits of all heads, (B, number · classes, H, W).
-            data_samples: Those of the images.
+            data_samples: Those of the images. Without them, predictions stay at the size of the
+                logits and come in samples of their own.
         """
+        results = data_samples or [SegDataSample() for _ in seg_logits]
         for index, logits in enumerate(seg_logits.chunk(len(self.decode_head.heads), dim=1)):
-            data_samples = super().postprocess_result(logits, data_samples)
-            for sample in data_samples:
-                sample.set_field(sample.pred_sem_seg, PREDICTION.format(index))
+            predicted = super().postprocess_result(logits, data_samples)
+            for result, sample in zip(results, predicted, strict=True):
+                result.set_field(sample.pred_sem_seg, PREDICTION.format(index))
                 del sample.pred_sem_seg, sample.seg_logits
-        return data_samples
+        return results

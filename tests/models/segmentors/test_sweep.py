@@ -108,3 +108,19 @@ def test_a_sweep_without_heads_is_refused(config):
         MODELS.build(
             {'_scope_': 'mmseg', 'type': 'SweepHead', 'head': config.model.decode_head, 'number': 0}
         )
+
+
+def test_images_without_samples_are_predicted_by_every_head(sweep, alone):
+    """mmseg's ``predict`` and ``inference`` allow that, in samples of their own."""
+    images = torch.randn(2, 3, CROP, CROP)
+    for index, head in enumerate(sweep.decode_head.heads):
+        torch.nn.init.normal_(head.conv_seg.weight, std=0.1 * (index + 1))
+    with torch.no_grad():
+        results = sweep.predict(images)
+        assert len(results) == 2
+        for index, head in enumerate(sweep.decode_head.heads):
+            alone.decode_head.load_state_dict(head.state_dict())
+            for result, expected in zip(results, alone.predict(images), strict=True):
+                ours = result.get(f'pred_head_{index}').data
+                assert torch.equal(ours, expected.pred_sem_seg.data)
+    assert set(results[0].keys()) == {f'pred_head_{index}' for index in range(NUMBER)}
