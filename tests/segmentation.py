@@ -56,7 +56,7 @@ def tiny_config(name, folder, work_dir, iters=4):
     ]
     pack = [{'type': 'PackSegInputs'}]
     for loader, pipeline in (
-        (cfg.train_dataloader, load + crop + pack),
+        (cfg.train_dataloader, [{'type': 'SeedByPosition'}, *load, *crop, *pack]),
         (cfg.val_dataloader, load + pack),
         (cfg.test_dataloader, load + pack),
     ):

@@ -9,6 +9,7 @@ from poa_mm.datasets.fashion_mnist import FashionMNISTArray
 from poa_mm.datasets.image_folder import ImageFolder
 from poa_mm.datasets.images import UnreadableImageError, read_image
 from poa_mm.datasets.photo_patches import PhotoPatches
+from poa_mm.datasets.position_seed import SeedByPosition
 from poa_mm.datasets.samplers import PositionSampler, SampleIndex
 from poa_mm.datasets.transforms import MultiCrop
 
@@ -20,6 +21,7 @@ __all__ = [
     'PhotoPatches',
     'PositionSampler',
     'SampleIndex',
+    'SeedByPosition',
     'UnreadableImageError',
     'read_image',
 ]

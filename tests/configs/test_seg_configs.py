@@ -65,7 +65,13 @@ def test_every_config_builds_at_full_size(name):
     assert model.num_classes == 150
     assert cfg.train_dataloader.dataset.type == 'ADE20KDataset'
     assert cfg.custom_imports.imports == ['poa_mm', 'poa_mm.models.segmentors']
-    assert [hook.type for hook in cfg.custom_hooks] == ['PretrainedCheckHook', 'LabelCheckHook']
+    assert [hook.type.split('.')[-1] for hook in cfg.custom_hooks] == [
+        'PretrainedCheckHook',
+        'LabelCheckHook',
+        'StepSeedHook',
+    ]
+    assert cfg.train_dataloader.sampler.type == 'PositionSampler'
+    assert cfg.train_dataloader.dataset.pipeline[0].type == 'SeedByPosition'
     side = 640 if name.endswith('640') else 512
     crops = pipeline(cfg)
     assert crops['RandomResize']['scale'] == (4 * side, side)

@@ -51,7 +51,8 @@ def test_recomputing_activations_keeps_the_safety_hooks(tmp_path):
     (tmp_path / 'mine.py').write_text(snippet('ActivationCheckpointHook'))
     cfg = Config.fromfile(tmp_path / 'mine.py')
     kinds = [hook.type for hook in cfg.custom_hooks]
-    assert kinds == ['PretrainedCheckHook', 'LabelCheckHook', 'ActivationCheckpointHook']
+    assert {'PretrainedCheckHook', 'LabelCheckHook'} < set(kinds)
+    assert kinds[-1] == 'ActivationCheckpointHook'
     cfg.model.backbone.init_cfg = None
     model = MODELS.build({**cfg.model, '_scope_': 'mmseg'})
     (name,) = cfg.custom_hooks[-1].modules

@@ -52,6 +52,25 @@ def last_validation(run):
     return {key: line[key] for key in ('mIoU', 'aAcc', 'mAcc')}
 
 
+def test_a_resumed_run_goes_on_to_the_bit(folder, tmp_path):
+    """Crops and colours of the loaders' workers, dropout and dropped paths are its step's."""
+    cfg = tiny_config('upernet_poa_vit-s', folder, tmp_path / 'whole', iters=3)
+    assert cfg.model.decode_head.dropout_ratio > 0
+    assert cfg.model.backbone.drop_path_rate > 0
+    cfg.train_dataloader.num_workers = 2
+    cfg.default_hooks.checkpoint.update(interval=1, max_keep_ckpts=3)
+    cfg.dump(tmp_path / 'c.py')
+    assert call('train', tmp_path / 'c.py') is None
+    half, rest = tmp_path / 'whole' / 'iter_1.pth', tmp_path / 'rest'
+    assert call('train', tmp_path / 'c.py', '--work-dir', rest, '--resume', half) is None
+    whole, resumed = (
+        torch.load(path / 'iter_3.pth', weights_only=False)['state_dict']
+        for path in (half.parent, rest)
+    )
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
+
+
 def test_test_gives_the_numbers_of_the_run(trained, tmp_path):
     config, checkpoint = trained
     assert call('test', config, checkpoint, '--work-dir', tmp_path / 'test') is None

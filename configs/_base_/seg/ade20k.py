@@ -10,6 +10,7 @@ _base_ = 'mmseg::_base_/datasets/ade20k.py'
 # Whether 0 is a class is for the data set to say, not for its pipelines once more.
 train_pipeline = _base_.train_pipeline
 train_pipeline[1].pop('reduce_zero_label')
+train_pipeline.insert(0, dict(type='SeedByPosition'))
 test_pipeline = _base_.test_pipeline
 test_pipeline[2].pop('reduce_zero_label')
 # mmseg's own scales multiply the size of the original image, whatever that is; these multiply the
@@ -32,6 +33,7 @@ tta_pipeline = [
 
 train_dataloader = dict(
     batch_size=2,  # 16 on 8 GPUs
+    sampler=dict(type='PositionSampler'),
     dataset=dict(reduce_zero_label=True, pipeline=train_pipeline),
 )
 val_dataloader = dict(dataset=dict(reduce_zero_label=True, pipeline=test_pipeline))

@@ -3,8 +3,8 @@
 _base_ = './ade20k.py'
 
 train_pipeline = _base_.train_pipeline
-train_pipeline[2].scale = (2560, 640)
-train_pipeline[3].crop_size = (640, 640)
+train_pipeline[3].scale = (2560, 640)
+train_pipeline[4].crop_size = (640, 640)
 test_pipeline = _base_.test_pipeline
 test_pipeline[1].scale = (2560, 640)
 tta_pipeline = _base_.tta_pipeline

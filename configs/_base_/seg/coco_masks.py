@@ -7,6 +7,7 @@ Masks hold 1 to 16, which become the classes 0 to 15, and 0 for what has no labe
 
 data_root = 'data/coco_masks'
 train_pipeline = [
+    dict(type='SeedByPosition'),
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
     dict(type='RandomResize', scale=(128, 128), ratio_range=(1.0, 2.0), keep_ratio=True),
@@ -32,7 +33,7 @@ train_dataloader = dict(
     batch_size=8,
     num_workers=1,
     persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
+    sampler=dict(type='PositionSampler'),
     dataset=train_dataset,
 )
 val_dataloader = dict(

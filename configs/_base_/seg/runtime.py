@@ -6,6 +6,8 @@ custom_imports = dict(imports=['poa_mm', 'poa_mm.models.segmentors'], allow_fail
 custom_hooks = [
     dict(type='PretrainedCheckHook'),
     dict(type='LabelCheckHook'),
+    # With PositionSampler and SeedByPosition a resumed run goes on as if it had not stopped.
+    dict(type='mmpretrain.StepSeedHook'),
 ]
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
