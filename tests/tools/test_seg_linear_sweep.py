@@ -2,11 +2,14 @@
 
 import csv
 import json
+import os
 import shlex
+import subprocess
 import sys
 
 import pytest
-from helpers import load_tool
+import torch
+from helpers import ROOT, load_tool
 from segmentation import draw, tiny_config
 
 tool = load_tool('seg_linear_sweep')
@@ -107,3 +110,35 @@ def test_a_config_that_is_missing_is_one_line(tmp_path):
     with pytest.raises(SystemExit) as error:
         tool.main([str(tmp_path / 'none.py')])
     assert str(error.value.code).startswith('error: ')
+
+
+def start_two(tool, *args):
+    """Run a tool on two processes joined by gloo."""
+    torchrun = ['-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2']
+    result = subprocess.run(
+        [sys.executable, *torchrun, ROOT / 'tools' / tool, *args, '--launcher', 'pytorch'],
+        env={**os.environ, 'CUDA_VISIBLE_DEVICES': ''},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    return result.stdout + result.stderr
+
+
+@pytest.mark.slow
+def test_two_processes_give_what_two_processes_of_train_py_give(config, tmp_path):
+    rates = ('0.003', '0.1')
+    swept = tmp_path / 'swept'
+    printed = start_two(
+        'seg_linear_sweep.py', config, '--lr', *rates, '--keep-all', '--work-dir', swept
+    )
+    assert 'a step sees 4 images (2 × 2 processes' in printed
+    for rate in rates:
+        option = f'optim_wrapper.optimizer.lr={rate}'
+        start_two('train.py', config, '--work-dir', tmp_path / rate, '--cfg-options', option)
+        alone = torch.load(tmp_path / rate / 'iter_2.pth', weights_only=False)['state_dict']
+        head = torch.load(swept / f'lr_{rate}.pth', weights_only=True)['state_dict']
+        assert alone.keys() == head.keys()
+        for name, value in alone.items():
+            assert torch.allclose(head[name], value, rtol=1e-5, atol=1e-7), name
