@@ -29,6 +29,7 @@ model = dict(
     test_cfg=dict(_delete_=True, mode='whole'),
 )
 optim_wrapper = dict(optimizer=dict(lr=1e-2), constructor='TrainableConstructor')
+auto_scale_lr = dict(base_batch_size=8)
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 param_scheduler = _base_.param_scheduler
 param_scheduler[0].end = warmup_iters

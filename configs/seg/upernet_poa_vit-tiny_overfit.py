@@ -56,6 +56,7 @@ optim_wrapper = dict(
     constructor='LayerDecayConstructor',
     paramwise_cfg=dict(layer_decay=0.8),
 )
+auto_scale_lr = dict(base_batch_size=4)
 train_cfg = dict(max_iters=max_iters, val_interval=100)
 param_scheduler = _base_.param_scheduler
 param_scheduler[0].end = warmup_iters
