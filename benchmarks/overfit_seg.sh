@@ -2,7 +2,7 @@
 # Eight real images by heart (benchmarks/seg.md): pre-trains a tiny supernet, trains UPerNet on a
 # sub-network of it, tests the last checkpoint with tools/test.py and draws the predictions.
 # Skips what is finished in OUT. FOLDER holds images/ and semantic/ (masks of COCO's panoptic ids),
-# with train2017/ and val2017/ in both. One core takes about 20 minutes, a third of them for pre-training.
+# with train2017/ and val2017/ in both. One core takes about 17 minutes, half of them for pre-training.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 FOLDER=${1:?usage: benchmarks/overfit_seg.sh FOLDER OUT [options of tools/train.py --cfg-options]}
