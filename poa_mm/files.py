@@ -41,13 +41,10 @@ def read_file(path: str | PathLike) -> Any:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'no checkpoint at {path}')
-    if not zipfile.is_zipfile(path):  # torch would talk about memory mapping
-        raise ValueError(
-            f'{path} is not a checkpoint that can be read: no file that torch.save has finished'
-        )
+    mapped = zipfile.is_zipfile(path)  # not as torch before 1.6 wrote them
     try:
         with log_buffers.allowed():
-            return torch.load(path, map_location='cpu', weights_only=True, mmap=True)
+            return torch.load(path, map_location='cpu', weights_only=True, mmap=mapped)
     except OSError:  # no permission, a disk that fails: not the file's fault
         raise
     except Exception as error:  # a damaged pickle can raise anything

@@ -88,6 +88,12 @@ def test_weights_from_an_address(tmp_path, address):
     assert torch.equal(build(f'{address}/b.pth').backbone.cls_token, net.cls_token)  # cached
 
 
+def test_a_file_in_the_format_of_torch_before_1_6(tmp_path):
+    net = checkpoint_of(tmp_path / 'b.pth')
+    torch.save(net.state_dict(), tmp_path / 'old.pth', _use_new_zipfile_serialization=False)
+    assert torch.equal(build(tmp_path / 'old.pth').backbone.cls_token, net.cls_token)
+
+
 @pytest.mark.parametrize('by_address', [False, True])
 def test_code_in_a_checkpoint_does_not_run(tmp_path, address, by_address):
     path, trace = tmp_path / 'bad.pth', tmp_path / 'trace'
