@@ -48,7 +48,9 @@ def read_file(path: str | PathLike) -> Any:
     except OSError:  # no permission, a disk that fails: not the file's fault
         raise
     except Exception as error:  # a damaged pickle can raise anything
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = 'no file that torch.save has finished'
+        if mapped:  # else torch says what its parser stumbled over
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f'{path} is not a checkpoint that can be read: {reason}') from error
 
 

@@ -107,8 +107,10 @@ def test_files_that_are_no_checkpoint(tmp_path):
     checkpoint_of(tmp_path / 'b.pth')
     content = (tmp_path / 'b.pth').read_bytes()
     (tmp_path / 'half.pth').write_bytes(content[: len(content) // 2])
-    with pytest.raises(ValueError, match=r'half\.pth is not a checkpoint'):
-        build(tmp_path / 'half.pth')
+    (tmp_path / 'text.pth').write_text('hi')
+    for name in ('half.pth', 'text.pth'):
+        with pytest.raises(ValueError, match=rf'{name} is not a .*: no file that torch'):
+            build(tmp_path / name)
     torch.save([1, 2], tmp_path / 'list.pth')
     with pytest.raises(ValueError, match=r'list\.pth holds no state dict'):
         build(tmp_path / 'list.pth')
