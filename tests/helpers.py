@@ -8,6 +8,8 @@ import torch
 import torch.distributed as torch_dist
 import torch.multiprocessing as mp
 
+from poa_mm.engine.gloo import init_gloo
+
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / 'configs' / 'pretrain' / 'poa_vit-tiny_photos.py'
 
@@ -63,9 +65,7 @@ def run_distributed(fn, world_size, *args):
 
 def _run_rank(rank, world_size, folder, fn, args):
     torch.set_num_threads(1)
-    torch_dist.init_process_group(
-        'gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=world_size
-    )
+    init_gloo(init_method=f'file://{folder}/rendezvous', rank=rank, world_size=world_size)
     try:
         torch.save(fn(rank, *args), _result_path(folder, rank))
     finally:

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as torch_dist
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
 from mmengine.registry import MODEL_WRAPPERS
 from mmengine.runner import Runner
 from torch import nn
+
+from .gloo import init_gloo
 
 AMP_WRAPPERS = {'OptimWrapper': 'AmpOptimWrapper', 'GuardedOptimWrapper': 'GuardedAmpOptimWrapper'}
 FLOAT32_WRAPPERS = {mixed: plain for plain, mixed in AMP_WRAPPERS.items()}
@@ -175,7 +176,7 @@ def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
     if no_gpu and (cfg.get('optim_wrapper') or {}).get('type') in FLOAT32_WRAPPERS:
         notes.append((logging.WARNING, _fall_back_to_float32(cfg)))
     if launcher != 'none' and no_gpu:
-        torch_dist.init_process_group('gloo')
+        init_gloo()
         cfg.model_wrapper_cfg = {
             'type': 'CPUDistributedDataParallel',
             **cfg.get('model_wrapper_cfg', {}),

@@ -253,7 +253,7 @@ def test_the_launcher_knows_how_many_ranks_there_are(monkeypatch, tmp_path, laun
     """No processes start: mmengine's runner stands aside."""
     runner = types.SimpleNamespace(logger=logging.getLogger('ranks'))
     monkeypatch.setattr(launch.Runner, 'from_cfg', lambda cfg: runner)
-    monkeypatch.setattr(launch.torch_dist, 'init_process_group', lambda backend: None)
+    monkeypatch.setattr(launch, 'init_gloo', lambda: None)
     scaling = {'enable': True, 'base_batch_size': BATCH, 'rule': 'sqrt'}
     cfg = training_config(tmp_path, auto_scale_lr=scaling)
     monkeypatch.delenv(variable, raising=False)
