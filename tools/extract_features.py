@@ -14,13 +14,13 @@ from poa_mm.engine import load_config
 from poa_mm.evaluation.device_argument import default_device, device_argument
 from poa_mm.evaluation.folder_features import folder_features
 from poa_mm.export.network import image_size_argument
-from poa_mm.export.preprocessing import (
+from poa_mm.files import check_free
+from poa_mm.preprocessing import (
     IMAGENET_CROP,
     Preprocessing,
     preprocessing_of,
     stored_preprocessing,
 )
-from poa_mm.files import check_free
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

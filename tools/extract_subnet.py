@@ -8,7 +8,7 @@ from typing import Any
 
 import poa_mm
 from poa_mm.engine import load_config, save_backbone
-from poa_mm.export.preprocessing import preprocessing_of
+from poa_mm.preprocessing import preprocessing_of
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -21,7 +21,7 @@ from poa_mm.evaluation.cost import ImageSize
 from poa_mm.evaluation.device_argument import default_device, device_argument
 from poa_mm.evaluation.pick_inputs import Profiled
 from poa_mm.evaluation.supernet import supernet_config
-from poa_mm.export.preprocessing import preprocessing_of
+from poa_mm.preprocessing import preprocessing_of
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -20,8 +20,8 @@ from poa_mm.evaluation.cost_profile import (
 )
 from poa_mm.evaluation.device_argument import default_device, device_argument
 from poa_mm.evaluation.supernet import open_supernet, supernet_config
-from poa_mm.export.preprocessing import preprocessing_of
 from poa_mm.files import check_free
+from poa_mm.preprocessing import preprocessing_of
 from poa_mm.visualization import plot_profile
 
 

@@ -118,7 +118,7 @@ def save_backbone(
         path: File to write; folders are made.
         overwrite: Replace an existing file.
         preprocessing: What the network expects of images, as plain data to store with it; see
-            :meth:`poa_mm.export.preprocessing.Preprocessing.as_dict`.
+            :meth:`poa_mm.preprocessing.Preprocessing.as_dict`.
         **overrides: Arguments of the stock class to set or replace, such as ``img_size``.
 
     Raises:

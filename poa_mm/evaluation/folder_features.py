@@ -16,7 +16,7 @@ from torchvision import transforms
 
 from poa_mm.datasets import ImageFolder
 from poa_mm.datasets.images import UnreadableImageError, read_image
-from poa_mm.export.preprocessing import Preprocessing
+from poa_mm.preprocessing import Preprocessing
 
 Item = tuple[int, Tensor | None, str]  # row, image or None, why there is none
 

@@ -19,9 +19,8 @@ from poa_mm.evaluation.knn_benchmark import well_known_name
 from poa_mm.export import onnx, stock, timm, torchscript
 from poa_mm.export.job import Format, Job
 from poa_mm.export.model_card import ModelCard, accuracy_from_csv
-from poa_mm.export.network import ImageSize
-from poa_mm.export.preprocessing import preprocessing_of
 from poa_mm.files import check_free
+from poa_mm.preprocessing import ImageSize, preprocessing_of
 
 FORMATS = {
     'mmpretrain': Format('.pth', stock.write_mmpretrain),

@@ -9,7 +9,7 @@ from typing import Any
 
 from poa_mm.elastic import Subnet
 from poa_mm.evaluation.csv_rows import finite_cell, subnet_rows
-from poa_mm.export.preprocessing import Preprocessing
+from poa_mm.preprocessing import Preprocessing
 
 LICENCE = (
     "The weights derive from the parent checkpoint's and come under its licence and the terms of "

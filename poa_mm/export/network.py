@@ -11,10 +11,8 @@ from torch import Tensor, nn
 
 from poa_mm.elastic import Subnet
 from poa_mm.export.check import example_images
+from poa_mm.preprocessing import ImageSize
 from poa_mm.registry import MODELS
-
-ImageSize = tuple[int, int]  # height and width
-
 
 # What a stock backbone's last output can be, and what its pooled features are then.
 POOLING = {

@@ -9,7 +9,7 @@ from poa_mm.engine.checkpoint import BACKBONE_INFO, load_backbone, save_backbone
 from poa_mm.engine.tensor_file import write_tensors
 from poa_mm.export.job import Job, Written
 from poa_mm.export.network import image_size_argument
-from poa_mm.export.preprocessing import ABOUT
+from poa_mm.preprocessing import ABOUT
 from poa_mm.registry import MODELS
 
 OUTPUTS = "a tuple of features, those of mmpretrain's class"

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from poa_mm.engine.tensor_file import read_tensors, write_tensors
 from poa_mm.export.check import largest_difference
 from poa_mm.export.job import Job, Written
-from poa_mm.export.preprocessing import ABOUT
 from poa_mm.export.timm_forms import timm_form
+from poa_mm.preprocessing import ABOUT
 
 BUILD = 'timm'  # key of the metadata
 TOLERANCE = 1e-9  # of the outputs, in float64

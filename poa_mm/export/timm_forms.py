@@ -10,7 +10,7 @@ from typing import Any
 from mmpretrain.models.backbones import ResNet, SwinTransformer, VisionTransformer
 from torch import Tensor, nn
 
-from poa_mm.export.network import ImageSize
+from poa_mm.preprocessing import ImageSize
 
 GROUPS = 32  # of timm's GroupNorm
 STEM_CHANNELS = 64  # of timm's ResNet

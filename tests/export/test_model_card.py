@@ -9,7 +9,7 @@ from poa_mm.elastic import Subnet
 from poa_mm.evaluation import KnnRow, save_csv
 from poa_mm.export import ModelCard
 from poa_mm.export.model_card import accuracy_from_csv
-from poa_mm.export.preprocessing import Preprocessing
+from poa_mm.preprocessing import Preprocessing
 
 CARD = ModelCard(
     file='vit-s.onnx',

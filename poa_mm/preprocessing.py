@@ -1,4 +1,4 @@
-"""What an exported network expects of an image."""
+"""What a network expects of an image."""
 
 import json
 import math
@@ -12,9 +12,9 @@ from torchvision.transforms import InterpolationMode
 
 from poa_mm.engine.checkpoint import PREPROCESSING_INFO
 from poa_mm.engine.tensor_file import SUFFIX, read_tensors
-from poa_mm.export.network import ImageSize
 from poa_mm.files import read_file
 
+ImageSize = tuple[int, int]  # height and width
 ABOUT = 'poa_mm'  # key of the metadata of exported files
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)

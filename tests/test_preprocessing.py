@@ -12,7 +12,7 @@ from tiny_families import IMAGES, build, save_checkpoint
 from poa_mm.engine import save_backbone
 from poa_mm.engine.tensor_file import write_tensors
 from poa_mm.export import export_subnet
-from poa_mm.export.preprocessing import Preprocessing, preprocessing_of, stored_preprocessing
+from poa_mm.preprocessing import Preprocessing, preprocessing_of, stored_preprocessing
 
 IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 
