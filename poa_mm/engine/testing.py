@@ -41,6 +41,7 @@ def set_show_dir(cfg: Config, folder: str | PathLike) -> None:
     hook.update(DRAWING[scope])
     if scope in DRAWING_FOLDER:
         hook[DRAWING_FOLDER[scope]] = str(path)
+        _check_names(cfg, folder)  # mmseg numbers its drawings
         return
     # mmseg draws through its visualizer alone.
     cfg.visualizer.update(save_dir=str(path), vis_backends=[{'type': 'LocalVisBackend'}])
@@ -60,6 +61,7 @@ def set_out(cfg: Config, out: str) -> None:
     evaluators = list(evaluators) if isinstance(evaluators, list | tuple) else [evaluators]
     if cfg.get('default_scope') == 'mmseg':
         _set_mask_folder(evaluators, out)
+        _check_names(cfg, out, suffix='.png')
         return
     if not out.endswith(DUMP_SUFFIXES):
         raise ValueError(f'--out must end with {" or ".join(DUMP_SUFFIXES)}, got {out!r}')
@@ -77,6 +79,12 @@ def _set_mask_folder(evaluators: list[Any], folder: str) -> None:
     if not writers:
         raise ValueError('--out needs an IoUMetric among the test_evaluator, which writes masks')
     writers[0].output_dir = folder
+
+
+def _check_names(cfg: Config, folder: str | PathLike, suffix: str | None = None) -> None:
+    """Have the test make sure that no file replaces another; its data set is not known before."""
+    hook = {'type': 'NameCheckHook', 'folder': str(folder), 'suffix': suffix}
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
 
 
 def _check_empty(folder: str | PathLike, option: str) -> None:

@@ -114,6 +114,21 @@ def test_predictions_are_saved_as_masks_of_the_data_set(trained, folder, tmp_pat
     assert answer == f'error: {out} exists already; choose an empty folder for --out'
 
 
+def test_masks_of_images_of_one_name_do_not_replace_each_other(trained, folder, tmp_path):
+    config, checkpoint = trained
+    for part in ('images', 'masks'):
+        for camera in ('a', 'b'):
+            shutil.copytree(folder / part, tmp_path / 'nested' / part / camera)
+    options = ['--cfg-options', f'test_dataloader.dataset.data_root={tmp_path}/nested']
+    out = tmp_path / 'out'
+    args = ['--work-dir', tmp_path / 'test', '--out', out, *options]
+    images = tmp_path / 'nested' / 'images'
+    assert call('test', config, checkpoint, *args) == (
+        f'error: {images}/a/0.png and {images}/b/0.png would both become 0.png in {out}: '
+        'test one folder of images at a time'
+    )
+
+
 @pytest.mark.parametrize(
     ('out', 'options', 'message'),
     [

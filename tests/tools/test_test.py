@@ -114,6 +114,21 @@ def test_nothing_is_written_over(trained, config, tmp_path):
     assert message == f"error: --out must end with .pkl or .pickle, got '{tmp_path}/new.json'"
 
 
+def test_drawings_of_images_of_one_name_do_not_replace_each_other(trained, coco, config, tmp_path):
+    annotations = json.loads((coco / 'annotations/instances_train2017.json').read_text())
+    for image, camera in zip(annotations['images'], ('a', 'b'), strict=False):
+        image['file_name'] = f'{camera}/1.png'
+    (tmp_path / 'nested.json').write_text(json.dumps(annotations))
+    option = f'test_dataloader.dataset.ann_file={tmp_path}/nested.json'
+    drawn = tmp_path / 'drawn'
+    options = ['--show-dir', drawn, '--cfg-options', option]
+    message = error(config, trained / 'iter_2.pth', '--work-dir', tmp_path / 'test', *options)
+    assert f'a/1.png and {coco}' in message
+    assert message.endswith(
+        f'b/1.png would both become 1.png in {drawn}: test one folder of images at a time'
+    )
+
+
 def test_what_cannot_be_tested(trained, config, tmp_path):
     message = error(config, tmp_path / 'none.pth')
     assert message == f'error: no checkpoint at {tmp_path}/none.pth'

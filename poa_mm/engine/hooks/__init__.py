@@ -3,6 +3,7 @@
 from poa_mm.engine.hooks.activation_checkpoint_hook import ActivationCheckpointHook
 from poa_mm.engine.hooks.class_check_hook import ClassCheckHook
 from poa_mm.engine.hooks.label_check_hook import LabelCheckHook
+from poa_mm.engine.hooks.name_check_hook import NameCheckHook
 from poa_mm.engine.hooks.nan_guard_hook import NanGuardHook
 from poa_mm.engine.hooks.poa_hook import POAHook
 from poa_mm.engine.hooks.pretrained_check_hook import PretrainedCheckHook
@@ -14,6 +15,7 @@ __all__ = [
     'ActivationCheckpointHook',
     'ClassCheckHook',
     'LabelCheckHook',
+    'NameCheckHook',
     'NanGuardHook',
     'POAHook',
     'PretrainedCheckHook',
