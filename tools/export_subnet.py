@@ -16,19 +16,28 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        usage='%(prog)s CHECKPOINT SUBNET OUT --to FORMAT [options]',
+        usage='%(prog)s CHECKPOINT SUBNET [OUT] --to FORMAT [options]',
         epilog='The model card is written to OUT.json and OUT.md.',
     )
     add = parser.add_argument
     add('checkpoint', type=Path, help='training or converted checkpoint')
     add('subnet', help='which sub-network: vit-s, w448-d13, smallest, largest, …')
-    add('out', type=Path, help=f'file to write: {_suffixes()}')
+    add(
+        'out',
+        type=Path,
+        nargs='?',
+        help=f'file to write: {_suffixes()} (default: SUBNET_FORMAT beside the checkpoint)',
+    )
     add('--to', choices=FORMATS, required=True, help='what it is for')
     add('--image-size', type=int, help='side of the images (default: that of pre-training)')
     add('--accuracy', type=Path, metavar='CSV', help='table of tools/eval_knn.py, for the card')
     add('--branch', choices=['teacher', 'student'], default='teacher')
     add('--overwrite', action='store_true', help='replace existing files')
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.out is None:
+        name = f'{args.subnet}_{args.to}{FORMATS[args.to].suffix}'
+        args.out = args.checkpoint.parent / name
+    return args
 
 
 def main(argv: list[str] | None = None) -> int:

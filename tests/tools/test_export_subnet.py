@@ -59,6 +59,22 @@ def test_the_file_holds_the_sub_network_of_the_branch(export, supernets, tmp_pat
     )
 
 
+def test_without_a_name_the_file_lies_beside_the_checkpoint(export, supernets, tmp_path):
+    source = save_checkpoint(tmp_path / 'iter_10.pth', **supernets)
+    path = tmp_path / 'w24-d3_timm.safetensors'
+    code, out, _ = export('w24-d3', '--to', 'timm', source=source)
+    assert code == 0
+    assert f'→ {path}\n' in out
+    assert {one.name for one in tmp_path.iterdir()} == {
+        source.name,
+        path.name,
+        f'{path.name}.json',
+        f'{path.name}.md',
+    }
+    refused(export('w24-d3', '--to', 'timm', source=source), str(path), 'exists already')
+    refused(export('../w24-d3', '--to', 'timm', source=source), "'../w24-d3'", 'a width of')
+
+
 @pytest.mark.parametrize('to', FORMATS)
 def test_what_it_prints_is_code_to_paste(export, tmp_path, monkeypatch, to):
     path = tmp_path / f'net{FORMATS[to].suffix}'
