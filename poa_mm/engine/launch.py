@@ -19,6 +19,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from poa_mm.engine.gloo import init_gloo
+from poa_mm.errors import InputError
 
 AMP_WRAPPERS = {'OptimWrapper': 'AmpOptimWrapper', 'GuardedOptimWrapper': 'GuardedAmpOptimWrapper'}
 FLOAT32_WRAPPERS = {mixed: plain for plain, mixed in AMP_WRAPPERS.items()}
@@ -32,10 +33,6 @@ class CPUDistributedDataParallel(MMDistributedDataParallel):
 
     def __init__(self, module: nn.Module, *args: Any, **kwargs: Any) -> None:
         super().__init__(revert_sync_batchnorm(module), *args, **kwargs)
-
-
-class InputError(ValueError):
-    """What the user has given is wrong, even if that comes up in the middle of a run."""
 
 
 class Progress(Hook):
