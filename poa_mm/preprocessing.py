@@ -8,11 +8,13 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from torch import nn
 from torchvision.transforms import InterpolationMode
 
 from poa_mm.engine.checkpoint import PREPROCESSING_INFO
 from poa_mm.engine.tensor_file import SUFFIX, read_tensors
 from poa_mm.files import read_file
+from poa_mm.models.backbones.supernet_layers import image_channels
 
 ImageSize = tuple[int, int]  # height and width
 ABOUT = 'poa_mm'  # key of the metadata of exported files
@@ -20,16 +22,19 @@ IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 IMAGENET_CROP = 224
 IMAGENET_CROP_RATIO = 224 / 256
+# What channels are, by their number, and the mode that Pillow converts an image file to for them.
+CHANNELS = {3: 'RGB', 1: 'grey'}
+MODES = {3: 'RGB', 1: 'L'}
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How images become inputs. Channels are in the order RGB.
+    """How images become inputs. Three channels are in the order RGB, one is grey.
 
     Args:
         image_size: Height and width of the centre crop.
         mean: Of each channel, for values of 0…255.
-        std: Likewise.
+        std: Likewise, as many.
         crop_ratio: Side of the crop as a share of the resized image's shorter side; 1 where images
             are taken whole.
         interpolation: For resizing.
@@ -40,6 +45,25 @@ class Preprocessing:
     std: tuple[float, ...] = IMAGENET_STD
     crop_ratio: float = IMAGENET_CROP_RATIO
     interpolation: str = 'bicubic'
+
+    @property
+    def channels(self) -> int:
+        """Channels of an image."""
+        return len(self.mean)
+
+    @property
+    def mode(self) -> str:
+        """Pillow's mode of an image file that is read for these channels.
+
+        Raises:
+            ValueError: Files are not read with that many channels.
+        """
+        if self.channels not in MODES:
+            raise ValueError(
+                f'image files are read as RGB (3 channels) or grey (1); the network takes '
+                f'{self.channels}: give it tensors from Python'
+            )
+        return MODES[self.channels]
 
     @property
     def unit_mean(self) -> tuple[float, ...]:
@@ -55,7 +79,7 @@ class Preprocessing:
         """Plain data for files."""
         return {
             'image_size': list(self.image_size),
-            'channels': 'RGB',
+            'channels': CHANNELS.get(self.channels, self.channels),
             'mean': list(self.unit_mean),
             'std': list(self.unit_std),
             'mean_of_255': list(self.mean),
@@ -76,12 +100,14 @@ class Preprocessing:
         missing = [name for name in cls((1, 1)).as_dict() if name not in data]
         if missing:
             raise ValueError(f'preprocessing lacks {", ".join(missing)}')
-        sides, ratio = data['image_size'], data['crop_ratio']
+        sides, ratio, channels = (data[key] for key in ('image_size', 'crop_ratio', 'channels'))
+        count = {name: number for number, name in CHANNELS.items()}.get(channels, channels)
+        count = count if isinstance(count, int) else 0
         valid = {
             'image_size': _are_positive(sides, 2) and all(isinstance(side, int) for side in sides),
-            'channels': data['channels'] == 'RGB',
-            'mean_of_255': _are_numbers(data['mean_of_255'], 3),
-            'std_of_255': _are_positive(data['std_of_255'], 3),
+            'channels': count > 0,
+            'mean_of_255': _are_numbers(data['mean_of_255'], count),
+            'std_of_255': _are_positive(data['std_of_255'], count),
             'crop_ratio': _are_positive([ratio], 1) and ratio <= 1,
             'interpolation': data['interpolation'] in [mode.value for mode in InterpolationMode],
         }
@@ -103,7 +129,8 @@ class Preprocessing:
             ' '.join(f'{value:.4f}' for value in values)
             for values in (self.unit_mean, self.unit_std)
         )
-        text = f'{height} × {width} RGB, of values of 0…1 minus {mean}, over {std}'
+        channels = CHANNELS.get(self.channels, f'with {self.channels} channels')
+        text = f'{height} × {width} {channels}, of values of 0…1 minus {mean}, over {std}'
         if self.crop_ratio == 1:
             return f'{text}; resized whole ({self.interpolation})'
         resized = round(min(height, width) / self.crop_ratio)
@@ -151,21 +178,50 @@ def preprocessing_of(
 
     Args:
         supernet: Elastic backbone.
-        config: Config of the run that trained it; {} if there is none, for ImageNet's values.
+        config: Config of the run that trained it; {} if there is none, for ImageNet's values, their
+            average over RGB where the network takes another number of channels.
         image_size: Height and width, or side. Defaults to the ``img_size`` of the supernet, or else
             to that of the config's k-NN images or crops.
+
+    Raises:
+        ValueError: The config normalises another number of channels than the supernet takes.
     """
+    channels = image_channels(supernet)
     model = config.get('model', {})
     normalisation = config.get('data_preprocessor') or model.get('data_preprocessor') or {}
     evaluation = list(_transforms(config.get('knn_pipeline', ())))
     size = _image_size(supernet, config) if image_size is None else image_size
     return Preprocessing(
         image_size=(size, size) if isinstance(size, int) else (size[0], size[1]),
-        mean=tuple(normalisation.get('mean') or IMAGENET_MEAN),
-        std=tuple(normalisation.get('std') or IMAGENET_STD),
+        mean=_per_channel('mean', normalisation.get('mean'), channels),
+        std=_per_channel('std', normalisation.get('std'), channels),
         crop_ratio=_crop_ratio(evaluation) if 'knn_pipeline' in config else IMAGENET_CROP_RATIO,
         interpolation=_setting(evaluation, 'Resize', 'interpolation') or 'bicubic',
     )
+
+
+def imagenet_preprocessing(net: nn.Module) -> Preprocessing:
+    """What a network is taken to expect where nothing else is known: ImageNet's values."""
+    channels = image_channels(net)
+    return Preprocessing(
+        (IMAGENET_CROP, IMAGENET_CROP),
+        mean=_per_channel('mean', None, channels),
+        std=_per_channel('std', None, channels),
+    )
+
+
+def _per_channel(name: str, values: Sequence[float] | None, channels: int) -> tuple[float, ...]:
+    """A statistic of each channel; one value is that of all, as mmengine has it."""
+    imagenet = {'mean': IMAGENET_MEAN, 'std': IMAGENET_STD}[name]
+    if not values:
+        average = round(sum(imagenet) / len(imagenet), 4)
+        return imagenet if channels == len(imagenet) else (average,) * channels
+    if len(values) not in (1, channels):
+        raise ValueError(
+            f'{name} of the data_preprocessor has {len(values)} values, but the backbone takes '
+            f'images of {channels} channel{"s" * (channels > 1)}'
+        )
+    return tuple(values) * (channels // len(values))
 
 
 def _image_size(supernet: Any, config: Mapping[str, Any]) -> int | Sequence[int]:

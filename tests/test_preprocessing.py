@@ -96,6 +96,8 @@ def test_plain_data_and_back(change):
         {'crop_ratio': 1.5},
         {'interpolation': 'best'},
         {'channels': 'BGR'},
+        {'channels': 0},
+        {'channels': None},
     ],
 )
 def test_plain_data_that_mean_nothing(change):
@@ -107,6 +109,23 @@ def test_plain_data_that_mean_nothing(change):
         Preprocessing.from_dict(data)
     with pytest.raises(ValueError, match='preprocessing must be a dict'):
         Preprocessing.from_dict([data])
+
+
+def test_other_channels_than_rgb():
+    """ImageNet's values averaged where nothing is known; one value holds for all channels."""
+    grey = preprocessing_of(build('vit', in_channels=1), {})
+    assert grey == Preprocessing((16, 16), (114.495,), (57.63,), 0.875, 'bicubic')
+    assert (grey.channels, grey.mode, grey.as_dict()['channels']) == (1, 'L', 'grey')
+    assert '16 × 16 grey, of values of 0…1 minus 0.4490, over 0.2260' in str(grey)
+    config = {'data_preprocessor': {'mean': [1.0], 'std': [2.0]}}
+    four = preprocessing_of(build('swin', in_channels=4), config)
+    assert (four.mean, four.std, four.as_dict()['channels']) == ((1.0,) * 4, (2.0,) * 4, 4)
+    for found in (grey, four):
+        assert Preprocessing.from_dict(json.loads(json.dumps(found.as_dict()))) == found
+    with pytest.raises(ValueError, match=r'RGB \(3 channels\) or grey \(1\); the network takes 4'):
+        _ = four.mode
+    with pytest.raises(ValueError, match=r'mean of the data_preprocessor has 3 values.*1 channel'):
+        preprocessing_of(build('resnet', in_channels=1), IMAGES)
 
 
 def test_what_files_hold(tmp_path):

@@ -43,11 +43,13 @@ def build(family, dtype=torch.float32, seed=0, **overrides):
     return randomise(ELASTIC_BACKBONES.build(cfg), seed).to(dtype).eval()
 
 
-def images(family, batch=2, dtype=torch.float32, size=None):
+def images(family, batch=2, dtype=torch.float32, size=None, channels=3):
     """Noise of the size that the family's supernet is for."""
     side = size or SIZE[family]
     generator = torch.Generator().manual_seed(7)
-    return torch.randn(batch, 3, side, side, generator=generator, dtype=torch.float64).to(dtype)
+    return torch.randn(batch, channels, side, side, generator=generator, dtype=torch.float64).to(
+        dtype
+    )
 
 
 def save_checkpoint(path, teacher, student=None, config=IMAGES):

@@ -16,8 +16,8 @@ from poa_mm.evaluation.folder_features import folder_features
 from poa_mm.export.network import image_size_argument
 from poa_mm.files import check_free
 from poa_mm.preprocessing import (
-    IMAGENET_CROP,
     Preprocessing,
+    imagenet_preprocessing,
     preprocessing_of,
     stored_preprocessing,
 )
@@ -87,7 +87,7 @@ def open_network(path: Path, subnet: str | None, side: int | None) -> tuple[Any,
             extracted = poa_mm.load_backbone(path)
         except ValueError as error:
             raise ValueError(f'{error}; of a training checkpoint name a --subnet') from error
-        return extracted, expected_images(path, side)
+        return extracted, expected_images(extracted, path, side)
     supernet: Any = poa_mm.load_supernet(path)
     preprocessing = preprocessing_of(supernet, load_config(path), side)
     member = supernet.space.resolve(subnet)
@@ -97,10 +97,10 @@ def open_network(path: Path, subnet: str | None, side: int | None) -> tuple[Any,
     return net, preprocessing
 
 
-def expected_images(path: Path, side: int | None) -> Preprocessing:
+def expected_images(net: Any, path: Path, side: int | None) -> Preprocessing:
     """What the file of one backbone says of images, but for the side that the user wants."""
     stored = stored_preprocessing(path)
-    preprocessing = stored or Preprocessing((IMAGENET_CROP, IMAGENET_CROP))
+    preprocessing = stored or imagenet_preprocessing(net)
     if side is not None:
         preprocessing = replace(preprocessing, image_size=(side, side))
     if stored is None:

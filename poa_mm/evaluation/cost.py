@@ -14,6 +14,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from poa_mm.elastic import Subnet
 from poa_mm.evaluation.cost_trace import FusedAttention, Tracer
+from poa_mm.models.backbones.supernet_layers import image_channels
 from poa_mm.registry import MODELS
 
 __all__ = ['Cost', 'ImageSize', 'build_on_meta', 'module_cost', 'subnet_cost']
@@ -127,7 +128,7 @@ def _trace(net: nn.Module, image_size: ImageSize, grad: bool) -> Tracer:
         raise ValueError(f'image_size must be positive, got {image_size}')
     try:
         with torch.set_grad_enabled(grad), FusedAttention(), Tracer(net) as tracer:
-            output = net(torch.empty(1, 3, height, width, device='meta'))
+            output = net(torch.empty(1, image_channels(net), height, width, device='meta'))
             tracer.followed.clear()  # what is freed from now on no longer counts
             del output
     except (AssertionError, RuntimeError) as error:

@@ -69,7 +69,8 @@ def folder_features(
 
     Raises:
         FileNotFoundError: No such folder.
-        ValueError: No image in it that can be read, or tokens without a class token.
+        ValueError: No image in it that can be read, a number of channels that files are not read
+            with, or tokens without a class token.
     """
     paths = [item['img_path'] for item in ImageFolder(Path(folder)).load_data_list()]
     loader: DataLoader = DataLoader(
@@ -121,6 +122,7 @@ class _Images(Dataset):
 
     def __init__(self, paths: Sequence[str], preprocessing: Preprocessing) -> None:
         self.paths = paths
+        self.mode = preprocessing.mode
         height, width = preprocessing.image_size
         short = round(min(height, width) / preprocessing.crop_ratio)
         mode = transforms.InterpolationMode(preprocessing.interpolation)
@@ -141,7 +143,8 @@ class _Images(Dataset):
             image = read_image(self.paths[row])
         except UnreadableImageError as error:
             return row, None, str(error)
-        return row, self.transform(Image.fromarray(image[..., ::-1].copy())), ''
+        rgb = Image.fromarray(image[..., ::-1].copy())
+        return row, self.transform(rgb.convert(self.mode)), ''
 
 
 def _classes(paths: Sequence[Path]) -> tuple[list[str], np.ndarray | None]:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from poa_mm.evaluation.cost import ImageSize
+from poa_mm.models.backbones.supernet_layers import image_channels
 from poa_mm.registry import MODELS
 
 SECONDS = 1.0  # of repetitions; the median over them counts
@@ -37,7 +38,7 @@ def measure_latency(
 
     height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
     device = next(net.parameters()).device
-    images = torch.zeros(batch_size, 3, height, width, device=device)
+    images = torch.zeros(batch_size, image_channels(net), height, width, device=device)
     net.eval()
     timer = Timer(  # waits for GPUs, and warms up
         'with torch.inference_mode(): net(images)',

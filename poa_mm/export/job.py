@@ -33,7 +33,7 @@ class Job:
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """Channels, height and width of an image."""
-        return (3, *self.preprocessing.image_size)
+        return (self.preprocessing.channels, *self.preprocessing.image_size)
 
     def network(self) -> FeatureNet:
         """The sub-network with pooled features and feature map, on the CPU.

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from poa_mm.elastic import Subnet
 from poa_mm.export.check import example_images
+from poa_mm.models.backbones.supernet_layers import image_channels
 from poa_mm.preprocessing import ImageSize
 from poa_mm.registry import MODELS
 
@@ -92,7 +93,8 @@ def _layout(stock: nn.Module, supernet: Any, subnet: Subnet, image_size: ImageSi
     Raises:
         ValueError: Something else.
     """
-    images = example_images(1, (3, *image_size)).to(next(supernet.parameters()))
+    shape = (image_channels(supernet), *image_size)
+    images = example_images(1, shape).to(next(supernet.parameters()))
     out = stock(images)[-1]
     if out.ndim == 4:
         return 'map'

@@ -45,6 +45,19 @@ def test_flops_are_those_that_the_field_reports(supernets, family):
         )
 
 
+@pytest.mark.parametrize('channels', [1, 4])
+def test_images_of_any_number_of_channels(channels):
+    """The patch embedding is all that grows with them: 16 patches of 8 × 8 pixels."""
+    elastic = {**TINY, 'type': 'ElasticVisionTransformer'}
+    costs = [
+        subnet_cost(MODELS.build({**elastic, 'in_channels': number}), image_size=32)
+        for number in (3, channels)
+    ]
+    assert costs[1].flops - costs[0].flops == (channels - 3) * 16 * 8 * 8 * 32
+    assert costs[1].params - costs[0].params == (channels - 3) * 8 * 8 * 32
+    assert module_cost(MODELS.build({**TINY, 'in_channels': channels}), 32) == costs[1]
+
+
 @pytest.mark.parametrize(
     'name', ['vit_small_patch16_224', 'swin_tiny_patch4_window7_224', 'resnet50']
 )

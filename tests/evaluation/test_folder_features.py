@@ -58,6 +58,31 @@ def test_features_are_those_of_the_prepared_images(folder):
         torch.testing.assert_close(torch.tensor(feature), expected, rtol=1e-4, atol=1e-4)
 
 
+def test_a_grey_network_gets_grey_images(folder, tmp_path):
+    supernet = randomise(MODELS.build({**VIT, 'in_channels': 1}))
+    config = {'data_preprocessor': {'mean': [100.0], 'std': [50.0]}}
+    source = str(save_checkpoint(tmp_path / 'iter_1.pth', supernet, config=config))
+    net = str(tmp_path / 'net.pth')
+    assert load_tool('extract_subnet').main([source, 'w16-d2', net]) == 0
+    assert tool.main([net, str(folder), str(tmp_path / 'f.npz'), '--workers', '0']) == 0
+    stored = np.load(tmp_path / 'f.npz')
+    for path, feature in zip(stored['paths'], stored['features'], strict=True):
+        image = Image.open(folder / path).convert('L').resize((18, 24), Image.Resampling.BICUBIC)
+        pixels = np.asarray(image, dtype=np.float32)[4:20, 1:17]
+        inputs = torch.tensor((pixels - 100) / 50)[None, None]
+        with torch.no_grad():
+            expected = supernet(inputs, 'w16-d2')[0][0]
+        torch.testing.assert_close(torch.tensor(feature), expected, rtol=1e-4, atol=1e-3)
+
+
+def test_a_network_of_four_channels_reads_no_image_files(folder, tmp_path, capsys):
+    supernet = MODELS.build({**VIT, 'in_channels': 4})
+    save_backbone(supernet, 'smallest', tmp_path / 'net.pth')
+    arguments = [str(tmp_path / 'net.pth'), str(folder), str(tmp_path / 'f.npz')]
+    assert tool.main([*arguments, '--workers', '0', '--image-size', '16']) == 2
+    assert 'the network takes 4: give it tensors from Python' in capsys.readouterr().err
+
+
 def test_a_flat_folder_has_no_classes(folder):
     result = folder_features(backbone(), folder / 'cat', Preprocessing((16, 16)))
     assert result.labels is None

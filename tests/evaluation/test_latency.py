@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from helpers import VIT
 
 from poa_mm.evaluation import measure_latency, subnet_latency
+from poa_mm.registry import MODELS
 
 
 def test_latency_of_a_network(net):
@@ -12,3 +14,8 @@ def test_latency_of_a_network(net):
     assert 0 < subnet_latency(net, 'smallest', 16, seconds=0.01) < 1
     with pytest.raises(ValueError, match='must be positive, got 0 and 1'):
         measure_latency(layer, 8, batch_size=0)
+
+
+def test_latency_with_grey_images():
+    net = MODELS.build({**VIT, 'in_channels': 1})
+    assert 0 < subnet_latency(net, 'smallest', 16, seconds=0.01) < 1

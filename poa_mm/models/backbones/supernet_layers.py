@@ -1,9 +1,13 @@
-"""The layers of a supernet, and which of them a sub-network keeps under which names."""
+"""The layers of a network: which a sub-network keeps, and what the first one takes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from torch import nn
+
 from poa_mm.elastic import ElasticLayer
+
+RGB = 3
 
 
 class Layer(NamedTuple):
@@ -28,6 +32,16 @@ def find_layers(network: Any) -> list[Layer]:
         if module is not network
         and (isinstance(module, ElasticLayer) or any(True for _ in module.parameters(False)))
     ]
+
+
+def image_channels(network: nn.Module) -> int:
+    """Channels of the images that a network takes: the inputs of its first convolution.
+
+    Networks without a convolution are taken to want RGB.
+    """
+    convolutions = (layer for layer in network.modules() if isinstance(layer, nn.Conv2d))
+    first = next(convolutions, None)
+    return RGB if first is None else first.in_channels
 
 
 def kept_layers(layers: Sequence[Layer], blocks: Mapping[str, Sequence[int]]) -> list[Layer]:
