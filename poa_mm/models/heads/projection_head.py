@@ -1,5 +1,6 @@
 """Projection heads with prototypes (paper App. C.1)."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -11,20 +12,29 @@ from poa_mm.elastic import ElasticInputLinear
 from poa_mm.models.losses.precision import full_precision
 from poa_mm.registry import MODELS
 
+PROTOTYPE_INITS = ('trunc_normal', 'linear')
+
 
 class Prototypes(nn.Module):
     """Weight-normalised linear layer without bias: one row, of learnt length, a prototype.
 
     Args:
-        in_features: Channels of the L2-normalised bottleneck.
+        in_features: Channels d of the L2-normalised bottleneck.
         num_prototypes: K.
+        init: How the directions start. Their lengths drop out of the output, but not out of
+            training: the longer a row, the less a step of the optimiser turns it.
+            ``'trunc_normal'`` has a standard deviation of 0.02; ``'linear'`` is the start of
+            ``nn.Linear``, uniform within ±1/√d.
     """
 
-    def __init__(self, in_features: int, num_prototypes: int) -> None:
+    def __init__(self, in_features: int, num_prototypes: int, init: str = 'trunc_normal') -> None:
         super().__init__()
         self.weight_g = nn.Parameter(torch.ones(num_prototypes, 1))
         self.weight_v = nn.Parameter(torch.empty(num_prototypes, in_features))
-        nn.init.trunc_normal_(self.weight_v, std=0.02)
+        if init == 'linear':
+            nn.init.kaiming_uniform_(self.weight_v, a=math.sqrt(5))
+        else:
+            nn.init.trunc_normal_(self.weight_v, std=0.02)
 
     def weight(self) -> Tensor:
         """The prototypes, (K, in_features)."""
@@ -46,9 +56,17 @@ class ProjectionHead(nn.Module):
         num_prototypes: K.
         hidden: Channels of the two hidden layers.
         bottleneck: Channels that the prototypes see.
+        prototype_init: ``init`` of :class:`Prototypes`.
     """
 
-    def __init__(self, in_features: int, num_prototypes: int, hidden: int, bottleneck: int) -> None:
+    def __init__(
+        self,
+        in_features: int,
+        num_prototypes: int,
+        hidden: int,
+        bottleneck: int,
+        prototype_init: str = 'trunc_normal',
+    ) -> None:
         super().__init__()
         self.mlp = nn.Sequential(
             ElasticInputLinear(in_features, hidden),
@@ -61,7 +79,7 @@ class ProjectionHead(nn.Module):
             if isinstance(layer, nn.Linear):
                 nn.init.trunc_normal_(layer.weight, std=0.02)
                 nn.init.zeros_(layer.bias)
-        self.prototypes: Prototypes = Prototypes(bottleneck, num_prototypes)
+        self.prototypes: Prototypes = Prototypes(bottleneck, num_prototypes, prototype_init)
 
     def embed(self, x: Tensor) -> Tensor:
         """L2-normalised bottleneck (B, d) of features (B, D_i) of any elastic width."""
@@ -81,9 +99,10 @@ class MultiProjectionHead(BaseModule):
         num_prototypes: K of each head.
         hidden: Channels of the hidden layers.
         bottleneck: Channels of the bottleneck.
+        prototype_init: ``init`` of :class:`Prototypes`: ``'trunc_normal'`` or ``'linear'``.
 
     Raises:
-        ValueError: No head, or a head with fewer than two prototypes.
+        ValueError: No head, a head with fewer than two prototypes, or an unknown start.
     """
 
     def __init__(
@@ -92,8 +111,13 @@ class MultiProjectionHead(BaseModule):
         num_prototypes: Sequence[int] = (8192, 16384, 32768, 65536),
         hidden: int = 2048,
         bottleneck: int = 256,
+        prototype_init: str = 'trunc_normal',
     ) -> None:
         super().__init__()
+        if prototype_init not in PROTOTYPE_INITS:
+            raise ValueError(
+                f'prototype_init must be one of {PROTOTYPE_INITS}, got {prototype_init!r}'
+            )
         if (
             not isinstance(num_prototypes, Sequence)
             or not num_prototypes
@@ -104,7 +128,8 @@ class MultiProjectionHead(BaseModule):
             )
         self.num_prototypes = tuple(num_prototypes)
         self.heads = nn.ModuleList(
-            ProjectionHead(in_features, number, hidden, bottleneck) for number in num_prototypes
+            ProjectionHead(in_features, number, hidden, bottleneck, prototype_init)
+            for number in num_prototypes
         )
 
     def embed(self, x: Tensor) -> list[Tensor]:

@@ -92,6 +92,24 @@ def test_initialisation():
     assert (head.prototypes.weight_g == 1).all()
 
 
+def test_prototypes_may_start_as_a_linear_layer():
+    torch.manual_seed(0)
+    head = MultiProjectionHead(64, [256, 512], hidden=128, bottleneck=64, prototype_init='linear')
+    for part in head.heads:
+        rows = part.prototypes.weight_v
+        assert rows.std().item() == pytest.approx(1 / (3 * 64) ** 0.5, rel=0.02)
+        assert 0.124 < rows.abs().max() <= 0.125  # uniform within 1/√64
+        assert (part.prototypes.weight_g == 1).all()
+        assert part.mlp[4].weight.std().item() == pytest.approx(0.02, rel=0.05)
+
+
+def test_unknown_start_of_prototypes():
+    with pytest.raises(
+        ValueError, match=r"prototype_init .* \('trunc_normal', 'linear'\), got 'x'"
+    ):
+        MultiProjectionHead(64, prototype_init='x')
+
+
 def test_gradients_of_the_first_layer_reach_its_slice_alone():
     head = randomise(ProjectionHead(8, 5, hidden=12, bottleneck=4)).double()
     narrow = copy.deepcopy(head)
