@@ -33,6 +33,7 @@ class ElasticBackbone(metaclass=ABCMeta):
     out_indices: Any
     init_cfg: Any
     training: bool
+    modules: Any
     parameters: Any
     named_parameters: Any
 
@@ -179,13 +180,32 @@ class ElasticBackbone(metaclass=ABCMeta):
             )
 
     def init_weights(self) -> None:
-        """Initialise as mmpretrain does; ``Pretrained`` loads everything or raises ValueError."""
-        if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
+        """Initialise as ``init_cfg`` says.
+
+        Two types are the backbone's own, both for all of its parameters; any other is mmpretrain's.
+
+        - ``Pretrained`` loads everything or raises a ValueError.
+        - ``Official`` starts as the authors' code does, see :meth:`init_as_authors`.
+        """
+        kind = self.init_cfg['type'] if isinstance(self.init_cfg, dict) else None
+        if kind == 'Pretrained':
             network: Any = self
             load_pretrained(network, self.init_cfg['checkpoint'], self.init_cfg.get('prefix'))
-            self._is_init = True  # mmengine's mark: do not initialise again
+        elif kind == 'Official':
+            self.init_as_authors()
         else:
             super().init_weights()  # type: ignore[misc] # of the stock class
+        self._is_init = True  # mmengine's mark: do not initialise again
+
+    def init_as_authors(self) -> None:
+        """Start every layer as torch does; what else there is stays as it is built.
+
+        That is zero for tokens and position biases. The last norm of a bottleneck starts at one.
+        """
+        modules: Iterable[Any] = self.modules()
+        for module in modules:
+            if hasattr(module, 'reset_parameters'):
+                module.reset_parameters()
 
     def train(self, mode: bool = True) -> Any:
         """As torch has it; mmpretrain's backbones return None."""

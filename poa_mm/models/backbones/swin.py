@@ -66,7 +66,8 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
         out_indices: Stages to output; the last one is among them.
         with_mask_token: Have a token that stands in for masked patches. It belongs to pre-training
             and is not extracted.
-        official: Define patch embedding and window shifts as the authors' code does.
+        official: Define patch embedding, window shifts and depths of learning rates as the authors'
+            code does.
         with_cp: Recompute each block in the backward pass instead of keeping its activations.
         **kwargs: The other arguments of mmpretrain's ``SwinTransformer``. Crops of 96 pixels need
             ``pad_small_map=True``.
@@ -147,10 +148,16 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
         return [block for stage in self.stages for block in stage.blocks]
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
-        """Depth of a parameter for layer-wise learning rates, and the number of depths."""
+        """Depth of a parameter for layer-wise learning rates, and the number of depths.
+
+        A patch merging is as deep as the block before it, as in mmpretrain; with ``official`` as
+        the block after it.
+        """
         if param_name == f'{prefix}mask_token':  # a token of the stem, unknown to mmpretrain
             param_name = f'{prefix}patch_embed.mask_token'
-        return super().get_layer_depth(param_name, prefix)
+        depth, num_depths = super().get_layer_depth(param_name, prefix)
+        merging = param_name.startswith(prefix) and '.downsample.' in param_name
+        return depth + (self.official and merging), num_depths
 
     def mask_grid(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of the patches: those of the last stage's map at twice its resolution.

@@ -118,6 +118,19 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
         )
         self._block_positions(self.space.intact)  # out_indices that exist nowhere
 
+    def init_as_authors(self) -> None:
+        """As DINOv2: linear layers and positions truncated normal, the class token next to zero."""
+        super().init_as_authors()
+        linear: Any
+        for linear in filter(lambda module: isinstance(module, nn.Linear), self.modules()):
+            nn.init.trunc_normal_(linear.weight, std=0.02)
+            if linear.bias is not None:
+                nn.init.zeros_(linear.bias)
+        if self.pos_embed is not None:
+            nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        if self.cls_token is not None:
+            nn.init.normal_(self.cls_token, std=1e-6)
+
     @property
     def blocks(self) -> nn.ModuleList:
         """The residual blocks of the intact network, as they may be compiled one by one."""
