@@ -1,5 +1,6 @@
 """Parameter groups (paper App. C.7)."""
 
+import re
 from typing import Any
 
 from mmengine.logging import print_log
@@ -7,10 +8,13 @@ from mmengine.optim import DefaultOptimWrapperConstructor
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from torch import nn
 
-OPTIONS = ('layer_decay', 'patch_embed_mult')
+FACTORS = ('layer_decay', 'patch_embed_mult')
+OPTIONS = (*FACTORS, 'official_decay')
 # Looked up by their last name: tokens and embeddings that are no weights of a linear map.
 TOKENS = ('cls_token', 'pos_embed', 'mask_token', 'relative_position_bias_table')
 PROTOTYPES = '.prototypes.'  # in the names of the parameters of last layers
+# The norms of a ResNet's shortcuts, which the authors' code does not know by their name.
+SHORTCUT_NORM = re.compile(r'\.downsample\.\d+\.weight$')
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -29,9 +33,12 @@ class LayerDecayConstructor(DefaultOptimWrapperConstructor):
 
     - ``layer_decay``: factor from one layer to the one below it; 1 (the default) for none.
     - ``patch_embed_mult``: further factor on the patch embedding, 1 by default.
+    - ``official_decay``: ``True`` for weight decay as in the authors' code, also on class, mask and
+      position tokens, Swin's position biases and the norms of a ResNet's shortcuts. ``False`` by
+      default.
 
     Raises:
-        ValueError: Another key, or a factor outside (0, 1].
+        ValueError: Another key, a factor outside (0, 1], or an ``official_decay`` that is no bool.
         TypeError: ``layer_decay`` for a model without such a backbone.
     """
 
@@ -44,9 +51,13 @@ class LayerDecayConstructor(DefaultOptimWrapperConstructor):
         unknown = sorted(set(self.paramwise_cfg) - set(OPTIONS))
         if unknown:
             raise ValueError(f'paramwise_cfg takes {OPTIONS}, got {unknown}')
-        for key, value in self.paramwise_cfg.items():
+        for key in FACTORS:
+            value = self.paramwise_cfg.get(key, 1.0)
             if not 0 < value <= 1:
                 raise ValueError(f'{key} must be within (0, 1], got {value}')
+        official = self.paramwise_cfg.get('official_decay', False)
+        if not isinstance(official, bool):
+            raise ValueError(f'official_decay must be True or False, got {official!r}')
 
     def add_params(self, params: list[dict[str, Any]], module: nn.Module, **kwargs: Any) -> None:
         """Append the parameter groups of a whole model to ``params``."""
@@ -92,6 +103,7 @@ class LayerDecayConstructor(DefaultOptimWrapperConstructor):
             mult *= self.paramwise_cfg.get('patch_embed_mult', 1.0)
         return mult
 
-    @staticmethod
-    def _decays(name: str, parameter: nn.Parameter) -> bool:
+    def _decays(self, name: str, parameter: nn.Parameter) -> bool:
+        if self.paramwise_cfg.get('official_decay', False):
+            return parameter.ndim > 1 or SHORTCUT_NORM.search(name) is not None
         return parameter.ndim > 1 and name.rsplit('.', 1)[-1] not in TOKENS

@@ -100,6 +100,13 @@ def test_groups_of_pre_training(poa, decay, patch_mult):
     assert found == approx({**student(decay, patch_mult), **head(0), **head(1)})
 
 
+def test_tokens_decay_in_the_authors_code(poa):
+    tokens = ('cls_token', 'pos_embed', 'mask_token')
+    decaying = {f'backbone.{name}': (0.9**4, WD) for name in tokens}
+    expected = {**student(0.9, 1.0), **head(0), **head(1), **decaying}
+    assert settings(poa, layer_decay=0.9, official_decay=True) == approx(expected)
+
+
 def test_groups_of_a_classifier(classifier):
     expected = {
         **backbone(0.8, 1.0, layer_scale=False),
@@ -207,10 +214,14 @@ def test_without_options_weight_decay_still_spares_biases(poa):
 @pytest.mark.parametrize(
     ('paramwise', 'message'),
     [
-        ({'layer_decay_rate': 0.9}, r"takes \('layer_decay', 'patch_embed_mult'\), got.*_rate'"),
+        (
+            {'layer_decay_rate': 0.9},
+            r"takes \('layer_decay', 'patch_embed_mult', 'official_decay'\), got.*_rate'",
+        ),
         ({'layer_decay': 0}, r'layer_decay must be within \(0, 1\], got 0'),
         ({'layer_decay': 1.1}, 'layer_decay.*got 1.1'),
         ({'patch_embed_mult': -0.2}, 'patch_embed_mult.*got -0.2'),
+        ({'official_decay': 1}, 'official_decay must be True or False, got 1'),
     ],
 )
 def test_wrong_options(poa, paramwise, message):
