@@ -19,7 +19,8 @@ def load(name):
 
 
 @pytest.fixture(autouse=True)
-def _scope():
+def _scope(monkeypatch):
+    monkeypatch.delenv('TINY_IMAGENET', raising=False)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         yield
 
@@ -38,6 +39,10 @@ def imagenet(tmp_path):
 
 
 def local_config(name, imagenet):
+    if name == 'tiny_imagenet':
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv('TINY_IMAGENET', str(imagenet))
+            return load(name)
     config = load(name)
     if name == 'image_folder':
         config.train_dataloader.dataset.data_root = str(imagenet / 'train')
@@ -65,6 +70,7 @@ FASHION_MNIST = [(72.94, 90.02)] * 3
         ('photo_patches', [32] * 2 + [16] * 4, IMAGENET),
         ('fashion_mnist', [28] * 2 + [14] * 2, FASHION_MNIST),
         ('image_folder', [224] * 2 + [96] * 8, IMAGENET),
+        ('tiny_imagenet', [48] * 2 + [24] * 2, IMAGENET),
     ],
 )
 def test_training_batches(name, sizes, statistics, imagenet):
@@ -88,6 +94,7 @@ def test_training_batches(name, sizes, statistics, imagenet):
         ('photo_patches', 32, (10_000, 1_000)),
         ('fashion_mnist', 28, (60_000, 10_000)),
         ('image_folder', 224, (4, 4)),
+        ('tiny_imagenet', 48, (4, 4)),
     ],
 )
 def test_knn_items(name, size, lengths, imagenet):
@@ -104,10 +111,25 @@ def test_knn_items(name, size, lengths, imagenet):
         assert dataset.test_mode
 
 
-def test_knn_images_are_rgb_like_the_crops(imagenet):
-    config = local_config('image_folder', imagenet)
+def test_one_setting_says_where_tiny_imagenet_is(imagenet):
+    parts = ('knn_train_dataset', 'knn_test_dataset')
+    configs = {
+        'data/tiny_imagenet': load('tiny_imagenet'),
+        str(imagenet): local_config('tiny_imagenet', imagenet),
+    }
+    for folder, cfg in configs.items():
+        assert cfg.train_dataloader.dataset.data_root == f'{folder}/train'
+        assert [cfg[part].data_root for part in parts] == [f'{folder}/train', f'{folder}/val']
+
+
+@pytest.mark.parametrize('name', ['image_folder', 'tiny_imagenet'])
+def test_knn_images_are_rgb_like_the_crops(name, imagenet):
+    config = local_config(name, imagenet)
     dataset = DATASETS.build(config.knn_train_dataset)
     assert dataset[0]['inputs'][:, 5, 5].tolist() == [255, 0, 0]
+
+
+def test_patches_for_knn_are_rgb():
     patches = load('photo_patches')
     dataset = DATASETS.build(patches.knn_test_dataset)
     bgr = torch.from_numpy(dataset.images[7]).permute(2, 0, 1)
