@@ -44,7 +44,8 @@ class POAHook(Hook):
         head_warmup_epochs: How long the backbone keeps still, to train on from a backbone alone
             with fresh heads. Needs the same wrappers.
         cosine_fraction: Part of the cosine of the momentum that the run goes through: 1 in the
-            paper. The authors' code stretches the cosines and stops at 0.78 (ViT) and 0.9 (Swin).
+            paper. The authors' code stretches the cosines, to whole iterations, and stops at 0.78
+            (ViT) and 0.9 (Swin).
         epoch_length: Iterations of an epoch (800 for the paper's ViT); ``None`` is one pass over
             the training data.
 
@@ -119,7 +120,7 @@ class POAHook(Hook):
         if not wrapper.should_update():
             return
         model = poa_of(runner, self)
-        whole = runner.max_iters / self.cosine_fraction
+        whole = int(runner.max_iters / self.cosine_fraction)
         momentum = cosine(*self.momentum, step=runner.iter, num_steps=whole)
         if not (isinstance(wrapper, StepGuard) and wrapper.last_step_skipped):
             model.update_teacher(momentum)
