@@ -1,5 +1,6 @@
 """POA's hooks inside a real runner."""
 
+import copy
 import math
 
 import pytest
@@ -75,6 +76,41 @@ def test_gradient_accumulation_updates_once_for_each_effective_batch(tmp_path):
     assert [iteration for iteration, *_ in spy.updates] == [1, 3, 4]
     momenta = [cosine_by_hand(0.5, 0.9, step / 5) for step in (1, 3, 4)]
     assert [momentum for _, momentum, *_ in spy.updates] == pytest.approx(momenta)
+
+
+class Seen(Hook):
+    """Keeps the global views of every batch."""
+
+    def __init__(self):
+        self.views = []
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.views += data_batch['inputs'][:2]
+
+
+@pytest.mark.parametrize(('batch', 'accumulated'), [(4, 1), (2, 2), (1, 4)])
+def test_centers_move_once_for_each_effective_batch(batch, accumulated, tmp_path):
+    """c = 0.1 · mean logit of the same four images after the first step, however they come."""
+    runner, _ = make_runner(
+        tmp_path,
+        max_iters=accumulated,
+        model__centering='centering',
+        model__koleo_weight=0.0,
+        train_dataloader__batch_size=batch,
+        optim_wrapper__accumulative_counts=accumulated,
+    )
+    runner.model.init_weights()
+    fresh = copy.deepcopy(runner.model.teacher)
+    seen = Seen()
+    runner.register_hook(seen)
+    runner.train()
+    images = torch.cat(seen.views)
+    assert len(images) == 8
+    with torch.no_grad():
+        logits = fresh.head(fresh.backbone.tokens(images)[0])
+    for head, rows in enumerate(logits):
+        found = runner.model.centering.get_buffer(f'center_class_{head}')
+        torch.testing.assert_close(found, 0.1 * rows.mean(dim=0), rtol=1e-4, atol=1e-7)
 
 
 def test_step_and_temperature_follow_the_iteration(tmp_path):

@@ -77,6 +77,38 @@ def test_the_report_of_losses_that_are_not_finite(tmp_path):
     assert ranks == [f'rank 0, sub-network {subnet}: not finite: {expected}']
 
 
+class Centers(Hook):
+    """Keeps the centers after each iteration."""
+
+    priority = 'LOWEST'
+
+    def __init__(self):
+        self.rows = []
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.rows.append(torch.cat(list(runner.model.centering.buffers())))
+
+
+def test_a_skipped_step_leaves_the_centers_alone(tmp_path):
+    """Its first batch is a good one, and the teacher does not see what is wrong with the second."""
+    runner, _ = guarded_runner(
+        tmp_path,
+        Poison({3}, view=2),
+        max_iters=6,
+        model__centering='centering',
+        optim_wrapper__accumulative_counts=2,
+    )
+    centers = Centers()
+    runner.register_hook(centers)
+    runner.train()
+    rows = centers.rows
+    assert not rows[0].any()
+    assert rows[1].any()
+    assert all(torch.equal(rows[1], rows[i]) for i in (2, 3, 4))
+    assert not torch.equal(rows[1], rows[5])
+    assert rows[5].isfinite().all()
+
+
 def test_the_report_of_gradients_alone(tmp_path):
     runner, _ = guarded_runner(tmp_path, Poison({0, 1}, where='gradients'))
     with pytest.raises(RuntimeError, match='stopped at iteration 1') as error:

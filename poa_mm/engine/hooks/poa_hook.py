@@ -30,7 +30,8 @@ class POAHook(Hook):
     """Schedules what no optimiser holds, and updates the teacher (Sec. 4.1, App. C.3 and C.7).
 
     The teacher moves after the optimiser step, and under gradient accumulation once for each
-    effective batch; it stays where it is if the step was skipped. All schedules are functions of
+    effective batch; it stays where it is if the step was skipped. So do the running means of
+    ``centering``. All schedules are functions of
     the runner's iteration, so a resumed run goes on exactly where it stopped. Logs ``momentum``,
     ``teacher_temp`` and ``weight_decay``, that of the groups which have one.
 
@@ -122,7 +123,9 @@ class POAHook(Hook):
         model = poa_of(runner, self)
         whole = int(runner.max_iters / self.cosine_fraction)
         momentum = cosine(*self.momentum, step=runner.iter, num_steps=whole)
-        if not (isinstance(wrapper, StepGuard) and wrapper.last_step_skipped):
+        if isinstance(wrapper, StepGuard) and wrapper.last_step_skipped:
+            model.skip_update()
+        else:
             model.update_teacher(momentum)
         weight_decay = max(group['weight_decay'] for group in wrapper.optimizer.param_groups)
         runner.message_hub.update_scalar('train/momentum', momentum)

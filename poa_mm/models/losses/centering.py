@@ -56,9 +56,19 @@ class SinkhornKnopp(nn.Module):
         step = len(prototypes)
         return {kind: shifts[i * step : (i + 1) * step] for i, kind in enumerate(kinds)}
 
+    def step(self, prototypes: list[Tensor]) -> None:
+        """Nothing: each batch is balanced by itself."""
+
+    def discard(self) -> None:
+        """Nothing: there is nothing to forget."""
+
 
 class Centering(nn.Module):
     """Shifts by a running mean of the teacher's logits, as DINO has it: no loop over the batch.
+
+    In training, what a batch has shown waits until :meth:`step`, which moves the means once for all
+    batches of an optimiser step, or is dropped by :meth:`discard`. What waits is a part of no
+    checkpoint, as the gradients that wait beside it are not.
 
     Args:
         kinds: Kinds of tokens that have a mean of their own.
@@ -70,39 +80,61 @@ class Centering(nn.Module):
         self, kinds: Sequence[str], num_prototypes: Sequence[int], momentum: float = 0.9
     ) -> None:
         super().__init__()
+        self.kinds = tuple(kinds)
         self.momentum = momentum
         for kind in kinds:
             for head, number in enumerate(num_prototypes):
                 self.register_buffer(self._name(kind, head), torch.zeros(number))
+        # Of each kind: features summed over all tokens, (heads, d), and the number of tokens. No
+        # buffers, which DDP could overwrite with those of the first rank.
+        self._waiting: dict[str, tuple[Tensor, int]] = {}
 
     @torch.no_grad()
     def forward(
         self, kinds: dict[str, list[Tensor]], prototypes: list[Tensor], temperature: float
     ) -> dict[str, list[Tensor]]:
-        """As :class:`SinkhornKnopp`. In training the means then take in the global batch."""
-        shifts = {
+        """As :class:`SinkhornKnopp`."""
+        if self.training:
+            for kind, heads in kinds.items():
+                summed = torch.stack([features.sum(dim=0) for features in heads])
+                before, number = self._waiting.get(kind, (torch.zeros_like(summed), 0))
+                self._waiting[kind] = (before + summed, number + len(heads[0]))
+        return {
             kind: [
                 self.get_buffer(self._name(kind, head)) / temperature
                 for head in range(len(prototypes))
             ]
             for kind in kinds
         }
-        if self.training:
-            for kind, heads in kinds.items():
-                self._update(kind, heads, prototypes)
-        return shifts
 
-    def _update(self, kind: str, heads: list[Tensor], prototypes: list[Tensor]) -> None:
+    @torch.no_grad()
+    def step(self, prototypes: list[Tensor]) -> None:
+        """Move the means by all that has been seen on all ranks since the last step.
+
+        Args:
+            prototypes: Prototypes (K_h, d) of each head that the features were seen with.
+        """
+        if not self._waiting:  # on no rank
+            return
         # The mean logit is the logit of the mean feature: d numbers to exchange, not K.
-        sums = torch.stack([features.sum(dim=0) for features in heads])
-        total = torch.cat([sums.flatten(), sums.new_tensor([len(heads[0])])])
+        nothing = (torch.zeros(len(prototypes), prototypes[0].shape[1]).to(prototypes[0]), 0)
+        waiting = [self._waiting.get(kind, nothing) for kind in self.kinds]
+        self._waiting = {}
+        total = torch.stack(
+            [torch.cat([s.flatten(), s.new_tensor([number])]) for s, number in waiting]
+        )
         dist.all_reduce(total)
-        means = (total[:-1] / total[-1].clamp(min=1)).view_as(sums)
-        keep = torch.where(total[-1] > 0, self.momentum, 1.0)  # no tokens, nothing learnt
-        for head, (mean, weight) in enumerate(zip(means, prototypes, strict=True)):
-            center = self.get_buffer(self._name(kind, head))
-            logits = prototype_logits(mean[None], weight, 1.0)[0].to(center.dtype)
-            center.copy_(logits + keep.to(center.dtype) * (center - logits))
+        for kind, sums in zip(self.kinds, total, strict=True):
+            means = (sums[:-1] / sums[-1].clamp(min=1)).view(len(prototypes), -1)
+            keep = torch.where(sums[-1] > 0, self.momentum, 1.0)  # no tokens, nothing learnt
+            for head, (mean, weight) in enumerate(zip(means, prototypes, strict=True)):
+                center = self.get_buffer(self._name(kind, head))
+                logits = prototype_logits(mean[None], weight, 1.0)[0].to(center.dtype)
+                center.copy_(logits + keep.to(center.dtype) * (center - logits))
+
+    def discard(self) -> None:
+        """Forget what has been seen since the last step."""
+        self._waiting = {}
 
     @staticmethod
     def _name(kind: str, head: int) -> str:

@@ -155,9 +155,18 @@ class POA(BaseSelfSupervisor):
 
     @torch.no_grad()
     def update_teacher(self, momentum: float) -> None:
-        """Move the teacher towards the student: ``m · teacher + (1 − m) · student``."""
+        """What follows an optimiser step: centers, then ``m · teacher + (1 − m) · student``.
+
+        The running means of ``centering`` take in what the teacher has seen since the last step,
+        all batches of it under gradient accumulation.
+        """
+        self.centering.step(self.teacher.head.prototypes())
         student = [*self.backbone.parameters(), *self.head.parameters()]
         torch._foreach_lerp_(list(self.teacher.parameters()), student, 1 - momentum)
+
+    def skip_update(self) -> None:
+        """What follows a step that was skipped: forget what its batches have shown."""
+        self.centering.discard()
 
     def loss(self, inputs: list[Tensor], data_samples: Any = None) -> dict[str, Tensor]:
         """Losses of one training step, for mmengine.

@@ -70,7 +70,9 @@ def test_centering_uses_the_means_of_the_steps_before():
     first, second = kinds(), kinds(class_tokens=3)
     shifts = module(first, prototypes(), TAU)
     assert all(not shift.any() for heads in shifts.values() for shift in heads)
+    module.step(prototypes())
     shifts = module(second, prototypes(), TAU)
+    module.step(prototypes())
     for kind, heads in first.items():
         for index, (z, w) in enumerate(zip(heads, prototypes(), strict=True)):
             center = 0.2 * (z @ w.T).mean(dim=0)
@@ -83,32 +85,67 @@ def test_centering_uses_the_means_of_the_steps_before():
 def test_centers_are_saved_and_evaluation_leaves_them_alone():
     module = centering()
     module(kinds(), prototypes(), TAU)
+    module.step(prototypes())
     state = {name: value.clone() for name, value in module.state_dict().items()}
     assert len(state) == 4
     assert all(value.any() for value in state.values())
     module.eval()
     module(kinds(class_tokens=2), prototypes(), TAU)
+    module.step(prototypes())
     assert all(map(torch.equal, module.state_dict().values(), state.values()))
 
 
 def test_a_step_without_patches_teaches_nothing_about_them():
     module = centering()
     module(kinds(), prototypes(), TAU)
+    module.step(prototypes())
     before = module.center_patch_0.clone()
-    module(kinds(patches=0), prototypes(), TAU)
+    for tokens in (kinds(patches=0), {'class': kinds()['class']}):
+        module(tokens, prototypes(), TAU)
+        module.step(prototypes())
     assert torch.equal(module.center_patch_0, before)
+
+
+def test_batches_of_one_step_move_the_means_once_and_as_one_batch():
+    whole, parts = centering(), centering()
+    whole(kinds(), prototypes(), TAU)
+    whole.step(prototypes())
+    for rows in (slice(None, 2), slice(2, None)):
+        before = {name: value.clone() for name, value in parts.state_dict().items()}
+        parts({k: [z[rows] for z in heads] for k, heads in kinds().items()}, prototypes(), TAU)
+        assert all(map(torch.equal, parts.state_dict().values(), before.values()))
+    parts.step(prototypes())
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(parts.state_dict()[name], value, rtol=0, atol=1e-14)
+
+
+def test_a_discarded_batch_has_not_been_seen():
+    module, twin = centering(), centering()
+    module(kinds(class_tokens=2), prototypes(), TAU)
+    module.discard()
+    module.step(prototypes())  # of nothing
+    assert not any(value.any() for value in module.state_dict().values())
+    for net in (module, twin):
+        net(kinds(), prototypes(), TAU)
+        net.step(prototypes())
+    assert all(map(torch.equal, module.state_dict().values(), twin.state_dict().values()))
 
 
 def center_of_rank(rank):
     module = centering()
     mine = {name: [z[:2] if rank else z[2:] for z in heads] for name, heads in kinds().items()}
+    if rank:  # the other rank has drawn no mask
+        mine['patch'] = [z[:0] for z in mine['patch']]
     module(mine, prototypes(), TAU)
+    module.step(prototypes())
     return dict(module.state_dict())
 
 
 def test_the_mean_is_over_the_global_batch_with_unequal_shares():
-    whole = centering()
-    whole(kinds(), prototypes(), TAU)
+    whole, seen = centering(), kinds()
+    seen['patch'] = [z[2:] for z in seen['patch']]
+    whole(seen, prototypes(), TAU)
+    whole.step(prototypes())
     for state in run_distributed(center_of_rank, 2):
         for name, value in whole.state_dict().items():
             torch.testing.assert_close(state[name], value, rtol=0, atol=1e-14)
