@@ -1,6 +1,9 @@
 """Files of plain data and tensors: written whole or not at all, read without running their code."""
 
+import os
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -9,7 +12,9 @@ import torch
 
 from poa_mm.compat import log_buffers
 
-__all__ = ['check_free', 'check_sums', 'read_file', 'write_file']
+__all__ = ['PARTIAL', 'check_free', 'check_sums', 'read_file', 'replaced', 'write_file']
+
+PARTIAL = '.partial'  # after the name of a file that is being written
 
 
 def check_free(path: str | PathLike, overwrite: bool) -> None:
@@ -24,11 +29,34 @@ def check_free(path: str | PathLike, overwrite: bool) -> None:
 
 def write_file(content: dict[str, Any], path: str | PathLike) -> None:
     """Save plain data and tensors. The file appears complete or not at all; folders are made."""
+    with replaced(path) as partial:
+        torch.save(content, partial)
+
+
+@contextmanager
+def replaced(path: str | PathLike) -> Iterator[Path]:
+    """Write a file beside the one that it is to replace, which stays as it is until then.
+
+    The file is on the disk before it gets its name, so even a power cut leaves the old one or the
+    new one. A link is replaced, not written through.
+
+    Args:
+        path: The file; missing folders are made.
+
+    Yields:
+        Where to write. Taken away again if that fails.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'{path.name}.partial')
-    torch.save(content, partial)
-    partial.replace(path)
+    partial = path.with_name(f'{path.name}{PARTIAL}')
+    try:
+        yield partial
+        with partial.open('rb+') as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def read_file(path: str | PathLike) -> Any:

@@ -7,6 +7,7 @@ from poa_mm.compat import (
     mmcv_ops,
     onedl_message,
     roi_align_layout,
+    whole_checkpoints,
 )
 
 __all__ = ['install']
@@ -24,3 +25,4 @@ def install() -> None:
     log_buffers.install()
     empty_dataset.install()
     onedl_message.install()
+    whole_checkpoints.install()

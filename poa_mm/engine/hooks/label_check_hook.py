@@ -12,7 +12,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from PIL import Image
 
-from poa_mm.engine.launch import InputError
+from poa_mm.errors import InputError
 
 WIDE_MODES = ('I', 'F')  # 16 or 32 bits: I;16, I;16B, I, F
 

@@ -6,7 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from poa_mm.engine.launch import InputError
+from poa_mm.errors import InputError
 
 
 @HOOKS.register_module()
