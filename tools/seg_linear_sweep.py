@@ -52,7 +52,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def load_config(args: argparse.Namespace) -> Config:
     """The sweep's config with all options applied."""
     cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
+    launch.merge_options(cfg, args.cfg_options)
     cfg = seg_sweep.sweep_config(cfg, args.lr)
     launch.set_work_dir(cfg, f'{Path(args.config).stem}_sweep.py', args.work_dir)
     launch.set_resume(cfg, args.resume)

@@ -41,7 +41,7 @@ def parse_args() -> argparse.Namespace:
 def load_config(args: argparse.Namespace) -> Config:
     """The config with all options applied."""
     cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
+    launch.merge_options(cfg, args.cfg_options)
     missing = [key for key in REQUIRED if key not in cfg]
     if missing:
         raise ValueError(f'{args.config} is no training config: it has no {", ".join(missing)}')

@@ -4,7 +4,6 @@ import logging
 import math
 import os
 import sys
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,9 @@ from mmengine.registry import MODEL_WRAPPERS
 from mmengine.runner import Runner
 from torch import nn
 
+from poa_mm.engine import hooks, run_folder
 from poa_mm.engine.gloo import init_gloo
+from poa_mm.engine.run_length import merge_options as merge_options
 from poa_mm.errors import InputError
 
 AMP_WRAPPERS = {'OptimWrapper': 'AmpOptimWrapper', 'GuardedOptimWrapper': 'GuardedAmpOptimWrapper'}
@@ -33,6 +34,19 @@ class CPUDistributedDataParallel(MMDistributedDataParallel):
 
     def __init__(self, module: nn.Module, *args: Any, **kwargs: Any) -> None:
         super().__init__(revert_sync_batchnorm(module), *args, **kwargs)
+
+
+class CheckedRunner(Runner):
+    """mmengine's runner with the hooks that check every run and keep it in bounds.
+
+    They are the launcher's, not the config's: a config stays one for the libraries' own tools.
+    """
+
+    def register_hooks(self, *args: Any, **kwargs: Any) -> None:
+        """Register those of the config, and these."""
+        super().register_hooks(*args, **kwargs)
+        for hook in (hooks.ResumeHook, hooks.ScheduleCheckHook, hooks.HistoryHook):
+            self.register_hook(hook())
 
 
 class Progress(Hook):
@@ -89,7 +103,8 @@ def set_resume(cfg: Config, resume: str | None) -> None:
 
     Args:
         cfg: Config, with its ``work_dir`` set.
-        resume: A checkpoint, ``'auto'`` for the latest one in the work dir, or ``None``.
+        resume: A checkpoint; ``'auto'`` for the newest complete one in the work dir, which
+            :func:`build_runner` finds; or ``None``.
 
     Raises:
         FileNotFoundError: No such checkpoint.
@@ -98,26 +113,25 @@ def set_resume(cfg: Config, resume: str | None) -> None:
     """
     if resume is None and cfg.get('resume'):
         return
-    latest = Path(cfg.work_dir) / 'last_checkpoint'
-    elsewhere = resume not in (None, 'auto') and not _lies_in(str(resume), cfg.work_dir)
-    if latest.exists() and (resume is None or elsewhere):
-        raise FileExistsError(
-            f'{cfg.work_dir} holds the checkpoints of an earlier run; go on with --resume, '
-            'or choose another --work-dir'
-        )
+    if resume is None or (resume != 'auto' and not run_folder.lies_in_run(resume, cfg)):
+        _check_no_run(cfg)
     if resume is None:
         return
     if resume != 'auto':
         if not Path(resume).is_file():
             raise FileNotFoundError(f'no checkpoint to resume from at {resume}')
-        if not zipfile.is_zipfile(resume):
+        if not run_folder.is_finished(resume):
             raise ValueError(f'{resume} is not a checkpoint: no file that torch.save has finished')
     cfg.resume = True
     cfg.load_from = None if resume == 'auto' else resume
 
 
-def _lies_in(path: str, folder: str) -> bool:
-    return Path(path).resolve().parent == Path(folder).resolve()
+def _check_no_run(cfg: Config) -> None:
+    if run_folder.holds_a_run(cfg):
+        raise FileExistsError(
+            f'{cfg.work_dir} holds the checkpoints of an earlier run; go on with --resume, '
+            'or choose another --work-dir'
+        )
 
 
 def set_amp(cfg: Config) -> None:
@@ -163,10 +177,13 @@ def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
     config would train in mixed precision, and leaves batch normalisation to each rank.
 
     Raises:
-        ValueError: The learning rate is to be scaled, and the config does not say how.
+        ValueError: The learning rate is to be scaled, and the config does not say how; the run is
+            to go on, and no checkpoint of its folder is complete.
+        FileExistsError: The run is to go on from another folder, in one that holds a run already.
     """
     cfg.launcher = launcher
-    notes = []
+    notes = [(logging.WARNING, note) for note in cfg.pop('run_notes', [])]
+    notes += [(logging.WARNING, note) for note in _settle_resume(cfg)]
     if (cfg.get('auto_scale_lr') or {}).get('enable'):
         notes.append((logging.INFO, _scale_lr(cfg, _world_size(launcher))))
     no_gpu = not torch.cuda.is_available()
@@ -180,10 +197,30 @@ def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
             'device_ids': None,
         }
         os.environ.setdefault('LOCAL_RANK', '0')
-    runner = Runner.from_cfg(cfg)
+    runner = CheckedRunner.from_cfg(cfg)
     for level, note in notes:
         runner.logger.log(level, note)
     return runner
+
+
+def _settle_resume(cfg: Config) -> list[str]:
+    """Find the checkpoint to go on from, unless it is named; what there is to say about it.
+
+    The path that mmengine itself would follow may lead to another run.
+    """
+    if not cfg.get('resume'):
+        return []
+    if cfg.get('load_from') is not None:
+        if '://' not in cfg.load_from and not run_folder.lies_in_run(cfg.load_from, cfg):
+            _check_no_run(cfg)
+        later = [path.name for path in run_folder.later_than(cfg.load_from, cfg)]
+        return [f'{", ".join(later)} in {cfg.work_dir} will be written over'] if later else []
+    newest, notes = run_folder.newest_complete(cfg)
+    if newest is None:
+        cfg.resume = False
+        return [f'{cfg.work_dir} holds no checkpoint to resume from: the run starts anew']
+    cfg.load_from = str(newest)
+    return notes
 
 
 def _world_size(launcher: str) -> int:

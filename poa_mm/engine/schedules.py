@@ -1,6 +1,11 @@
-"""Schedules of quantities that no optimiser holds."""
+"""Schedules of quantities that no optimiser holds, and those that it does."""
 
 import math
+from typing import Any
+
+from mmengine.runner import Runner
+
+SUBJECTS = {'lr': 'the learning rate', 'weight_decay': 'the weight decay'}
 
 
 def cosine(start: float, end: float, step: int, num_steps: float) -> float:
@@ -15,3 +20,16 @@ def linear(start: float, end: float, step: int, num_steps: float) -> float:
 
 def _progress(step: int, num_steps: float) -> float:
     return 1.0 if step >= num_steps else step / num_steps
+
+
+def all_schedulers(runner: Runner) -> list[Any]:
+    """All schedulers of a run, those of several optimisers in one list."""
+    schedulers: Any = runner.param_schedulers or []
+    if isinstance(schedulers, dict):
+        return [scheduler for part in schedulers.values() for scheduler in part]
+    return list(schedulers)
+
+
+def subject(param_name: str) -> str:
+    """What a scheduler's ``param_name`` is called in a sentence."""
+    return SUBJECTS.get(param_name, param_name)

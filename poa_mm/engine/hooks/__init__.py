@@ -1,12 +1,16 @@
 """Hooks of the training loop."""
 
 from poa_mm.engine.hooks.activation_checkpoint_hook import ActivationCheckpointHook
+from poa_mm.engine.hooks.checkpoint_hook import RunCheckpointHook
 from poa_mm.engine.hooks.class_check_hook import ClassCheckHook
+from poa_mm.engine.hooks.history_hook import HistoryHook
 from poa_mm.engine.hooks.label_check_hook import LabelCheckHook
 from poa_mm.engine.hooks.name_check_hook import NameCheckHook
 from poa_mm.engine.hooks.nan_guard_hook import NanGuardHook
 from poa_mm.engine.hooks.poa_hook import POAHook
 from poa_mm.engine.hooks.pretrained_check_hook import PretrainedCheckHook
+from poa_mm.engine.hooks.resume_hook import ResumeHook
+from poa_mm.engine.hooks.schedule_check_hook import ScheduleCheckHook
 from poa_mm.engine.hooks.step_seed_hook import StepSeedHook
 from poa_mm.engine.hooks.supernet_info_hook import SupernetInfoHook
 from poa_mm.engine.hooks.throughput_hook import ThroughputHook
@@ -14,11 +18,15 @@ from poa_mm.engine.hooks.throughput_hook import ThroughputHook
 __all__ = [
     'ActivationCheckpointHook',
     'ClassCheckHook',
+    'HistoryHook',
     'LabelCheckHook',
     'NameCheckHook',
     'NanGuardHook',
     'POAHook',
     'PretrainedCheckHook',
+    'ResumeHook',
+    'RunCheckpointHook',
+    'ScheduleCheckHook',
     'StepSeedHook',
     'SupernetInfoHook',
     'ThroughputHook',

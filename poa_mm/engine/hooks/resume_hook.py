@@ -1,0 +1,158 @@
+"""A checkpoint goes on with the run; what the run is like stays the config's word."""
+
+from collections.abc import Iterator
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS
+from mmengine.runner import IterBasedTrainLoop, Runner
+
+from poa_mm.engine.resumed_schedule import settle_schedule
+
+REQUIRED = ('state_dict', 'meta', 'message_hub', 'optimizer')
+# What RuntimeInfoHook has written of this run, which is not to become that of the checkpoint.
+OF_THE_LAUNCH = (
+    *('cfg', 'experiment_name', 'mmengine_version', 'dataset_meta'),
+    *('max_epochs', 'max_iters', 'eta', 'loop_stage'),
+)
+
+
+@HOOKS.register_module()
+class ResumeHook(Hook):
+    """Compares a checkpoint to resume from with the config, before mmengine takes it over.
+
+    mmengine restores the learning rates, weight decays and schedules of the checkpoint over those
+    of the config, in silence, and trains on with whatever weights have fitting names. Here
+
+    - weights, optimiser state, iteration and seed are the checkpoint's: they are the run;
+    - all settings are the config's. Where its schedules are others than those that the checkpoint
+      was trained with, rates go on where the config's schedules are at this iteration;
+    - a run that counts epochs goes on at the start of one, with a batch of whatever size.
+
+    Each difference is a warning of one line that says what holds. ``launch.build_runner`` adds this
+    hook to every run.
+
+    Raises:
+        ValueError: When resuming, if the file has no optimiser state, weights or parameter groups
+            that do not fit the model, or the state of another kind of optimiser; if a schedule that
+            depends on metrics cannot be brought to where it would be.
+    """
+
+    priority = 'VERY_LOW'  # after hooks that compare the checkpoint with what they know of the run
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Look at a checkpoint and put the config's settings into it."""
+        if not runner.cfg.get('resume'):
+            return
+        name = runner.cfg.get('load_from') or 'the checkpoint'
+        missing = [key for key in REQUIRED if key not in checkpoint]
+        if missing:
+            raise ValueError(
+                f'{name} has no {", ".join(missing)}, so no run can go on from it: resume from a '
+                'regular checkpoint, or start anew from its weights with --cfg-options load_from='
+            )
+        _check_weights(runner.model, checkpoint['state_dict'], name)
+        warnings = [
+            *_seed(runner, checkpoint),
+            *_classes(runner, checkpoint),
+            *_length(runner, checkpoint),
+            *_position(runner, checkpoint),
+            *settle_schedule(runner, checkpoint),
+            *_end(runner, checkpoint),
+        ]
+        for warning in warnings:
+            runner.logger.warning(f'resumed from {Path(name).name}: {warning}')
+        hub = checkpoint['message_hub']
+        for part in ('runtime_info', 'resumed_keys'):
+            hub[part] = {k: v for k, v in hub[part].items() if k not in OF_THE_LAUNCH}
+
+
+def _check_weights(model: Any, weights: dict[str, Any], name: str) -> None:
+    model = model.module if is_model_wrapper(model) else model
+    own = {key: _shape(value) for key, value in model.state_dict().items()}
+    saved = {key.removeprefix('module.'): _shape(value) for key, value in weights.items()}
+    differ = [key for key in own.keys() | saved.keys() if own.get(key) != saved.get(key)]
+    if differ:
+        first = min(differ)
+        raise ValueError(
+            f'{name} is no checkpoint of this model: {len(differ)} weights differ, such as '
+            f'{first}, {saved.get(first, "missing")} in the file and {own.get(first, "missing")} '
+            'in the model'
+        )
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    return tuple(getattr(value, 'shape', ()))
+
+
+def _seed(runner: Runner, checkpoint: dict[str, Any]) -> Iterator[str]:
+    saved = checkpoint['meta'].get('seed')
+    own = (runner.cfg.get('randomness') or {}).get('seed')
+    if None not in (own, saved) and own != saved:
+        yield (
+            f"the seed goes on as {saved}, not the config's {own}: images and random numbers come "
+            'as they would have'
+        )
+
+
+def _classes(runner: Runner, checkpoint: dict[str, Any]) -> Iterator[str]:
+    metas: Any = (
+        checkpoint['meta'].get('dataset_meta'),
+        getattr(runner.train_dataloader.dataset, 'metainfo', None),
+    )
+    saved, own = (list((meta or {}).get('classes') or []) for meta in metas)
+    if saved and own and saved != own:
+        place, names = next(
+            (place, names)
+            for place, names in enumerate(zip_longest(saved, own))
+            if names[0] != names[1]
+        )
+        yield (
+            f'its heads were trained on other classes than those of the data, which hold: class '
+            f'{place} was {names[0]!r} and is {names[1]!r}'
+        )
+
+
+def _length(runner: Runner, checkpoint: dict[str, Any]) -> Iterator[str]:
+    key = 'max_iters' if isinstance(runner.train_loop, IterBasedTrainLoop) else 'max_epochs'
+    saved, own = _info(checkpoint).get(key), getattr(runner, key)
+    if saved not in (None, own):
+        yield (
+            f'{key} is {own} in place of {saved}: what follows the length of the run goes on where '
+            'a run of this length has it'
+        )
+
+
+def _position(runner: Runner, checkpoint: dict[str, Any]) -> Iterator[str]:
+    """Bring a run that counts epochs to the start of one."""
+    meta, info = checkpoint['meta'], _info(checkpoint)
+    if isinstance(runner.train_loop, IterBasedTrainLoop):
+        accumulated = runner.cfg.optim_wrapper.get('accumulative_counts', 1)
+        if meta['iter'] % accumulated:
+            yield f'it was saved within a step of {accumulated} batches, whose gradients are lost'
+        return
+    length = len(runner.train_dataloader)
+    before = info['max_iters'] // info['max_epochs'] if 'max_epochs' in info else length
+    done, within = divmod(meta['iter'], max(before, 1))
+    if within or before != length:
+        yield (
+            f'epochs have {length} iterations in place of {before}, of which {done} and {within} '
+            f'iterations were done: the run goes on with epoch {done + 1} from its start'
+        )
+    meta.update(epoch=done, iter=done * length)
+
+
+def _end(runner: Runner, checkpoint: dict[str, Any]) -> Iterator[str]:
+    by_iteration = isinstance(runner.train_loop, IterBasedTrainLoop)
+    done = checkpoint['meta']['iter' if by_iteration else 'epoch']
+    length = runner.max_iters if by_iteration else runner.max_epochs
+    if done >= length:
+        unit = 'iterations' if by_iteration else 'epochs'
+        yield f'it has done {done} {unit} of {length}: there is nothing left to train'
+
+
+def _info(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    return checkpoint['message_hub']['runtime_info']
