@@ -10,8 +10,6 @@ from torch import nn
 
 FACTORS = ('layer_decay', 'patch_embed_mult')
 OPTIONS = (*FACTORS, 'official_decay')
-# Looked up by their last name: tokens and embeddings that are no weights of a linear map.
-TOKENS = ('cls_token', 'pos_embed', 'mask_token', 'relative_position_bias_table')
 PROTOTYPES = '.prototypes.'  # in the names of the parameters of last layers
 # The norms of a ResNet's shortcuts, which the authors' code does not know by their name.
 SHORTCUT_NORM = re.compile(r'\.downsample\.\d+\.weight$')
@@ -106,4 +104,5 @@ class LayerDecayConstructor(DefaultOptimWrapperConstructor):
     def _decays(self, name: str, parameter: nn.Parameter) -> bool:
         if self.paramwise_cfg.get('official_decay', False):
             return parameter.ndim > 1 or SHORTCUT_NORM.search(name) is not None
-        return parameter.ndim > 1 and name.rsplit('.', 1)[-1] not in TOKENS
+        # Tokens, embeddings, tables and scales have names of their own, in any backbone.
+        return parameter.ndim > 1 and 'weight' in name.rsplit('.', 1)[-1]

@@ -3,6 +3,7 @@
 import copy
 
 import pytest
+import torch
 from helpers import poa_config
 from mmengine.optim import build_optim_wrapper
 from mmpretrain.registry import MODELS
@@ -114,6 +115,25 @@ def test_groups_of_a_classifier(classifier):
         'head.fc.bias': (1.0, 0.0),
     }
     assert settings(classifier, layer_decay=0.8) == approx(expected)
+
+
+@pytest.mark.parametrize(
+    ('cfg', 'spared'),
+    [
+        ({'type': 'DistilledVisionTransformer', 'arch': 'deit-tiny'}, ['dist_token']),
+        (
+            {'type': 'SwinTransformerV2', 'arch': 'tiny', 'window_size': 4},
+            ['stages.3.blocks.1.attn.w_msa.logit_scale', 'stages.0.blocks.0.attn.w_msa.q_bias'],
+        ),
+    ],
+)
+def test_tokens_and_scales_of_any_backbone_do_not_decay(cfg, spared):
+    model = torch.nn.Module()
+    model.backbone = MODELS.build({**cfg, 'img_size': 64})
+    found = settings(model)
+    assert [found[f'backbone.{name}'] for name in spared] == [(1.0, 0.0)] * len(spared)
+    matrices = [name for name, p in model.named_parameters() if p.ndim > 1 and 'weight' in name]
+    assert all(found[name] == (1.0, WD) for name in matrices)
 
 
 STOCK = {
