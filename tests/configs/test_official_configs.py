@@ -316,3 +316,14 @@ def test_what_else_differs_from_the_paper(family):
     expected = {**paper.model.backbone, **own, 'init_cfg': {'type': 'Official'}}
     assert theirs.model.backbone == expected
     assert theirs.model.head == {**paper.model.head, 'prototype_init': 'linear'}
+
+
+@families
+def test_the_start_of_the_authors_takes_no_settings(family):
+    cfg = load(family).model.backbone
+    cfg.update(CASES[family].backbone, init_cfg={'type': 'Official', 'std': 0.1, 'layer': 'Linear'})
+    net = MODELS.build(cfg)
+    with pytest.raises(
+        ValueError, match=r"type 'Official' takes nothing else, got \['layer', 'std'\]"
+    ):
+        net.init_weights()

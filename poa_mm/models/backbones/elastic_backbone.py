@@ -186,12 +186,18 @@ class ElasticBackbone(metaclass=ABCMeta):
 
         - ``Pretrained`` loads everything or raises a ValueError.
         - ``Official`` starts as the authors' code does, see :meth:`init_as_authors`.
+
+        Raises:
+            ValueError: A checkpoint that does not fit, or further settings for ``Official``.
         """
         kind = self.init_cfg['type'] if isinstance(self.init_cfg, dict) else None
         if kind == 'Pretrained':
             network: Any = self
             load_pretrained(network, self.init_cfg['checkpoint'], self.init_cfg.get('prefix'))
         elif kind == 'Official':
+            further = sorted(set(self.init_cfg) - {'type'})
+            if further:
+                raise ValueError(f"init_cfg of type 'Official' takes nothing else, got {further}")
             self.init_as_authors()
         else:
             super().init_weights()  # type: ignore[misc] # of the stock class
