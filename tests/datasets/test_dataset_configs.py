@@ -116,6 +116,7 @@ def test_one_setting_says_where_tiny_imagenet_is(imagenet):
     configs = {
         'data/tiny_imagenet': load('tiny_imagenet'),
         str(imagenet): local_config('tiny_imagenet', imagenet),
+        "/it's {mine}": local_config('tiny_imagenet', "/it's {mine}"),
     }
     for folder, cfg in configs.items():
         assert cfg.train_dataloader.dataset.data_root == f'{folder}/train'

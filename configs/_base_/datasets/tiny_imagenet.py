@@ -1,12 +1,16 @@
 """50 classes of Tiny-ImageNet, or any other folder in its layout: photographs of 64×64 pixels.
 
 `train/CLASS/*` and `val/CLASS/*` below data/tiny_imagenet, or below the folder that the environment
-variable TINY_IMAGENET names. Pre-training reads train and no labels; k-NN classifies val by train.
+variable TINY_IMAGENET names. The original download has all images of val in one folder: move each
+into a folder of the class that val_annotations.txt states. Pre-training reads train and no labels;
+k-NN classifies val by train.
 Global crops of 48 pixels and local ones of 24, about as large to one another as in the paper: a ViT
 takes `img_size=48` and patch size 8 (36 and 9 tokens). All images leave the pipelines as RGB.
 """
 
-data_root = '{{$TINY_IMAGENET:data/tiny_imagenet}}'
+import os
+
+data_root = os.environ.get('TINY_IMAGENET', 'data/tiny_imagenet')
 
 multi_crop = dict(
     type='MultiCrop',  # scales and colours of Table 6
