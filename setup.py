@@ -48,9 +48,10 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['poa_mm', 'poa_mm.*']),
-    package_data={'poa_mm': ['py.typed']},
+    package_data={'poa_mm': ['py.typed'], '': ['*.pyi']},  # lazy_loader reads the stubs
     python_requires='>=3.10',
     install_requires=[
+        'lazy_loader>=0.4',
         'matplotlib>=3.7',
         'numpy>=1.24',
         'pillow>=9.4',

@@ -1,10 +1,9 @@
 """poa_mm: POA, one self-supervised pre-training session for models of all sizes, on OpenMMLab.
 
-Importing the package registers its classes with mmpretrain, so that configs find them by name, and
-imports the families of other packages.
+Importing the package imports next to nothing: its modules, listed in ``__init__.pyi``, are
+imported when they are used, and its classes join mmpretrain's registries when one of these is first
+asked for a name, so that configs find them. Families of other packages are imported at once.
 """
-
-__version__ = '0.1.0'
 
 import importlib.util
 
@@ -17,24 +16,16 @@ if _missing:
         "pip install 'poa_mm[onedl]' (in a checkout: pip install -e '.[onedl]')"
     )
 
-from poa_mm import compat  # noqa: E402  # after the check, so that its message comes first
+import lazy_loader  # noqa: E402  # after the check, so that its message comes first
 
-compat.install()  # before anything of OpenMMLab is imported
-
-from poa_mm import datasets, engine, evaluation, export, models  # noqa: E402  # registers all classes
-from poa_mm.engine import load_backbone, load_supernet  # noqa: E402
+from poa_mm import compat, registration  # noqa: E402
 from poa_mm.families import load_families  # noqa: E402
 
-__all__ = [
-    '__version__',
-    'compat',
-    'datasets',
-    'engine',
-    'evaluation',
-    'export',
-    'load_backbone',
-    'load_supernet',
-    'models',
-]
+__version__ = '0.1.0'
+
+compat.install()  # before anything of OpenMMLab is imported
+registration.install()
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 load_families()  # last: they build on all of the above

@@ -18,3 +18,13 @@ def printable(name: str | PathLike) -> str:
     if text.isprintable():
         return text
     return ''.join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+def one_line(error: Exception) -> str:
+    """The text of an error; one from a loader process comes after that process's traceback."""
+    # A KeyError's text is the repr of its key: here a sentence, and advice on mmengine's pages.
+    text = str(error.args[0]).partition(' Please')[0] if type(error) is KeyError else str(error)
+    lines = text.strip().splitlines() or [type(error).__name__]
+    if any('Traceback' in line for line in lines):
+        return lines[-1]
+    return ' '.join(' '.join(lines).split())

@@ -1,4 +1,7 @@
-"""Files of plain data and tensors: written whole or not at all, read without running their code."""
+"""Files of plain data and tensors: written whole or not at all, read without running their code.
+
+Tools look whether files are there before they import what reads them, so torch is imported late.
+"""
 
 import os
 import zipfile
@@ -8,13 +11,56 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import torch
+__all__ = [
+    'PARTIAL',
+    'check_file',
+    'check_folder',
+    'check_free',
+    'check_sums',
+    'check_supernet',
+    'read_file',
+    'replaced',
+    'write_file',
+]
 
-from poa_mm.compat import log_buffers
-
-__all__ = ['PARTIAL', 'check_free', 'check_sums', 'read_file', 'replaced', 'write_file']
 
 PARTIAL = '.partial'  # after the name of a file that is being written
+
+
+def check_file(path: str | PathLike, kind: str) -> None:
+    """Refuse a file that is not there.
+
+    Args:
+        path: Where it should be.
+        kind: What it should be, as in ``no checkpoint at …``.
+
+    Raises:
+        FileNotFoundError: There is none, or a folder.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise FileNotFoundError(f'no {kind} at {path}, which is a folder')
+    if not path.is_file():
+        raise FileNotFoundError(f'no {kind} at {path}')
+
+
+def check_supernet(path: str | PathLike) -> None:
+    """Refuse a checkpoint, or a config (``*.py``) in its place, that is not there.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    check_file(path, 'config' if Path(path).suffix == '.py' else 'checkpoint')
+
+
+def check_folder(path: str | PathLike) -> None:
+    """Refuse a folder of images that is not there.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    if not Path(path).expanduser().is_dir():
+        raise FileNotFoundError(f'there is no image folder {path}')
 
 
 def check_free(path: str | PathLike, overwrite: bool) -> None:
@@ -24,11 +70,16 @@ def check_free(path: str | PathLike, overwrite: bool) -> None:
         FileExistsError: ``path`` exists and ``overwrite`` is not set.
     """
     if Path(path).exists() and not overwrite:
-        raise FileExistsError(f'{path} exists already; choose another file or ask to overwrite it')
+        raise FileExistsError(
+            f'{path} exists already; write elsewhere, or replace it with --overwrite '
+            '(in Python overwrite=True)'
+        )
 
 
 def write_file(content: dict[str, Any], path: str | PathLike) -> None:
     """Save plain data and tensors. The file appears complete or not at all; folders are made."""
+    import torch
+
     with replaced(path) as partial:
         torch.save(content, partial)
 
@@ -66,9 +117,11 @@ def read_file(path: str | PathLike) -> Any:
         FileNotFoundError: No such file.
         ValueError: Not such a file, or one with more than plain data and tensors.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'no checkpoint at {path}')
+    check_file(path, 'checkpoint')
+    import torch
+
+    from poa_mm.compat import log_buffers
+
     mapped = zipfile.is_zipfile(path)  # not as torch before 1.6 wrote them
     try:
         with log_buffers.allowed():

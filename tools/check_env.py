@@ -38,6 +38,7 @@ PACKAGES = (
     Package('torch', ('torch',)),
     Package('torchvision', ('torchvision',)),
     *OPENMMLAB,
+    Package('lazy_loader', ('lazy_loader',)),
     Package('matplotlib', ('matplotlib',)),
     Package('PIL', ('pillow',)),
     Package('rich', ('rich',)),

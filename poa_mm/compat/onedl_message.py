@@ -8,12 +8,12 @@ level. They look ``print_log`` up in the moment of saying it.
 import functools
 from typing import Any
 
-import mmengine.logging
+from mmengine import logging
 
 __all__ = ['install']
 
 MESSAGE = 'Could not import OneDL'
-_print_log = mmengine.logging.print_log
+_print_log = logging.print_log
 
 
 @functools.wraps(_print_log)
@@ -24,4 +24,4 @@ def _print_log_without_message(msg: Any, *args: Any, **kwargs: Any) -> None:
 
 def install() -> None:
     """Leave that line out; all else is printed and logged as before."""
-    mmengine.logging.print_log = _print_log_without_message
+    logging.print_log = _print_log_without_message

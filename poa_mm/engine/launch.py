@@ -20,7 +20,8 @@ from torch import nn
 from poa_mm.engine import hooks, run_folder
 from poa_mm.engine.gloo import init_gloo
 from poa_mm.engine.run_length import merge_options as merge_options
-from poa_mm.errors import InputError
+from poa_mm.errors import InputError, one_line
+from poa_mm.files import check_file
 
 AMP_WRAPPERS = {'OptimWrapper': 'AmpOptimWrapper', 'GuardedOptimWrapper': 'GuardedAmpOptimWrapper'}
 FLOAT32_WRAPPERS = {mixed: plain for plain, mixed in AMP_WRAPPERS.items()}
@@ -83,16 +84,6 @@ def _is_unknown_name(error: KeyError) -> bool:
     return 'registry. Please check' in str(error)
 
 
-def one_line(error: Exception) -> str:
-    """The text of an error; one from a loader process comes after that process's traceback."""
-    # A KeyError's text is the repr of its key: here a sentence, and advice on mmengine's pages.
-    text = str(error.args[0]).partition(' Please')[0] if type(error) is KeyError else str(error)
-    lines = text.strip().splitlines() or [type(error).__name__]
-    if any('Traceback' in line for line in lines):
-        return lines[-1]
-    return ' '.join(' '.join(lines).split())
-
-
 def set_work_dir(cfg: Config, config_path: str, work_dir: str | None) -> None:
     """Where a run writes: the option, else the config's own, else ``work_dirs/<config name>``."""
     cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(config_path).stem}'
@@ -118,8 +109,7 @@ def set_resume(cfg: Config, resume: str | None) -> None:
     if resume is None:
         return
     if resume != 'auto':
-        if not Path(resume).is_file():
-            raise FileNotFoundError(f'no checkpoint to resume from at {resume}')
+        check_file(resume, 'checkpoint to resume from')
         if not run_folder.is_finished(resume):
             raise ValueError(f'{resume} is not a checkpoint: no file that torch.save has finished')
     cfg.resume = True

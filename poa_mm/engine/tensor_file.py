@@ -9,6 +9,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from poa_mm.files import check_file
+
 SUFFIX = '.safetensors'
 DIGEST = 'sha256'  # key of the metadata
 
@@ -37,9 +39,7 @@ def read_tensors(path: str | PathLike) -> tuple[dict[str, torch.Tensor], dict[st
         FileNotFoundError: No such file.
         ValueError: Not such a file, or one that has changed since it was written.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'no checkpoint at {path}')
+    check_file(path, 'checkpoint')
     try:
         with safe_open(path, framework='pt') as file:
             metadata = dict(file.metadata() or {})

@@ -11,7 +11,6 @@ from poa_mm.evaluation.cost import ImageSize, subnet_cost
 from poa_mm.evaluation.csv_rows import depth_cell
 from poa_mm.evaluation.knn_benchmark import well_known_name
 from poa_mm.evaluation.latency import subnet_latency
-from poa_mm.visualization.profile import si_prefix
 
 __all__ = [
     'LatencySettings',
@@ -155,6 +154,8 @@ def extractable(backbone: Any, subnets: Sequence[Subnet]) -> tuple[list[Subnet],
 
 def profile_table(rows: Sequence[ProfileRow]) -> Table:
     """Table for the screen: all sub-networks, or those with names if there are many."""
+    from poa_mm.visualization.profile import si_prefix  # with it comes matplotlib
+
     shown = rows if len(rows) <= _MAX_LIST else [row for row in rows if row.name]
     sides = image_size_cell(rows[0].image_size)
     title = f'Cost of one image of {sides} pixels: {len(shown)} of {len(rows)} sub-networks'

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from poa_mm.elastic import Depth, Subnet
+from poa_mm.files import check_file
 
 __all__ = ['CsvRow', 'depth_cell', 'finite_cell', 'read_csv', 'save_csv', 'subnet_rows']
 
@@ -56,11 +57,9 @@ def read_csv(path: str | Path, columns: Collection[str]) -> list[dict[str, str]]
         ValueError: No CSV file, one without rows or without some of the columns, or a row that
             was cut off.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'no CSV file at {path}')
+    check_file(path, 'CSV file')
     try:
-        with path.open(newline='', encoding='utf-8') as file:
+        with Path(path).open(newline='', encoding='utf-8') as file:
             reader = csv.DictReader(file, strict=True)
             rows, found = list(reader), list(reader.fieldnames or ())
     except (csv.Error, UnicodeDecodeError) as error:

@@ -16,7 +16,6 @@ from poa_mm.engine.hooks.poa_hook import poa_of
 from poa_mm.evaluation.features import FEATURES
 from poa_mm.evaluation.knn_evaluator import KnnEvaluator
 from poa_mm.registry import HOOKS
-from poa_mm.visualization import plot_training_curve
 
 COLUMNS = ('iteration', 'subnet', 'k', 'accuracy')
 
@@ -118,6 +117,8 @@ class KnnMonitorHook(Hook):
         text = ', '.join(f'{name} {accuracy:.1f}' for name, accuracy in accuracies.items())
         runner.logger.info(f'k-NN accuracy (%) of the teacher, k = {self.k}: {text}')
         _write(self.rows, self.csv_path)
+        from poa_mm.visualization import plot_training_curve  # with it comes matplotlib
+
         curves: dict[str, list[tuple[int, float]]] = defaultdict(list)
         for number, name, _, accuracy in self.rows:
             curves[name].append((number, accuracy))

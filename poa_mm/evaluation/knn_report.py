@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from poa_mm.evaluation.knn_benchmark import KnnRow
-from poa_mm.visualization.frontier import pareto_front
 
 __all__ = ['knn_table']
 
@@ -24,6 +23,8 @@ def knn_table(rows: Sequence[KnnRow]) -> Table:
         return _list(rows, _title(rows))
     if not isinstance(rows[0].depth, tuple):
         return _matrix(rows)
+    from poa_mm.visualization.frontier import pareto_front  # with it comes matplotlib
+
     named = [row for row in rows if row.name]
     front = [row for row in pareto_front(rows) if not row.name]
     step = max(1, -(-len(front) // max(1, _MAX_LIST - len(named))))

@@ -6,8 +6,9 @@ from typing import Any
 
 from mmengine.config import Config
 
-from poa_mm.engine import load_config, load_supernet
+from poa_mm.engine.checkpoint import load_config, load_supernet
 from poa_mm.evaluation.cost import build_on_meta
+from poa_mm.files import check_file
 from poa_mm.registry import ELASTIC_BACKBONES
 
 
@@ -41,8 +42,7 @@ def supernet_config(path: str | PathLike) -> Config:
 
 
 def _read_config(path: Path) -> Config:
-    if not path.is_file():
-        raise FileNotFoundError(f'no config at {path}')
+    check_file(path, 'config')
     try:
         return Config.fromfile(path)
     except Exception as error:  # a config is a program: it can raise anything

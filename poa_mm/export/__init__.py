@@ -1,15 +1,5 @@
 """Sub-networks as files for other libraries, each with a model card."""
 
-from poa_mm.export.exporter import FORMATS, export_subnet
-from poa_mm.export.model_card import ModelCard
-from poa_mm.export.timm import load_timm
-from poa_mm.export.timm_forms import TimmForm, timm_form
+import lazy_loader
 
-__all__ = [
-    'FORMATS',
-    'ModelCard',
-    'TimmForm',
-    'export_subnet',
-    'load_timm',
-    'timm_form',
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -13,22 +13,13 @@ from rich.console import Console
 import poa_mm
 from poa_mm.elastic import Subnet
 from poa_mm.engine.checkpoint import load_config
-from poa_mm.engine.tensor_file import SUFFIX
 from poa_mm.evaluation.cost import subnet_cost
 from poa_mm.evaluation.knn_benchmark import well_known_name
-from poa_mm.export import onnx, stock, timm, torchscript
-from poa_mm.export.job import Format, Job
+from poa_mm.export.formats import FORMATS, Format, check_targets
+from poa_mm.export.job import Job
 from poa_mm.export.model_card import ModelCard, accuracy_from_csv
-from poa_mm.files import check_free
 from poa_mm.preprocessing import ImageSize, preprocessing_of
 
-FORMATS = {
-    'mmpretrain': Format('.pth', stock.write_mmpretrain),
-    'timm': Format(SUFFIX, timm.write_timm, ('timm',)),
-    'safetensors': Format(SUFFIX, stock.write_safetensors),
-    'onnx': Format('.onnx', onnx.write_onnx, onnx.PACKAGES),
-    'torchscript': Format('.pt', torchscript.write_torchscript),
-}
 CHUNK = 2**20  # bytes
 
 
@@ -73,11 +64,8 @@ def export_subnet(
             format cannot express, or a file that would compute something else.
     """
     path = Path(path)
-    chosen = _checked_format(to, path)
-    targets = [path, path.with_name(f'{path.name}.json'), path.with_name(f'{path.name}.md')]
-    for target in targets:
-        check_free(target, overwrite)
-    chosen.check_packages()
+    targets = check_targets(path, to, overwrite)
+    chosen = FORMATS[to]
     member: Subnet = supernet.space.resolve(subnet)
     config = load_config(checkpoint) if checkpoint else {}
     preprocessing = preprocessing_of(supernet, config, image_size)
@@ -131,14 +119,6 @@ def _sha256(path: str | PathLike) -> str:
         while chunk := file.read(CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def _checked_format(to: str, path: Path) -> Format:
-    if to not in FORMATS:
-        raise ValueError(f'a format is one of {", ".join(FORMATS)}, got {to!r}')
-    if path.suffix != FORMATS[to].suffix:
-        raise ValueError(f'a file for {to} ends in {FORMATS[to].suffix}, got {path.name}')
-    return FORMATS[to]
 
 
 def _versions(chosen: Format) -> dict[str, str]:

@@ -1,9 +1,7 @@
 """What the writers of all formats get, and what they give back."""
 
-import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from poa_mm.elastic import Subnet
@@ -70,29 +68,3 @@ class Written:
     difference: float
     tolerance: float
     build: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Format:
-    """A kind of file.
-
-    Args:
-        suffix: Of its files.
-        write: Writes a file, opens it again as its users will, and compares.
-        packages: Optional packages that this needs, as in the extra ``export``.
-    """
-
-    suffix: str
-    write: Callable[[Job, Path], Written]
-    packages: tuple[str, ...] = ()
-
-    def check_packages(self) -> None:
-        """Refuse to start without the packages.
-
-        Raises:
-            ModuleNotFoundError: Some are missing; the message has the line that installs them.
-        """
-        missing = [name for name in self.packages if importlib.util.find_spec(name) is None]
-        if missing:
-            names = ' '.join(missing)
-            raise ModuleNotFoundError(f'this needs {", ".join(missing)}: pip install {names}')

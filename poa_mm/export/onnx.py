@@ -16,7 +16,6 @@ from poa_mm.export.check import TRACED_BATCH_SIZE, example_images, largest_diffe
 from poa_mm.export.job import Job, Written
 from poa_mm.export.network import describe_outputs, traceable
 
-PACKAGES = ('onnx', 'onnxruntime', 'onnxscript')
 TOLERANCE = 1e-4  # of the outputs, in float32
 LARGEST = 2**31  # bytes in one protobuf message
 LOAD = """\

@@ -1,6 +1,5 @@
 """Checkpoints of the authors' code (github.com/alipay/POA), one file a family."""
 
-from poa_mm.engine.official.convert import FAMILIES, Conversion, convert_official
-from poa_mm.engine.official.tables import OfficialSettings
+import lazy_loader
 
-__all__ = ['FAMILIES', 'Conversion', 'OfficialSettings', 'convert_official']
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

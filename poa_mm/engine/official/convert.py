@@ -16,11 +16,11 @@ from torch.overrides import TorchFunctionMode
 from poa_mm.elastic import SearchSpace
 from poa_mm.engine.checkpoint import SUPERNET_INFO
 from poa_mm.engine.official.resnet import RESNET
+from poa_mm.engine.official.settings import OfficialSettings
 from poa_mm.engine.official.swin import SWIN
 from poa_mm.engine.official.tables import (
     Family,
     Key,
-    OfficialSettings,
     State,
     count,
     shape_of,

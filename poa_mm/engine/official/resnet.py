@@ -3,10 +3,10 @@
 import itertools
 from typing import Any
 
+from poa_mm.engine.official.settings import Settings
 from poa_mm.engine.official.tables import (
     Family,
     Key,
-    Settings,
     State,
     count,
     elastic_widths,
@@ -23,14 +23,6 @@ KEYS = (
     Key('backbone.layer#.layers.#.downsample.0.weight', 'backbone.layer#.#.downsample.0.weight'),
     Key('backbone.layer#.layers.#.downsample.1.*', 'backbone.layer#.#.downsample.1.*'),
 )
-DEFAULTS = {
-    'num_groups': 32,
-    'min_width': 64,
-    'min_depth': (3, 4, 6, 3),
-    'width_interval': None,
-    'depth_interval': 1,
-    'gamma': 2.0,
-}
 
 
 def backbone_config(state: State, settings: Settings) -> dict[str, Any]:
@@ -78,4 +70,4 @@ def _depths(blocks: tuple[int, ...], settings: Settings) -> list[list[int]]:
     return [list(depth) for depth in itertools.product(*ranges)]
 
 
-RESNET = Family('ResNet', 'backbone.layer', KEYS, DEFAULTS, backbone_config)
+RESNET = Family('ResNet', 'backbone.layer', KEYS, backbone_config)

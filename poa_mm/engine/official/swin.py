@@ -12,10 +12,10 @@ from typing import Any
 
 from torch import Tensor
 
+from poa_mm.engine.official.settings import Settings
 from poa_mm.engine.official.tables import (
     Family,
     Key,
-    Settings,
     State,
     count,
     elastic_axis,
@@ -67,13 +67,6 @@ KEYS = (
     ),
     Key('backbone.norm#.norm.*', 'backbone.norm#.*'),
 )
-DEFAULTS = {
-    'min_width': 96,
-    'min_depth': 12,
-    'width_interval': None,
-    'depth_interval': 1,
-    'gamma': 2.0,
-}
 
 
 def backbone_config(state: State, settings: Settings) -> dict[str, Any]:
@@ -129,4 +122,4 @@ def _attention(state: State, width: int) -> tuple[int, list[int]]:
     return side // 2 + 1, heads
 
 
-SWIN = Family('Swin', 'backbone.stages.', KEYS, DEFAULTS, backbone_config)
+SWIN = Family('Swin', 'backbone.stages.', KEYS, backbone_config)

@@ -1,38 +1,15 @@
 """What a family of backbones needs to be converted, and how dimensions are read off tensors."""
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from poa_mm.engine.official.settings import DEFAULTS, OfficialSettings, Settings
+
 State = dict[str, Tensor]
-Settings = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class OfficialSettings:
-    """What the tensors cannot tell. ``None`` stands for the value of the authors' config.
-
-    Args:
-        head_dim: Channels of one attention head (ViT; the tensors of a Swin tell it).
-        num_groups: Groups of the GroupNorms (ResNet).
-        min_width: Smallest elastic width.
-        min_depth: Smallest elastic depth, over all stages (Swin), or of each stage (ResNet).
-        width_interval: Step of the elastic widths in channels, from the smallest one up. Defaults
-            to the channels of a head, or the number of groups.
-        depth_interval: Step of the elastic depths.
-        gamma: γ of the sampling weights (Eq. 14).
-    """
-
-    head_dim: int | None = None
-    num_groups: int | None = None
-    min_width: int | None = None
-    min_depth: int | tuple[int, ...] | None = None
-    width_interval: int | None = None
-    depth_interval: int | None = None
-    gamma: float | None = None
 
 
 def _unchanged(tensor: Tensor) -> Tensor:
@@ -70,15 +47,18 @@ class Family(NamedTuple):
         name: What users call it.
         mark: How names of its weights start, and of no other family's.
         keys: Key table of the backbone.
-        defaults: The settings that it takes, with the values of the authors' config.
         backbone: Reads the config of the elastic backbone off the weights of a branch.
     """
 
     name: str
     mark: str
     keys: tuple[Key, ...]
-    defaults: Settings
     backbone: Callable[[State, Settings], dict[str, Any]]
+
+    @property
+    def defaults(self) -> Settings:
+        """The settings that it takes, with the values of the authors' config."""
+        return DEFAULTS[self.name]
 
     def complete(self, settings: OfficialSettings) -> Settings:
         """The settings of this family, with its defaults where ``settings`` has none.

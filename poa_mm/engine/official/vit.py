@@ -7,10 +7,10 @@ embedding is made for; for others theirs resizes it by a factor of (n + 0.1)/N, 
 import math
 from typing import Any
 
+from poa_mm.engine.official.settings import Settings
 from poa_mm.engine.official.tables import (
     Family,
     Key,
-    Settings,
     State,
     count,
     elastic_axis,
@@ -34,14 +34,6 @@ KEYS = (
     Key('backbone.blocks.#.ls2.gamma', 'backbone.layers.#.ffn.gamma2.weight'),
     Key('backbone.norm.norm.*', 'backbone.ln1.*'),
 )
-DEFAULTS = {
-    'head_dim': 64,
-    'min_width': 384,
-    'min_depth': 12,
-    'width_interval': None,
-    'depth_interval': 1,
-    'gamma': 3.0,
-}
 
 
 def backbone_config(state: State, settings: Settings) -> dict[str, Any]:
@@ -81,4 +73,4 @@ def backbone_config(state: State, settings: Settings) -> dict[str, Any]:
     }
 
 
-VIT = Family('ViT', 'backbone.blocks.', KEYS, DEFAULTS, backbone_config)
+VIT = Family('ViT', 'backbone.blocks.', KEYS, backbone_config)

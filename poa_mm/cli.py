@@ -1,0 +1,126 @@
+"""What the tools share: options, and one line for what is wrong with them.
+
+A tool reads its arguments, checks the files that they name, and only then imports what it works
+with, which takes seconds. So nothing here imports torch or OpenMMLab until it is called.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from poa_mm.errors import one_line
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    'add_cfg_options',
+    'add_device',
+    'add_launcher',
+    'default_device',
+    'exit_on_error',
+    'read_cfg_options',
+    'run',
+]
+
+USER_ERRORS = (OSError, ValueError)
+
+
+def add_cfg_options(
+    parser: argparse.ArgumentParser, example: str = 'train_cfg.max_iters=100'
+) -> None:
+    """Add ``--cfg-options``, which :func:`read_cfg_options` reads."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action='extend',
+        default=[],
+        type=_assignment,
+        metavar='KEY=VALUE',
+        help=f'override settings of the config, e.g. {example}',
+    )
+
+
+def _assignment(text: str) -> str:
+    key, found, _ = text.partition('=')
+    if not (key and found):
+        raise argparse.ArgumentTypeError(f'write KEY=VALUE, without blanks, not {text!r}')
+    return text
+
+
+def read_cfg_options(options: Sequence[str]) -> dict[str, Any]:
+    """Settings by key, with values as mmengine reads them: numbers, lists, truth values, text.
+
+    Raises:
+        ValueError: Brackets that do not match.
+    """
+    from mmengine.config import DictAction
+
+    settings = argparse.Namespace()
+    try:
+        DictAction(['--cfg-options'], 'read')(argparse.ArgumentParser(), settings, list(options))
+    except AssertionError as error:
+        raise ValueError(f'--cfg-options: {error}') from error
+    return settings.read
+
+
+def add_device(
+    parser: argparse.ArgumentParser, text: str = 'where to compute (default: a GPU, if any)'
+) -> None:
+    """Add ``--device``; without it, the value is None: see :func:`default_device`."""
+    parser.add_argument('--device', type=_device, help=text)
+
+
+def _device(name: str) -> 'torch.device':
+    import torch
+
+    try:
+        return torch.empty(0, device=name).device
+    except (AssertionError, RuntimeError) as error:
+        raise argparse.ArgumentTypeError(f'{name}: {str(error).splitlines()[0]}') from error
+
+
+def default_device() -> 'torch.device':
+    """A GPU, if there is one."""
+    import torch
+
+    return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+
+
+def add_launcher(parser: argparse.ArgumentParser) -> None:
+    """Add ``--launcher``: who has started the processes of this run."""
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none')
+
+
+def run(
+    work: Callable[[argparse.Namespace], None],
+    args: argparse.Namespace,
+    errors: tuple[type[Exception], ...] = USER_ERRORS,
+) -> int:
+    """Do the work of a tool.
+
+    Args:
+        work: What to do.
+        args: Its arguments.
+        errors: What is the user's mistake: one line on the standard error stream.
+
+    Returns:
+        The exit code: 0, or 2 after such a mistake.
+    """
+    try:
+        work(args)
+    except errors as error:
+        print(f'error: {one_line(error)}', file=sys.stderr)
+        return 2
+    return 0
+
+
+@contextmanager
+def exit_on_error() -> Iterator[None]:
+    """End the program with ``error: …`` for files that are not there."""
+    try:
+        yield
+    except USER_ERRORS as error:
+        sys.exit(f'error: {one_line(error)}')

@@ -1,0 +1,65 @@
+"""The classes of this package join mmengine's registries when a name is first looked up.
+
+Until then ``import poa_mm`` has imported nothing of OpenMMLab. A config that names
+``custom_imports = dict(imports=['poa_mm'])`` and a script that imports poa_mm find the classes all
+the same, as whoever builds something looks its name up in a registry.
+"""
+
+import importlib
+from typing import Any
+
+from poa_mm.compat.on_import import after_import
+
+# All that register classes, but for the parts of detectors and segmentors: mmdet and mmseg are
+# optional, and configs that need these parts import them.
+MODULES = (
+    'poa_mm.datasets',
+    'poa_mm.engine.hooks',
+    'poa_mm.engine.launch',
+    'poa_mm.engine.optim',
+    'poa_mm.engine.optim_wrapper',
+    'poa_mm.evaluation.knn_monitor_hook',
+    'poa_mm.models',
+)
+_begun = False
+
+
+def install() -> None:
+    """Register before the first lookup, as soon as there are registries."""
+    after_import('mmengine.registry', _watch_lookups)
+
+
+def register_all() -> None:
+    """Import all modules that register classes; again, it changes nothing.
+
+    Raises:
+        ImportError: One of them, or what it needs, cannot be imported.
+    """
+    global _begun
+    if _begun:  # done, or asked for by one of the modules
+        return
+    _begun = True
+    try:
+        for module in MODULES:
+            importlib.import_module(module)
+    except BaseException:
+        _begun = False
+        raise
+
+
+def _watch_lookups() -> None:
+    """Register before a name is looked up, and before the table of all names is handed out."""
+    from mmengine.registry import Registry
+
+    import_from_location = Registry.import_from_location
+
+    def import_from_location_and_here(self: Any) -> None:
+        import_from_location(self)
+        register_all()
+
+    def module_dict(self: Any) -> dict[str, type]:
+        register_all()
+        return self._module_dict
+
+    Registry.import_from_location = import_from_location_and_here
+    Registry.module_dict = property(module_dict)

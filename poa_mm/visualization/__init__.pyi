@@ -1,0 +1,13 @@
+# What the room offers, imported when it is used.
+from .frontier import FrontierRow, pareto_front, plot_frontier
+from .profile import CostRow, plot_profile
+from .training_curve import plot_training_curve
+
+__all__ = [
+    'CostRow',
+    'FrontierRow',
+    'pareto_front',
+    'plot_frontier',
+    'plot_profile',
+    'plot_training_curve',
+]
