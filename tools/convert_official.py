@@ -4,8 +4,14 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from poa_mm.engine.official import FAMILIES, Conversion, OfficialSettings, convert_official
+from poa_mm import cli
+from poa_mm.engine.official import DEFAULTS
+from poa_mm.files import check_file, check_free
+
+if TYPE_CHECKING:
+    from poa_mm.engine.official import Conversion
 
 
 def depth(text: str) -> int | tuple[int, ...]:
@@ -45,7 +51,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def defaults(name: str) -> str:
     """What a setting is in the authors' configs."""
-    values = {family.name: family.defaults.get(name) for family in FAMILIES}
+    values = {family: settings.get(name) for family, settings in DEFAULTS.items()}
     shown = [
         f'{family} {"-".join(map(str, value)) if isinstance(value, tuple) else f"{value:g}"}'
         for family, value in values.items()
@@ -56,22 +62,25 @@ def defaults(name: str) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Convert."""
-    args = parse_args(argv)
+    return cli.run(convert, parse_args(argv))
+
+
+def convert(args: argparse.Namespace) -> None:
+    """Write the file."""
+    check_file(args.source, 'checkpoint')
+    check_free(args.out, args.overwrite)
+    from poa_mm.engine.official import OfficialSettings, convert_official
+
     names = [name.replace('-', '_') for name, _, _ in SETTINGS]
     settings = OfficialSettings(**{name: getattr(args, name) for name in names})
-    try:
-        conversion = convert_official(args.source, args.out, settings, args.overwrite)
-    except (OSError, ValueError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+    conversion = convert_official(args.source, args.out, settings, args.overwrite)
     print(f'{describe(conversion)} → {args.out}')
     if conversion.student_is_copy:
         print('the file has no student: the student is a copy of the teacher')
     print(f"open it with poa_mm.load_supernet('{args.out}')")
-    return 0
 
 
-def describe(conversion: Conversion) -> str:
+def describe(conversion: 'Conversion') -> str:
     """What was found: the intact network, and its sub-networks."""
     backbone, space = dict(conversion.model['backbone']), conversion.space
     kind, arch = backbone.pop('type'), backbone.pop('arch')

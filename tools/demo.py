@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """The whole way on real photographs: pre-train, evaluate every sub-network, extract one."""
 
+import argparse
 import os
 import subprocess
 import sys
@@ -42,6 +43,9 @@ def run(*command: str | Path, only: str | None = None) -> None:
 
 def main() -> None:
     """Run the demo into a new folder below work_dirs/demo."""
+    argparse.ArgumentParser(
+        description=__doc__, epilog='It takes no arguments, and writes below work_dirs/demo.'
+    ).parse_args()
     work_dir = Path('work_dirs/demo') / time.strftime('%Y%m%d_%H%M%S')
     started = time.time()
 

@@ -3,25 +3,16 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
-
-import torch
-from mmengine.config import Config, DictAction
-from rich.console import Console
+from typing import TYPE_CHECKING, Any
 
 import poa_mm
-from poa_mm.engine import load_config
-from poa_mm.evaluation import (
-    KnnEvaluator,
-    KnnRow,
-    knn_rows,
-    knn_table,
-    save_csv,
-    select_subnets,
-    untrained_backbone,
-)
-from poa_mm.evaluation.device_argument import default_device, device_argument
-from poa_mm.visualization import plot_frontier
+from poa_mm import cli
+from poa_mm.files import check_file, check_free
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+    from poa_mm.evaluation import KnnEvaluator, KnnRow
 
 MEMORY_HELP = 'for features; the more, the fewer passes over the images (default: 8)'
 DTYPES = ('float32', 'float16', 'bfloat16')
@@ -39,49 +30,37 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--temperature', type=float, default=0.07, help='of the votes (default: 0.07)')
     add('--batch-size', type=int, default=256)
     add('--workers', type=int, default=2, help='processes that read images')
-    add('--device', type=device_argument, default=default_device(), help='default: a GPU, if any')
+    cli.add_device(parser)
     add('--dtype', choices=DTYPES, help='of the networks (default: bfloat16 on GPUs, else float32)')
     add('--max-memory', type=float, default=8, metavar='GIB', help=MEMORY_HELP)
     add('--out-dir', type=Path, help='default: knn_<checkpoint> beside the checkpoint')
     add('--overwrite', action='store_true', help='replace results in the output folder')
     add('--config', help="config with the data sets (default: the checkpoint's own)")
-    add('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change config')
+    cli.add_cfg_options(parser, 'knn_train_dataset.data_root=/data/train')
     args = parser.parse_args(argv)
-    args.dtype = args.dtype or ('bfloat16' if args.device.type == 'cuda' else 'float32')
     args.out_dir = args.out_dir or args.checkpoint.with_name(f'knn_{args.checkpoint.stem}')
     return args
 
 
 def main(argv: list[str] | None = None) -> int:
-    args = parse_args(argv)
-    try:
-        evaluate(args)
-    except (FileNotFoundError, FileExistsError, ValueError) as error:
-        # An error of a loader process carries that process's traceback before its own text.
-        print(f'error: {str(error).strip().splitlines()[-1]}', file=sys.stderr)
-        return 2
-    return 0
+    return cli.run(evaluate, parse_args(argv))
 
 
 def evaluate(args: argparse.Namespace) -> None:
+    check_file(args.checkpoint, 'checkpoint')
+    if args.config:
+        check_file(args.config, 'config')
     csv_path, plot_path = args.out_dir / 'knn.csv', args.out_dir / 'frontier.png'
     for path in (csv_path, plot_path):
-        if path.exists() and not args.overwrite:
-            raise FileExistsError(f'{path} exists: choose another --out-dir or give --overwrite')
+        check_free(path, args.overwrite)
+    from rich.console import Console
+
+    from poa_mm.evaluation import knn_rows, knn_table, save_csv, select_subnets, untrained_backbone
+    from poa_mm.visualization import plot_frontier
+
     backbone: Any = poa_mm.load_supernet(args.checkpoint, args.branch)
     subnets = select_subnets(backbone.space, args.subnets)
-    cfg = Config.fromfile(args.config) if args.config else load_config(args.checkpoint)
-    cfg.merge_from_dict(args.cfg_options or {})
-    evaluator = KnnEvaluator.from_config(
-        cfg,
-        k=args.k,
-        temperature=args.temperature,
-        batch_size=args.batch_size,
-        num_workers=args.workers,
-        device=args.device,
-        dtype=getattr(torch, args.dtype),
-        max_memory=args.max_memory,
-    )
+    evaluator = build_evaluator(args)
     untrained = untrained_backbone(backbone) if args.baselines else None
     args.out_dir.mkdir(parents=True, exist_ok=True)
     rows = save_csv(knn_rows(evaluator, backbone, subnets, args.feature, untrained), csv_path)
@@ -91,7 +70,36 @@ def evaluate(args: argparse.Namespace) -> None:
     console.print(f'all k: {csv_path}\nplot:  {plot_path}', soft_wrap=True)
 
 
-def _baselines(rows: list[KnnRow]) -> dict[str, float | list[float]]:
+def build_evaluator(args: argparse.Namespace) -> 'KnnEvaluator':
+    import torch
+
+    from poa_mm.evaluation import KnnEvaluator
+
+    device = args.device or cli.default_device()
+    dtype = args.dtype or ('bfloat16' if device.type == 'cuda' else 'float32')
+    return KnnEvaluator.from_config(
+        data_config(args),
+        k=args.k,
+        temperature=args.temperature,
+        batch_size=args.batch_size,
+        num_workers=args.workers,
+        device=device,
+        dtype=getattr(torch, dtype),
+        max_memory=args.max_memory,
+    )
+
+
+def data_config(args: argparse.Namespace) -> 'Config':
+    from mmengine.config import Config
+
+    from poa_mm.engine import load_config
+
+    cfg = Config.fromfile(args.config) if args.config else load_config(args.checkpoint)
+    cfg.merge_from_dict(cli.read_cfg_options(args.cfg_options))
+    return cfg
+
+
+def _baselines(rows: list['KnnRow']) -> dict[str, float | list[float]]:
     untrained = [row.untrained for row in rows if row.untrained is not None]
     if not untrained or rows[0].pixels is None:
         return {}

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import poa_mm
-from poa_mm.export import FORMATS, ModelCard, export_subnet
+from poa_mm import cli
+from poa_mm.export import FORMATS, check_targets
+from poa_mm.files import check_file
 
-ERRORS = (FileNotFoundError, FileExistsError, ModuleNotFoundError, ValueError)
+ERRORS = (*cli.USER_ERRORS, ModuleNotFoundError)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -42,21 +44,19 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     """Export."""
-    args = parse_args(argv)
-    try:
-        card = export(args)
-    except ERRORS as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
-    print(f'{card.subnet} ({card.params / 1e6:.2f} M parameters) → {args.out}')
-    print(f'model card: {args.out}.md, {args.out}.json\n\n{card.snippet}')
-    return 0
+    return cli.run(export, parse_args(argv), ERRORS)
 
 
-def export(args: argparse.Namespace) -> ModelCard:
+def export(args: argparse.Namespace) -> None:
     """Write the file and its card."""
+    check_file(args.checkpoint, 'checkpoint')
+    if args.accuracy:
+        check_file(args.accuracy, 'CSV file')
+    check_targets(args.out, args.to, args.overwrite)
+    from poa_mm.export import export_subnet
+
     supernet: Any = poa_mm.load_supernet(args.checkpoint, args.branch)
-    return export_subnet(
+    card = export_subnet(
         supernet,
         args.subnet,
         args.out,
@@ -67,6 +67,8 @@ def export(args: argparse.Namespace) -> ModelCard:
         accuracy=args.accuracy,
         overwrite=args.overwrite,
     )
+    print(f'{card.subnet} ({card.params / 1e6:.2f} M parameters) → {args.out}')
+    print(f'model card: {args.out}.md, {args.out}.json\n\n{card.snippet}')
 
 
 def _suffixes() -> str:

@@ -5,22 +5,14 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 import poa_mm
-from poa_mm.engine import load_config
-from poa_mm.evaluation.device_argument import default_device, device_argument
-from poa_mm.evaluation.folder_features import folder_features
-from poa_mm.export.network import image_size_argument
-from poa_mm.files import check_free
-from poa_mm.preprocessing import (
-    Preprocessing,
-    imagenet_preprocessing,
-    preprocessing_of,
-    stored_preprocessing,
-)
+from poa_mm import cli
+from poa_mm.files import check_file, check_folder, check_free
+
+if TYPE_CHECKING:
+    from poa_mm.preprocessing import Preprocessing
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -36,20 +28,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--image-size', type=int, help='side of the centre crop (default: that of pre-training)')
     add('--batch-size', type=int, default=64)
     add('--workers', type=int, default=2, help='processes that read images')
-    add('--device', type=device_argument, default=default_device(), help='default: a GPU, if any')
+    cli.add_device(parser)
     add('--overwrite', action='store_true', help='replace an existing file')
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Extract."""
-    args = parse_args(argv)
-    try:
-        extract(args)
-    except (FileNotFoundError, FileExistsError, ValueError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
-    return 0
+    return cli.run(extract, parse_args(argv))
 
 
 def extract(args: argparse.Namespace) -> None:
@@ -58,10 +44,16 @@ def extract(args: argparse.Namespace) -> None:
         raise ValueError(f'the file to write must end in .npz, got {args.out}')
     if args.image_size is not None and args.image_size < 1:
         raise ValueError(f'--image-size must be positive, got {args.image_size}')
+    check_file(args.checkpoint, 'checkpoint')
+    check_folder(args.folder)
     check_free(args.out, args.overwrite)
+    import numpy as np
+
+    from poa_mm.evaluation.folder_features import folder_features
+
     net, preprocessing = open_network(args.checkpoint, args.subnet, args.image_size)
     result = folder_features(
-        net.to(args.device),
+        net.to(args.device or cli.default_device()),
         args.folder,
         preprocessing,
         args.batch_size,
@@ -80,8 +72,12 @@ def extract(args: argparse.Namespace) -> None:
     print(f'{arrays} → {args.out}')
 
 
-def open_network(path: Path, subnet: str | None, side: int | None) -> tuple[Any, Preprocessing]:
+def open_network(path: Path, subnet: str | None, side: int | None) -> tuple[Any, 'Preprocessing']:
     """A stock backbone in evaluation mode, and what it expects of images."""
+    from poa_mm.engine import load_config
+    from poa_mm.export.network import image_size_argument
+    from poa_mm.preprocessing import preprocessing_of
+
     if subnet is None:
         try:
             extracted = poa_mm.load_backbone(path)
@@ -97,8 +93,10 @@ def open_network(path: Path, subnet: str | None, side: int | None) -> tuple[Any,
     return net, preprocessing
 
 
-def expected_images(net: Any, path: Path, side: int | None) -> Preprocessing:
+def expected_images(net: Any, path: Path, side: int | None) -> 'Preprocessing':
     """What the file of one backbone says of images, but for the side that the user wants."""
+    from poa_mm.preprocessing import imagenet_preprocessing, stored_preprocessing
+
     stored = stored_preprocessing(path)
     preprocessing = stored or imagenet_preprocessing(net)
     if side is not None:

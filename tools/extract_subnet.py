@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import poa_mm
-from poa_mm.engine import load_config, save_backbone
-from poa_mm.preprocessing import preprocessing_of
+from poa_mm import cli
+from poa_mm.files import check_file, check_free
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -24,15 +24,20 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     """Extract."""
-    args = parse_args(argv)
-    try:
-        supernet: Any = poa_mm.load_supernet(args.checkpoint, args.branch)
-        subnet = supernet.space.resolve(args.subnet)
-        images = preprocessing_of(supernet, load_config(args.checkpoint))
-        save_backbone(supernet, subnet, args.out, args.overwrite, preprocessing=images.as_dict())
-    except (FileNotFoundError, FileExistsError, ValueError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+    return cli.run(extract, parse_args(argv))
+
+
+def extract(args: argparse.Namespace) -> None:
+    """Write the file."""
+    check_file(args.checkpoint, 'checkpoint')
+    check_free(args.out, args.overwrite)
+    from poa_mm.engine import load_config, save_backbone
+    from poa_mm.preprocessing import preprocessing_of
+
+    supernet: Any = poa_mm.load_supernet(args.checkpoint, args.branch)
+    subnet = supernet.space.resolve(args.subnet)
+    images = preprocessing_of(supernet, load_config(args.checkpoint))
+    save_backbone(supernet, subnet, args.out, args.overwrite, preprocessing=images.as_dict())
     millions = supernet.num_params(subnet) / 1e6
     print(f'{subnet} ({millions:.2f} M parameters) → {args.out}')
     print(f'images: {images}')
@@ -40,7 +45,6 @@ def main(argv: list[str] | None = None) -> int:
         f"open it with poa_mm.load_backbone('{args.out}'), or in a config of any OpenMMLab library"
     )
     print(f"with init_cfg=dict(type='Pretrained', checkpoint='{args.out}')")
-    return 0
 
 
 if __name__ == '__main__':

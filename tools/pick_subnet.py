@@ -6,22 +6,16 @@ import functools
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from poa_mm.elastic import Subnet
-from poa_mm.evaluation import (
-    Pick,
-    accuracies_from_csv,
-    open_supernet,
-    pick_subnet,
-    profile_from_csv,
-    subnet_latency,
-)
-from poa_mm.evaluation.cost import ImageSize
-from poa_mm.evaluation.device_argument import default_device, device_argument
-from poa_mm.evaluation.pick_inputs import Profiled
-from poa_mm.evaluation.supernet import supernet_config
-from poa_mm.preprocessing import preprocessing_of
+from poa_mm import cli
+from poa_mm.files import check_file, check_supernet
+
+if TYPE_CHECKING:
+    from poa_mm.elastic import Subnet
+    from poa_mm.evaluation import Pick
+    from poa_mm.evaluation.cost import ImageSize
+    from poa_mm.evaluation.pick_inputs import Profiled
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -39,46 +33,55 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--image-size', type=int, help="side (default: the profile's, else that of pre-training)")
     add('--batch-size', type=int, help='for the latency (default: 1)')
     add('--threads', type=int, help='of the CPU, for the latency (default: 1)')
-    add('--device', type=device_argument, help='for the latency (default: a GPU, if any)')
+    cli.add_device(parser, 'for the latency (default: a GPU, if any)')
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Pick."""
-    args = parse_args(argv)
-    try:
-        pick = choose(args)
-    except (FileNotFoundError, TypeError, ValueError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+    return cli.run(show, parse_args(argv), (*cli.USER_ERRORS, TypeError))
+
+
+def show(args: argparse.Namespace) -> None:
+    """Print the choice, with the reasons before it."""
+    check_supernet(args.supernet)
+    for table in filter(None, (args.accuracy, args.profile)):
+        check_file(table, 'CSV file')
+    pick = choose(args)
     print('\n'.join(pick.reasons))
     for candidate in pick.runners_up:
         print(f'next: {candidate}')
     print(pick.chosen.subnet)
-    return 0
 
 
-def choose(args: argparse.Namespace) -> Pick:
+def choose(args: argparse.Namespace) -> 'Pick':
     """Open the supernet and pick."""
+    from poa_mm import evaluation
+    from poa_mm.evaluation.supernet import open_supernet, supernet_config
+    from poa_mm.preprocessing import preprocessing_of
+
     backbone: Any = open_supernet(args.supernet)
-    profile = profile_from_csv(args.profile, backbone) if args.profile else None
+    profile = evaluation.profile_from_csv(args.profile, backbone) if args.profile else None
     image_size = asked_image_size(args, profile)
     if image_size is None:
         image_size = preprocessing_of(backbone, supernet_config(args.supernet)).image_size
+    device: Any = args.device or cli.default_device()
     measure = functools.partial(
-        subnet_latency,
+        evaluation.subnet_latency,
         backbone,
         image_size=image_size,
-        device=args.device or default_device(),
+        device=device,
         batch_size=1 if args.batch_size is None else args.batch_size,
         threads=1 if args.threads is None else args.threads,
     )
-    return pick_subnet(
+    return evaluation.pick_subnet(
         backbone,
         max_params=args.max_params,
         max_flops=args.max_flops,
         max_latency=args.max_latency,
-        accuracies=accuracies_from_csv(args.accuracy, backbone) if args.accuracy else None,
+        accuracies=(
+            evaluation.accuracies_from_csv(args.accuracy, backbone) if args.accuracy else None
+        ),
         profile=profile,
         latency=measure,
         image_size=image_size,
@@ -87,8 +90,8 @@ def choose(args: argparse.Namespace) -> Pick:
 
 
 def asked_image_size(
-    args: argparse.Namespace, profile: Mapping[Subnet, Profiled] | None
-) -> ImageSize | None:
+    args: argparse.Namespace, profile: 'Mapping[Subnet, Profiled] | None'
+) -> 'ImageSize | None':
     """That of the profile, which no option may contradict, or else that of the option."""
     conditions = next(iter(profile.values())).conditions if profile else None
     if conditions is None:

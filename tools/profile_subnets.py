@@ -5,24 +5,13 @@ import argparse
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import track
+from poa_mm import cli
+from poa_mm.files import check_free, check_supernet
 
-from poa_mm.evaluation import save_csv, select_subnets
-from poa_mm.evaluation.cost_profile import (
-    LatencySettings,
-    ProfileRow,
-    extractable,
-    profile_rows,
-    profile_table,
-)
-from poa_mm.evaluation.device_argument import default_device, device_argument
-from poa_mm.evaluation.supernet import open_supernet, supernet_config
-from poa_mm.files import check_free
-from poa_mm.preprocessing import preprocessing_of
-from poa_mm.visualization import plot_profile
+if TYPE_CHECKING:
+    from poa_mm.evaluation import ProfileRow
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -37,7 +26,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--latency', action='store_true', help='also measure forward passes, on this machine')
     add('--batch-size', type=int, default=1, help='for the latency (default: 1)')
     add('--threads', type=int, default=1, help='of the CPU, for the latency (default: 1)')
-    add('--device', type=device_argument, default=default_device(), help='for the latency')
+    cli.add_device(parser, 'for the latency (default: a GPU, if any)')
     add('--out-dir', type=Path, help='default: work_dirs/profile_<name of the file>')
     add('--overwrite', action='store_true', help='replace results in the output folder')
     args = parser.parse_args(argv)
@@ -49,26 +38,35 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     """Profile."""
-    args = parse_args(argv)
-    try:
-        profile(args)
-    except (FileNotFoundError, FileExistsError, TypeError, ValueError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
-    return 0
+    return cli.run(profile, parse_args(argv), (*cli.USER_ERRORS, TypeError))
 
 
 def profile(args: argparse.Namespace) -> None:
     """Profile, write and print."""
+    check_supernet(args.supernet)
     csv_path, plot_path = args.out_dir / 'profile.csv', args.out_dir / 'profile.png'
     for path in (csv_path, plot_path):
         check_free(path, args.overwrite)
+    from rich.console import Console
+    from rich.progress import track
+
+    from poa_mm.evaluation import save_csv, select_subnets
+    from poa_mm.evaluation.cost_profile import (
+        LatencySettings,
+        extractable,
+        profile_rows,
+        profile_table,
+    )
+    from poa_mm.evaluation.supernet import open_supernet, supernet_config
+    from poa_mm.preprocessing import preprocessing_of
+    from poa_mm.visualization import plot_profile
+
     backbone: Any = open_supernet(args.supernet)
     subnets, refused = extractable(backbone, select_subnets(backbone.space, args.subnets))
     image_size = tuple(args.image_size or ())
     if not image_size:
         image_size = preprocessing_of(backbone, supernet_config(args.supernet)).image_size
-    device = str(args.device)
+    device = str(args.device or cli.default_device())
     latency = LatencySettings(args.batch_size, args.threads, device) if args.latency else None
     results: Iterable[ProfileRow] = profile_rows(
         backbone, subnets, (image_size[0], image_size[-1]), latency

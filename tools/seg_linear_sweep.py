@@ -4,17 +4,16 @@
 import argparse
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mmengine.config import Config, DictAction
-from mmengine.dist import is_main_process
-from mmengine.runner import Runner
-from rich.console import Console
-from rich.table import Table
+from poa_mm import cli
+from poa_mm.files import check_file, write_file
 
-import poa_mm  # noqa: F401  # registers the package's classes
-from poa_mm.engine import launch
-from poa_mm.evaluation import save_csv, seg_sweep
-from poa_mm.files import write_file
+if TYPE_CHECKING:
+    from mmengine.config import Config
+    from mmengine.runner import Runner
+
+    from poa_mm.evaluation.seg_sweep import SweepRow
 
 RATES = [1e-5, 3e-5, 1e-4, 3e-4, 7e-4, 2e-3, 5e-3, 1e-2]
 
@@ -42,25 +41,30 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--keep-all', action='store_true', help='save all heads, not the best alone'
     )
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='as in train.py'
-    )
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none')
+    cli.add_cfg_options(parser)
+    cli.add_launcher(parser)
     return parser.parse_args(argv)
 
 
-def load_config(args: argparse.Namespace) -> Config:
+def load_config(args: argparse.Namespace) -> 'Config':
     """The sweep's config with all options applied."""
+    from mmengine.config import Config
+
+    from poa_mm.engine import launch
+    from poa_mm.evaluation import seg_sweep
+
     cfg = Config.fromfile(args.config)
-    launch.merge_options(cfg, args.cfg_options)
+    launch.merge_options(cfg, cli.read_cfg_options(args.cfg_options))
     cfg = seg_sweep.sweep_config(cfg, args.lr)
     launch.set_work_dir(cfg, f'{Path(args.config).stem}_sweep.py', args.work_dir)
     launch.set_resume(cfg, args.resume)
     return cfg
 
 
-def save(runner: Runner, rows: list[seg_sweep.SweepRow], keep_all: bool) -> None:
+def save(runner: 'Runner', rows: list['SweepRow'], keep_all: bool) -> None:
     """Write the table and the heads, each with its backbone: a checkpoint of the linear config."""
+    from poa_mm.evaluation import save_csv, seg_sweep
+
     folder = Path(runner.work_dir)
     save_csv(rows, folder / 'sweep.csv')
     meta = {'iter': runner.iter, 'dataset_meta': dict(runner.visualizer.dataset_meta)}
@@ -71,8 +75,13 @@ def save(runner: Runner, rows: list[seg_sweep.SweepRow], keep_all: bool) -> None
             write_file(content, folder / name)
 
 
-def show(rows: list[seg_sweep.SweepRow], args: argparse.Namespace, folder: str) -> None:
+def show(rows: list['SweepRow'], args: argparse.Namespace, folder: str) -> None:
     """Print the table, and how to test the best head."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from poa_mm.evaluation import seg_sweep
+
     table = Table('lr', *seg_sweep.METRICS, title='Percent of the validation set')
     for row in rows:
         values = [f'{row.metrics[name]:.2f}' for name in seg_sweep.METRICS]
@@ -80,9 +89,7 @@ def show(rows: list[seg_sweep.SweepRow], args: argparse.Namespace, folder: str) 
     Console().print(table)
     command = ['python', 'tools/test.py', args.config, f'{folder}/best.pth']
     if args.cfg_options:
-        # Without blanks, as DictAction reads it; lists may hold them.
-        options = [f'{key}={value}'.replace(' ', '') for key, value in args.cfg_options.items()]
-        command += ['--cfg-options', *options]
+        command += ['--cfg-options', *args.cfg_options]
     print(f'{folder}/sweep.csv; test the best head with')
     print(shlex.join(command))
 
@@ -90,6 +97,15 @@ def show(rows: list[seg_sweep.SweepRow], args: argparse.Namespace, folder: str) 
 def main(argv: list[str] | None = None) -> None:
     """Sweep."""
     args = parse_args(argv)
+    with cli.exit_on_error():
+        check_file(args.config, 'config')
+        if args.resume not in (None, 'auto'):
+            check_file(args.resume, 'checkpoint to resume from')
+    from mmengine.dist import is_main_process
+
+    from poa_mm.engine import launch
+    from poa_mm.evaluation import seg_sweep
+
     with launch.one_line_errors() as progress:
         cfg = load_config(args)
         runner = launch.build_runner(cfg, args.launcher)

@@ -2,11 +2,13 @@
 """Test a trained model: classification, detection or segmentation."""
 
 import argparse
+from typing import TYPE_CHECKING
 
-from mmengine.config import Config, DictAction
+from poa_mm import cli
+from poa_mm.files import check_file
 
-import poa_mm  # noqa: F401  # registers the package's classes
-from poa_mm.engine import launch, testing
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 REQUIRED = ('model', 'test_dataloader', 'test_cfg', 'test_evaluator')
 
@@ -22,21 +24,19 @@ def parse_args() -> argparse.Namespace:
         '--out', help='save the predictions: to FILE.pkl; segmentation: as masks to a folder'
     )
     parser.add_argument('--tta', action='store_true', help='average over several views')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings of the config, e.g. test_dataloader.num_workers=8',
-    )
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none')
+    cli.add_cfg_options(parser, 'test_dataloader.num_workers=8')
+    cli.add_launcher(parser)
     return parser.parse_args()
 
 
-def load_config(args: argparse.Namespace) -> Config:
+def load_config(args: argparse.Namespace) -> 'Config':
     """The config with all options applied."""
+    from mmengine.config import Config
+
+    from poa_mm.engine import launch, testing
+
     cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
+    cfg.merge_from_dict(cli.read_cfg_options(args.cfg_options))
     missing = [key for key in REQUIRED if cfg.get(key) is None]
     if missing:
         raise ValueError(f'{args.config} is no config to test: it has no {", ".join(missing)}')
@@ -53,6 +53,12 @@ def load_config(args: argparse.Namespace) -> Config:
 def main() -> None:
     """Test."""
     args = parse_args()
+    with cli.exit_on_error():
+        check_file(args.config, 'config')
+        if '://' not in args.checkpoint:
+            check_file(args.checkpoint, 'checkpoint')
+    from poa_mm.engine import launch, testing
+
     with launch.one_line_errors() as progress:
         cfg = load_config(args)
         runner = testing.build_test_runner(cfg, args.checkpoint, args.launcher)

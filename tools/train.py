@@ -2,11 +2,13 @@
 """Train a config: pre-training, classification, detection or segmentation."""
 
 import argparse
+from typing import TYPE_CHECKING
 
-from mmengine.config import Config, DictAction
+from poa_mm import cli
+from poa_mm.files import check_file
 
-import poa_mm  # noqa: F401  # registers the package's classes
-from poa_mm.engine import launch
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 REQUIRED = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
 
@@ -27,21 +29,19 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--auto-scale-lr', action='store_true', help='scale the learning rate to the actual batch'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings of the config, e.g. train_cfg.max_iters=100',
-    )
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none')
+    cli.add_cfg_options(parser)
+    cli.add_launcher(parser)
     return parser.parse_args()
 
 
-def load_config(args: argparse.Namespace) -> Config:
+def load_config(args: argparse.Namespace) -> 'Config':
     """The config with all options applied."""
+    from mmengine.config import Config
+
+    from poa_mm.engine import launch
+
     cfg = Config.fromfile(args.config)
-    launch.merge_options(cfg, args.cfg_options)
+    launch.merge_options(cfg, cli.read_cfg_options(args.cfg_options))
     missing = [key for key in REQUIRED if key not in cfg]
     if missing:
         raise ValueError(f'{args.config} is no training config: it has no {", ".join(missing)}')
@@ -57,6 +57,12 @@ def load_config(args: argparse.Namespace) -> Config:
 def main() -> None:
     """Train."""
     args = parse_args()
+    with cli.exit_on_error():
+        check_file(args.config, 'config')
+        if args.resume not in (None, 'auto'):
+            check_file(args.resume, 'checkpoint to resume from')
+    from poa_mm.engine import launch
+
     with launch.one_line_errors() as progress:
         cfg = load_config(args)
         runner = launch.build_runner(cfg, args.launcher)

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from poa_mm.engine.checkpoint import SUPERNET_INFO
+from poa_mm.evaluation import KnnEvaluator
 from poa_mm.registry import ELASTIC_BACKBONES
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'eval_knn.py'
@@ -157,7 +158,8 @@ def test_results_are_not_overwritten_unasked(run, checkpoint):
     assert code == 2
     assert printed.err.startswith('error: ')
     assert printed.err.endswith(
-        'frontier.png exists: choose another --out-dir or give --overwrite\n'
+        'frontier.png exists already; write elsewhere, or replace it with --overwrite '
+        '(in Python overwrite=True)\n'
     )
     assert not (out / 'knn.csv').exists()
     assert (out / 'frontier.png').read_text() == 'older plot'
@@ -182,11 +184,11 @@ def test_user_errors_are_one_line(run, checkpoint, args, message):
     assert not checkpoint.with_name('knn_iter_10').exists()
 
 
-def test_unknown_names_are_refused_before_data_are_read(run, tool, monkeypatch):
+def test_unknown_names_are_refused_before_data_are_read(run, monkeypatch):
     def read(*args, **kwargs):
         raise AssertionError('data sets were built')
 
-    monkeypatch.setattr(tool.KnnEvaluator, 'from_config', read)
+    monkeypatch.setattr(KnnEvaluator, 'from_config', read)
     assert run('--subnets', 'w32-d2,nonsense')[0] == 2
 
 
