@@ -1,5 +1,6 @@
 """Runs of one weight with a scripted metric: what a run does with files, schedules and states."""
 
+import copy
 import itertools
 from unittest import mock
 
@@ -101,6 +102,7 @@ def config(work_dir, iters=4, scores=None, **changes):
         cfg['val_evaluator'] = {'type': 'Scripted', 'scores': list(scores)}
         hook['save_best'], hook['rule'] = 'score', 'greater'
     cfg = Config(cfg)
+    changes = copy.deepcopy(changes)  # mmengine takes keys out
     cfg.merge_from_dict({key.replace('__', '.'): value for key, value in changes.items()})
     return cfg
 

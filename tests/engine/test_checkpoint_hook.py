@@ -141,7 +141,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
         path.write_bytes(b'half')
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr(files.torch, 'save', fail)
+    monkeypatch.setattr(torch, 'save', fail)
     with pytest.raises(OSError, match='No space left'):
         train(tmp_path, 'auto', iters=6, default_hooks__checkpoint__max_keep_ckpts=1)
     assert names(tmp_path) == ['iter_4.pth']

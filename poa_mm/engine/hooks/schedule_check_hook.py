@@ -37,7 +37,7 @@ class ScheduleCheckHook(Hook):
         by_epoch = not isinstance(runner.train_loop, IterBasedTrainLoop)
         if by_epoch:
             _check_sampler(runner.train_dataloader)
-        for warning in [*_schedules(runner, by_epoch), *_saving(runner, by_epoch)]:
+        for warning in [*contradictions(runner), *_saving(runner, by_epoch)]:
             runner.logger.warning(warning)
 
 
@@ -50,7 +50,9 @@ def _check_sampler(loader: Any) -> None:
         )
 
 
-def _schedules(runner: Runner, by_epoch: bool) -> Iterator[str]:
+def contradictions(runner: Runner) -> Iterator[str]:
+    """Sentences on schedules that do not fit the length of the run."""
+    by_epoch = not isinstance(runner.train_loop, IterBasedTrainLoop)
     fraction = next((h.cosine_fraction for h in runner.hooks if hasattr(h, 'cosine_fraction')), 1.0)
     ends: dict[str, float] = {}
     for scheduler in all_schedulers(runner):
