@@ -8,11 +8,11 @@ class InputError(ValueError):
 
 
 def printable(name: str | PathLike) -> str:
-    """A file's name as text that any log, terminal and JSON file takes.
+    r"""A file's name as text that any log, terminal and JSON file takes.
 
     Names on disk are bytes. Python stands lone surrogates in for those that are not UTF-8, and
     raises where they are written; a line break would split a message. Both come back as escapes:
-    ``caf\\udce9.jpg``, ``a\\nb.jpg``.
+    ``caf\udce9.jpg``, ``a\nb.jpg``.
     """
     text = str(name)
     if text.isprintable():
