@@ -66,6 +66,11 @@ class Preprocessing:
         return MODES[self.channels]
 
     @property
+    def resized_to(self) -> int:
+        """Shorter side in pixels that an image is resized to before its centre is cropped."""
+        return round(min(self.image_size) / self.crop_ratio)
+
+    @property
     def unit_mean(self) -> tuple[float, ...]:
         """Mean for values of 0…1."""
         return tuple(round(value / 255, 6) for value in self.mean)
@@ -133,8 +138,7 @@ class Preprocessing:
         text = f'{height} × {width} {channels}, of values of 0…1 minus {mean}, over {std}'
         if self.crop_ratio == 1:
             return f'{text}; resized whole ({self.interpolation})'
-        resized = round(min(height, width) / self.crop_ratio)
-        return f'{text}; centre of a {self.interpolation} resize to {resized}'
+        return f'{text}; centre of a {self.interpolation} resize to {self.resized_to}'
 
 
 def _are_numbers(values: Any, count: int) -> bool:

@@ -123,13 +123,11 @@ class _Images(Dataset):
     def __init__(self, paths: Sequence[str], preprocessing: Preprocessing) -> None:
         self.paths = paths
         self.mode = preprocessing.mode
-        height, width = preprocessing.image_size
-        short = round(min(height, width) / preprocessing.crop_ratio)
         mode = transforms.InterpolationMode(preprocessing.interpolation)
         self.transform: Any = transforms.Compose(
             [
-                transforms.Resize(short, mode),
-                transforms.CenterCrop((height, width)),
+                transforms.Resize(preprocessing.resized_to, mode),
+                transforms.CenterCrop(preprocessing.image_size),
                 transforms.ToTensor(),
                 transforms.Normalize(preprocessing.unit_mean, preprocessing.unit_std),
             ]

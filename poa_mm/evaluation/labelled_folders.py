@@ -1,0 +1,70 @@
+"""Evaluation on a user's own images: a folder for each class, no config."""
+
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from torch.utils.data import Dataset
+
+from poa_mm.preprocessing import Preprocessing
+
+
+def use_labelled_folders(
+    cfg: Config, train: str | PathLike, test: str | PathLike, preprocessing: Preprocessing
+) -> None:
+    """Have a config evaluate on two folders of images, with a sub-folder for each class.
+
+    Args:
+        cfg: Config, changed in place: ``knn_train_dataset``, ``knn_test_dataset`` and
+            ``data_preprocessor``.
+        train: Folder of the images whose labels vote.
+        test: Folder of the images that are classified; it has the same classes.
+        preprocessing: What the network expects of an image: size, crop and normalisation.
+
+    Raises:
+        FileNotFoundError: No such folder.
+    """
+    folders = {'knn_train_dataset': Path(train), 'knn_test_dataset': Path(test)}
+    for folder in folders.values():
+        if not folder.expanduser().is_dir():
+            raise FileNotFoundError(f'there is no image folder {folder}')
+    for name, folder in folders.items():
+        cfg[name] = _dataset(folder, preprocessing)
+    cfg.data_preprocessor = {
+        'type': 'SelfSupDataPreprocessor',
+        'mean': list(preprocessing.mean),
+        'std': list(preprocessing.std),
+        'to_rgb': False,  # the pipeline has done it
+    }
+
+
+def describe(dataset: Dataset) -> str:
+    """Say in one line which data were measured on: images, classes, and where they come from."""
+    meta = getattr(dataset, 'metainfo', {})
+    classes = meta.get('classes')
+    of_classes = f' of {len(classes)} classes' if classes else ''
+    place = getattr(dataset, 'img_prefix', '') or getattr(dataset, 'data_root', '')
+    source = place or type(dataset).__name__
+    return f'{len(dataset):,} images{of_classes} from {source}'  # type: ignore[arg-type]
+
+
+def _dataset(folder: Path, preprocessing: Preprocessing) -> dict[str, Any]:
+    grey = [{'type': 'torchvision/Grayscale'}] if preprocessing.mode == 'L' else []
+    return {
+        'type': 'ImageFolder',
+        'data_root': str(folder),
+        'with_label': True,
+        'test_mode': True,
+        'pipeline': [
+            {'type': 'NumpyToPIL', 'to_rgb': True},
+            *grey,
+            {
+                'type': 'torchvision/Resize',
+                'size': preprocessing.resized_to,
+                'interpolation': preprocessing.interpolation,
+            },
+            {'type': 'torchvision/CenterCrop', 'size': list(preprocessing.image_size)},
+            {'type': 'PackInputs', 'meta_keys': ('sample_idx', 'img_path')},
+        ],
+    }
