@@ -45,7 +45,7 @@ def describe(dataset: Dataset) -> str:
     classes = meta.get('classes')
     of_classes = f' of {len(classes)} classes' if classes else ''
     place = getattr(dataset, 'img_prefix', '') or getattr(dataset, 'data_root', '')
-    source = place or type(dataset).__name__
+    source = str(place).rstrip('/') or type(dataset).__name__
     return f'{len(dataset):,} images{of_classes} from {source}'  # type: ignore[arg-type]
 
 
