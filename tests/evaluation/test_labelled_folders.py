@@ -65,7 +65,7 @@ def test_the_numbers_are_those_of_the_images_prepared_by_hand(folders):
 
 
 def test_a_missing_folder_is_named_before_anything_is_built(folders, tmp_path):
-    with pytest.raises(FileNotFoundError, match='there is no image folder .*nowhere'):
+    with pytest.raises(FileNotFoundError, match=r'there is no image folder .*nowhere'):
         use_labelled_folders(Config({}), folders[0], tmp_path / 'nowhere', PREPROCESSING)
 
 

@@ -10,6 +10,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import IterBasedTrainLoop, Runner
 
+from poa_mm.engine import config_diff
+from poa_mm.engine.checkpoint import SUPERNET_INFO
 from poa_mm.engine.resumed_schedule import settle_schedule
 
 REQUIRED = ('state_dict', 'meta', 'message_hub', 'optimizer')
@@ -28,17 +30,19 @@ class ResumeHook(Hook):
     of the config, in silence, and trains on with whatever weights have fitting names. Here
 
     - weights, optimiser state, iteration and seed are the checkpoint's: they are the run;
-    - all settings are the config's. Where its schedules are others than those that the checkpoint
-      was trained with, rates go on where the config's schedules are at this iteration;
+    - all settings are the config's; what defines a supernet must be as it was. Where the config's
+      schedules are others than those that the checkpoint was trained with, rates go on where the
+      former are at this iteration;
     - a run that counts epochs goes on at the start of one, with a batch of whatever size.
 
     Each difference is a warning of one line that says what holds. ``launch.build_runner`` adds this
     hook to every run.
 
     Raises:
-        ValueError: When resuming, if the file has no optimiser state, weights or parameter groups
-            that do not fit the model, or the state of another kind of optimiser; if a schedule that
-            depends on metrics cannot be brought to where it would be.
+        ValueError: When resuming, if the file has no optimiser state, another family, search space
+            or head, weights or parameter groups that do not fit the model, or the state of another
+            kind of optimiser; if a schedule that depends on metrics cannot be brought to where it
+            would be.
     """
 
     priority = 'VERY_LOW'  # after hooks that compare the checkpoint with what they know of the run
@@ -54,8 +58,12 @@ class ResumeHook(Hook):
                 f'{name} has no {", ".join(missing)}, so no run can go on from it: resume from a '
                 'regular checkpoint, or start anew from its weights with --cfg-options load_from='
             )
+        found = _differences(runner, checkpoint)
+        if SUPERNET_INFO in checkpoint:
+            config_diff.check_supernet(found, name)
         _check_weights(runner.model, checkpoint['state_dict'], name)
         warnings = [
+            *config_diff.shown(found),
             *_seed(runner, checkpoint),
             *_classes(runner, checkpoint),
             *_length(runner, checkpoint),
@@ -68,6 +76,18 @@ class ResumeHook(Hook):
         hub = checkpoint['message_hub']
         for part in ('runtime_info', 'resumed_keys'):
             hub[part] = {k: v for k, v in hub[part].items() if k not in OF_THE_LAUNCH}
+
+
+def _differences(runner: Runner, checkpoint: dict[str, Any]) -> list[config_diff.Difference]:
+    """Settings with other values than in the run that wrote the checkpoint, where it says them."""
+    saved = (checkpoint.get(SUPERNET_INFO) or {}).get('config')
+    text = checkpoint['meta'].get('cfg')
+    if saved is None and isinstance(text, str):
+        try:
+            saved = config_diff.parse_config(text)
+        except ValueError:  # objects, which no text can say
+            saved = None
+    return config_diff.differences(saved, runner.cfg.to_dict()) if saved else []
 
 
 def _check_weights(model: Any, weights: dict[str, Any], name: str) -> None:
