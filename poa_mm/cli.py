@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from poa_mm.errors import one_line
+from poa_mm.files import check_folder
 
 if TYPE_CHECKING:
     import torch
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 __all__ = [
     'add_cfg_options',
     'add_device',
+    'add_labelled_data',
     'add_launcher',
+    'check_labelled_data',
     'default_device',
     'exit_on_error',
     'read_cfg_options',
@@ -92,6 +95,35 @@ def default_device() -> 'torch.device':
 def add_launcher(parser: argparse.ArgumentParser) -> None:
     """Add ``--launcher``: who has started the processes of this run."""
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none')
+
+
+def add_labelled_data(parser: argparse.ArgumentParser, text: str) -> None:
+    """Add ``--train-data`` and ``--test-data``; see :func:`check_labelled_data`.
+
+    Args:
+        parser: Of a tool that evaluates.
+        text: What the images of the first one are for.
+    """
+    parser.add_argument('--train-data', metavar='DIR', help=text)
+    parser.add_argument('--test-data', metavar='DIR', help='images to classify, likewise')
+
+
+def check_labelled_data(args: argparse.Namespace) -> bool:
+    """Check the folders of the user's own images; whether there are any.
+
+    Raises:
+        FileNotFoundError: No such folder.
+        NotADirectoryError: It is a file.
+        ValueError: One of the two lacks.
+    """
+    given = {'--train-data': args.train_data, '--test-data': args.test_data}
+    missing = [option for option, folder in given.items() if folder is None]
+    if len(missing) == 1:
+        raise ValueError(f'{missing[0]} lacks: --train-data and --test-data belong together')
+    for folder in given.values():
+        if folder is not None:
+            check_folder(folder)
+    return not missing
 
 
 def run(

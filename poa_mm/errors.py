@@ -2,6 +2,8 @@
 
 from os import PathLike
 
+from poa_mm.arguments import explain
+
 
 class InputError(ValueError):
     """What the user has given is wrong, even if that comes up in the middle of a run."""
@@ -22,8 +24,10 @@ def printable(name: str | PathLike) -> str:
 
 def one_line(error: Exception) -> str:
     """The text of an error; one from a loader process comes after that process's traceback."""
+    explained = explain(error) if isinstance(error, KeyError | TypeError) else None
     # A KeyError's text is the repr of its key: here a sentence, and advice on mmengine's pages.
     text = str(error.args[0]).partition(' Please')[0] if type(error) is KeyError else str(error)
+    text = explained or text
     lines = text.strip().splitlines() or [type(error).__name__]
     if any('Traceback' in line for line in lines):
         return lines[-1]

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import poa_mm
@@ -35,6 +36,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--max-memory', type=float, default=8, metavar='GIB', help=MEMORY_HELP)
     add('--out-dir', type=Path, help='default: knn_<checkpoint> beside the checkpoint')
     add('--overwrite', action='store_true', help='replace results in the output folder')
+    cli.add_labelled_data(parser, 'your own images, a sub-folder for each class: these vote')
     add('--config', help="config with the data sets (default: the checkpoint's own)")
     cli.add_cfg_options(parser, 'knn_train_dataset.data_root=/data/train')
     args = parser.parse_args(argv)
@@ -53,6 +55,9 @@ def evaluate(args: argparse.Namespace) -> None:
     csv_path, plot_path = args.out_dir / 'knn.csv', args.out_dir / 'frontier.png'
     for path in (csv_path, plot_path):
         check_free(path, args.overwrite)
+    own_data = cli.check_labelled_data(args)
+    if own_data and (args.config or args.cfg_options):
+        raise ValueError('--train-data goes without --config and --cfg-options')
     from rich.console import Console
 
     from poa_mm.evaluation import knn_rows, knn_table, save_csv, select_subnets, untrained_backbone
@@ -60,17 +65,18 @@ def evaluate(args: argparse.Namespace) -> None:
 
     backbone: Any = poa_mm.load_supernet(args.checkpoint, args.branch)
     subnets = select_subnets(backbone.space, args.subnets)
-    evaluator = build_evaluator(args)
+    evaluator = build_evaluator(args, data_config(args, backbone if own_data else None))
+    console = Console()
+    console.print(f'k-NN on {evaluator.data}', soft_wrap=True)
     untrained = untrained_backbone(backbone) if args.baselines else None
     args.out_dir.mkdir(parents=True, exist_ok=True)
     rows = save_csv(knn_rows(evaluator, backbone, subnets, args.feature, untrained), csv_path)
-    plot_frontier(rows, plot_path, _baselines(rows))
-    console = Console()
+    plot_frontier(rows, plot_path, _baselines(rows), title=fill(f'k-NN on {evaluator.data}', 90))
     console.print(knn_table(rows))
     console.print(f'all k: {csv_path}\nplot:  {plot_path}', soft_wrap=True)
 
 
-def build_evaluator(args: argparse.Namespace) -> 'KnnEvaluator':
+def build_evaluator(args: argparse.Namespace, cfg: 'Config') -> 'KnnEvaluator':
     import torch
 
     from poa_mm.evaluation import KnnEvaluator
@@ -78,7 +84,7 @@ def build_evaluator(args: argparse.Namespace) -> 'KnnEvaluator':
     device = args.device or cli.default_device()
     dtype = args.dtype or ('bfloat16' if device.type == 'cuda' else 'float32')
     return KnnEvaluator.from_config(
-        data_config(args),
+        cfg,
         k=args.k,
         temperature=args.temperature,
         batch_size=args.batch_size,
@@ -89,13 +95,20 @@ def build_evaluator(args: argparse.Namespace) -> 'KnnEvaluator':
     )
 
 
-def data_config(args: argparse.Namespace) -> 'Config':
+def data_config(args: argparse.Namespace, backbone: Any | None) -> 'Config':
+    """The config with the data sets; of the user's own folders if a backbone is to run on them."""
     from mmengine.config import Config
 
     from poa_mm.engine import load_config
+    from poa_mm.engine.config_check import override
+    from poa_mm.evaluation.knn_evaluator import KNN_SETTINGS
+    from poa_mm.evaluation.labelled_folders import use_labelled_folders
+    from poa_mm.preprocessing import preprocessing_of
 
     cfg = Config.fromfile(args.config) if args.config else load_config(args.checkpoint)
-    cfg.merge_from_dict(cli.read_cfg_options(args.cfg_options))
+    override(cfg, cli.read_cfg_options(args.cfg_options), read=KNN_SETTINGS)
+    if backbone is not None:
+        use_labelled_folders(cfg, args.train_data, args.test_data, preprocessing_of(backbone, cfg))
     return cfg
 
 

@@ -36,7 +36,7 @@ def load_config(args: argparse.Namespace) -> 'Config':
     from poa_mm.engine import launch, testing
 
     cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(cli.read_cfg_options(args.cfg_options))
+    launch.merge_options(cfg, cli.read_cfg_options(args.cfg_options))
     missing = [key for key in REQUIRED if cfg.get(key) is None]
     if missing:
         raise ValueError(f'{args.config} is no config to test: it has no {", ".join(missing)}')

@@ -29,6 +29,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--auto-scale-lr', action='store_true', help='scale the learning rate to the actual batch'
     )
+    cli.add_labelled_data(parser, 'k-NN monitor: your own images, a folder for each class, to vote')
     cli.add_cfg_options(parser)
     cli.add_launcher(parser)
     return parser.parse_args()
@@ -39,12 +40,15 @@ def load_config(args: argparse.Namespace) -> 'Config':
     from mmengine.config import Config
 
     from poa_mm.engine import launch
+    from poa_mm.evaluation.labelled_folders import monitor_labelled_folders
 
     cfg = Config.fromfile(args.config)
     launch.merge_options(cfg, cli.read_cfg_options(args.cfg_options))
     missing = [key for key in REQUIRED if key not in cfg]
     if missing:
         raise ValueError(f'{args.config} is no training config: it has no {", ".join(missing)}')
+    if args.train_data:
+        monitor_labelled_folders(cfg, args.train_data, args.test_data)
     launch.set_work_dir(cfg, args.config, args.work_dir)
     launch.set_resume(cfg, args.resume)
     if args.amp:
@@ -61,6 +65,7 @@ def main() -> None:
         check_file(args.config, 'config')
         if args.resume not in (None, 'auto'):
             check_file(args.resume, 'checkpoint to resume from')
+        cli.check_labelled_data(args)
     from poa_mm.engine import launch
 
     with launch.one_line_errors() as progress:

@@ -9,10 +9,11 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.registry import OPTIMIZERS
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
-from poa_mm.engine.arguments import advice, nearest
+from poa_mm.arguments import advice, nearest, unknown_class
 
 # How alike (difflib's ratio) a variable of a config file and a setting are, if the one is the other
 # misspelled. No variable of the 2,500 configs of mmpretrain, mmdet and mmsegmentation is that close
@@ -50,7 +51,7 @@ PLAIN_SETTINGS: dict[str, frozenset[str]] = {
 }
 
 
-def merge_options(
+def override(
     cfg: Config, options: Mapping[str, Any] | None, read: Collection[str] = RUN_SETTINGS
 ) -> None:
     """Override settings of a config by ``--cfg-options``.
@@ -76,10 +77,11 @@ def check_config(cfg: Config) -> None:
 
     Looks at names at the top that resemble a setting of a run, and at settings that are no
     arguments of a class. Wrong arguments of a class end the building of it; see
-    :func:`poa_mm.engine.arguments.explain`.
+    :func:`poa_mm.arguments.explain`.
 
     Raises:
-        ValueError: A name that nothing reads; says where it stands, and which ones there are.
+        ValueError: A name that nothing reads; says where it stands, and which ones there are. An
+            optimiser that does not exist.
     """
     for name, value in cfg.items():
         if name in RUN_SETTINGS or not isinstance(value, Mapping | list | tuple):
@@ -94,6 +96,11 @@ def check_config(cfg: Config) -> None:
         for key in node if isinstance(node, Mapping) else ():
             if key not in known:
                 raise ValueError(f'{path} has no setting {key!r}; {advice(key, known)}')
+    kind = _at(cfg, 'optim_wrapper.optimizer.type')
+    if isinstance(kind, str):  # mmengine would build it from None
+        with OPTIMIZERS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
+            if registry.get(kind) is None:
+                raise ValueError(unknown_class(kind, registry))
 
 
 def _at(cfg: Config, path: str) -> Any:

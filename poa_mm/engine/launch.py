@@ -17,7 +17,7 @@ from mmengine.registry import MODEL_WRAPPERS
 from mmengine.runner import Runner
 from torch import nn
 
-from poa_mm.engine import hooks, run_folder
+from poa_mm.engine import config_check, hooks, run_folder
 from poa_mm.engine.gloo import init_gloo
 from poa_mm.engine.run_length import merge_options as merge_options
 from poa_mm.errors import InputError, one_line
@@ -167,10 +167,12 @@ def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
     config would train in mixed precision, and leaves batch normalisation to each rank.
 
     Raises:
-        ValueError: The learning rate is to be scaled, and the config does not say how; the run is
-            to go on, and no checkpoint of its folder is complete.
+        ValueError: The config has a setting that nothing reads; the learning rate is to be scaled,
+            and the config does not say how; the run is to go on, and no checkpoint of its folder
+            is complete.
         FileExistsError: The run is to go on from another folder, in one that holds a run already.
     """
+    config_check.check_config(cfg)
     cfg.launcher = launcher
     notes = [(logging.WARNING, note) for note in cfg.pop('run_notes', [])]
     notes += [(logging.WARNING, note) for note in _settle_resume(cfg)]

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 
+from poa_mm.engine import config_check
+
 COUNTS_EPOCHS = {'max_iters': False, 'max_epochs': True}  # settings of train_cfg
 WARMUP_SHARE = 0.1  # of a run, that a warm-up may take in any case
 WARMUPS = ('Linear', 'Constant', 'Warmup')  # in the names of schedulers
@@ -57,10 +59,13 @@ def merge_options(cfg: Config, options: Mapping[str, Any] | None) -> None:
         cfg: Config, changed in place. Its ``run_notes`` tell what has followed;
             :func:`~poa_mm.engine.launch.build_runner` logs them.
         options: Values by dotted keys.
+
+    Raises:
+        ValueError: A key that nothing reads; see :func:`~poa_mm.engine.config_check.override`.
     """
     options = dict(options or {})
     before = copy.deepcopy(cfg)
-    cfg.merge_from_dict(options)
+    config_check.override(cfg, options)
     change = _change(before, cfg)
     if change is None:
         return

@@ -20,10 +20,13 @@ from poa_mm.evaluation.features import (
     num_images,
 )
 from poa_mm.evaluation.knn import PAPER_KS, TEMPERATURE, knn_accuracy
+from poa_mm.evaluation.labelled_folders import describe
 from poa_mm.registry import DATASETS, MODELS
 
 __all__ = ['Accuracies', 'KnnEvaluator']
 
+# What k-NN reads of a config.
+KNN_SETTINGS = ('knn_train_dataset', 'knn_test_dataset', 'data_preprocessor')
 Accuracies = dict[int, float]  # top-1 in percent by k
 
 
@@ -91,10 +94,11 @@ class KnnEvaluator:
         Raises:
             ValueError: If the config lacks one of the three.
         """
-        parts = ('knn_train_dataset', 'knn_test_dataset', 'data_preprocessor')
-        missing = [part for part in parts if part not in cfg]
+        missing = [part for part in KNN_SETTINGS if part not in cfg]
         if missing:
-            raise ValueError(f'the config has no {" and no ".join(missing)}, k-NN needs {parts}')
+            raise ValueError(
+                f'the config has no {" and no ".join(missing)}, k-NN needs {KNN_SETTINGS}'
+            )
         with DefaultScope.overwrite_default_scope('mmpretrain'):
             train_dataset = _build_dataset(cfg, 'knn_train_dataset')
             size = len(train_dataset)
@@ -107,6 +111,12 @@ class KnnEvaluator:
                 MODELS.build(cfg.data_preprocessor),
                 **kwargs,
             )
+
+    @property
+    def data(self) -> str:
+        """What is measured on, in one line."""
+        test, train = (describe(loader.dataset) for loader in (self.test_loader, self.train_loader))
+        return f'{test}, classified by {train}'
 
     def evaluate(
         self, backbone: Any, subnets: Sequence[Subnet], features: Sequence[str] = ('cls',)

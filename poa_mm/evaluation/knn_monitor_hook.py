@@ -82,6 +82,7 @@ class KnnMonitorHook(Hook):
         self.evaluator = KnnEvaluator.from_config(
             runner.cfg, device=device, dtype=dtype, progress=dist.is_main_process(), **self.settings
         )
+        runner.logger.info(f'k-NN monitor: {self.evaluator.data}')
         self.csv_path = Path(runner.work_dir) / 'knn_curve.csv'
         # What a resumed run will do again is dropped.
         rows = _read(self.csv_path) if runner.iter else []

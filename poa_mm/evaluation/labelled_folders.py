@@ -7,7 +7,11 @@ from typing import Any
 from mmengine.config import Config
 from torch.utils.data import Dataset
 
-from poa_mm.preprocessing import Preprocessing
+from poa_mm.evaluation.cost import build_on_meta
+from poa_mm.preprocessing import Preprocessing, preprocessing_of
+from poa_mm.registry import ELASTIC_BACKBONES
+
+MONITORED = 10  # times in a run
 
 
 def use_labelled_folders(
@@ -37,6 +41,33 @@ def use_labelled_folders(
         'std': list(preprocessing.std),
         'to_rgb': False,  # the pipeline has done it
     }
+
+
+def monitor_labelled_folders(cfg: Config, train: str | PathLike, test: str | PathLike) -> None:
+    """Have the k-NN monitor of a pre-training run measure on two folders of images.
+
+    A config without a monitor gets one that measures :data:`MONITORED` times.
+
+    Args:
+        cfg: Config of the run, changed in place.
+        train: As of :func:`use_labelled_folders`.
+        test: Likewise.
+
+    Raises:
+        FileNotFoundError: No such folder.
+        ValueError: The config does not pre-train an elastic backbone.
+    """
+    backbone = cfg.model.get('backbone') or {}
+    if cfg.model.get('type') != 'POA' or backbone.get('type') not in ELASTIC_BACKBONES:
+        raise ValueError(
+            f'--train-data is for the k-NN monitor of POA, not for a {cfg.model.get("type")}'
+        )
+    expected = preprocessing_of(build_on_meta(backbone), cfg)
+    use_labelled_folders(cfg, train, test, expected)
+    hooks = list(cfg.get('custom_hooks') or [])
+    if not any(hook['type'] == 'KnnMonitorHook' for hook in hooks):
+        interval = max(cfg.train_cfg.max_iters // MONITORED, 1)
+        cfg.custom_hooks = [*hooks, {'type': 'KnnMonitorHook', 'interval': interval}]
 
 
 def describe(dataset: Dataset) -> str:

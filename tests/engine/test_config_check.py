@@ -6,7 +6,7 @@ import pytest
 from helpers import CONFIG, ROOT
 from mmengine.config import Config
 
-from poa_mm.engine.config_check import RUN_SETTINGS, check_config, merge_options
+from poa_mm.engine.config_check import RUN_SETTINGS, check_config, override
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def cfg():
 )
 def test_a_key_that_nothing_reads_is_refused(cfg, key, words):
     def change_and_check():
-        merge_options(cfg, {key: 1})
+        override(cfg, {key: 1})
         check_config(cfg)
 
     with pytest.raises(ValueError, match=re.escape(words)) as error:
@@ -58,7 +58,7 @@ def test_a_key_that_nothing_reads_is_refused(cfg, key, words):
     ],
 )
 def test_a_key_that_something_reads_is_set(cfg, key):
-    merge_options(cfg, {key: 1})
+    override(cfg, {key: 1})
     check_config(cfg)
     value = cfg
     for part in key.split('.'):
@@ -68,7 +68,7 @@ def test_a_key_that_something_reads_is_set(cfg, key):
 
 def test_a_tool_refuses_what_it_does_not_read(cfg):
     with pytest.raises(ValueError, match=r'nothing reads model here; valid: custom_imports'):
-        merge_options(cfg, {'model.koleo_weight': 1}, read={'custom_imports'})
+        override(cfg, {'model.koleo_weight': 1}, read={'custom_imports'})
 
 
 @pytest.mark.parametrize(

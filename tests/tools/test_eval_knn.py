@@ -228,3 +228,38 @@ def test_an_unknown_device_is_refused(tool, checkpoint, capsys):
         tool.main([str(checkpoint), '--device', 'nonsense'])
     assert error.value.code == 2
     assert 'argument --device: nonsense' in capsys.readouterr().err
+
+
+def test_folders_of_one_s_own_images(run, tmp_path):
+    """Two colours; a checkpoint that knows of no data set will do."""
+    for split in ('train', 'val'):
+        for color, name in ((30, 'dark'), (220, 'light')):
+            (tmp_path / split / name).mkdir(parents=True)
+            for index in range(6):
+                path = tmp_path / split / name / f'{index}.png'
+                Image.new('RGB', (30 + index, 20), (color + index,) * 3).save(path)
+    own = ('--train-data', str(tmp_path / 'train'), '--test-data', str(tmp_path / 'val'))
+    out = tmp_path / 'out'
+    code, printed = run(*own, '--k', '3', '--out-dir', str(out))
+    assert code == 0
+    assert [float(row['k3']) for row in table(out)] == [100.0] * 4
+    assert printed.out.startswith(
+        f'k-NN on 12 images of 2 classes from {tmp_path / "val"}, '
+        f'classified by 12 images of 2 classes from {tmp_path / "train"}'
+    )
+    assert '--test-data lacks' in run(*own[:2])[1].err
+    assert 'no image folder' in run(*own[:3], str(tmp_path / 'none'))[1].err
+    assert 'goes without --config' in run(*own, '--config', __file__)[1].err
+
+
+def test_the_data_of_the_checkpoint_are_named(run):
+    printed = run('--subnets', 'smallest')[1]
+    assert printed.out.startswith(
+        'k-NN on 40 images of 20 classes from PhotoPatches, '
+        'classified by 60 images of 20 classes from PhotoPatches'
+    )
+
+
+def test_an_option_that_k_nn_does_not_read(run):
+    printed = run('--cfg-options', 'model.backbone.depths=[2]')[1]
+    assert printed.err.startswith('error: model.backbone.depths: nothing reads model here; valid: ')

@@ -5,6 +5,7 @@ import sys
 import pytest
 import torch
 from helpers import CONFIG, load_tool
+from PIL import Image
 
 import poa_mm
 from poa_mm.engine import load_config
@@ -196,6 +197,8 @@ def derived_config(path, text):
     ids=['weights', 'hook'],
 )
 def test_what_shows_just_before_the_first_step_is_one_line(train, tmp_path, text, message):
+    answer = train('--cfg-options', 'optim_wrapper.optimizer.type=AdamWW')
+    assert answer == "error: there is no optimizer 'AdamWW'; did you mean 'AdamW'?"
     answer = train(config=derived_config(tmp_path / 'c.py', text))
     assert answer.startswith('error: ')
     assert message in answer
@@ -206,3 +209,37 @@ def test_an_error_in_a_step_keeps_its_traceback(train, tmp_path):
     text = 'model = dict(koleo_weight=0.1)'
     with pytest.raises(ValueError, match='KoLeo needs at least 2 images'):
         train(config=derived_config(tmp_path / 'c.py', text), batch=1)
+
+
+def test_misspelled_settings_are_one_line(train, tmp_path):
+    assert "no setting 'modle'; did you mean 'model'?" in train('--cfg-options', 'modle.x=1')
+    answer = train(config=derived_config(tmp_path / 'a.py', 'model = dict(koleo_wieght=0.1)'))
+    assert answer.startswith(
+        "error: POA has no argument 'koleo_wieght'; did you mean 'koleo_weight'?"
+    )
+    answer = train(config=derived_config(tmp_path / 'b.py', "model = dict(type='POAA')"))
+    assert answer == "error: there is no model 'POAA'; did you mean 'POA'?"
+    answer = train('--cfg-options', 'optim_wrapper.optimizer.type=AdamWW')
+    assert answer == "error: there is no optimizer 'AdamWW'; did you mean 'AdamW'?"
+    answer = train(config=derived_config(tmp_path / 'c.py', 'param_schedular = []'))
+    assert answer.endswith(
+        "sets 'param_schedular', which nothing reads; did you mean 'param_scheduler'?"
+    )
+
+
+def test_the_monitor_measures_on_one_s_own_folders(train, tmp_path):
+    for split in ('train', 'val'):
+        for color, name in ((30, 'dark'), (220, 'light')):
+            (tmp_path / split / name).mkdir(parents=True)
+            for index in range(10):
+                Image.new('RGB', (40, 40), (color + index,) * 3).save(
+                    tmp_path / split / name / f'{index}.png'
+                )
+    own = ('--train-data', str(tmp_path / 'train'), '--test-data', str(tmp_path / 'val'))
+    assert train('--work-dir', 'w', *own) is None
+    lines = (tmp_path / 'w' / 'knn_curve.csv').read_text().splitlines()
+    assert lines[1:] == [
+        f'{iteration},{name},20,{100:.3f}'
+        for iteration in (1, 2)
+        for name in ('smallest', 'largest')
+    ]

@@ -4,7 +4,7 @@ import pytest
 from mmengine.registry import Registry
 from mmpretrain.registry import DATASETS, MODELS, TRANSFORMS
 
-from poa_mm.engine.arguments import accepted, advice, explain, nearest
+from poa_mm.arguments import accepted, advice, explain, nearest
 
 THINGS = Registry('thing')
 

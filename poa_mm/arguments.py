@@ -3,45 +3,74 @@
 import difflib
 import inspect
 import traceback
-from collections.abc import Callable, Collection, Iterator
-
-from mmengine.registry import build_from_cfg
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
 
 CLOSE = 0.75  # how alike (difflib's ratio) a misspelled name and the intended one are
 
 
-def explain(error: TypeError) -> str | None:
-    """Say which class of a config does not take which argument, and what it takes.
+def explain(error: TypeError | KeyError) -> str | None:
+    """Say which class of a config does not exist, or does not take which argument.
 
     Python names the function that refuses an argument: of a class that hands on ``**kwargs``, that
-    is the constructor of one of its parents.
+    is the constructor of one of its parents. mmengine says where it has looked for a class.
 
     Args:
-        error: What was raised while a registry built a class.
+        error: What was raised while a registry of mmengine built something.
 
     Returns:
-        One line, or ``None`` if the error is about something else.
+        One line, with what was meant if that is clear; ``None`` if the error is about something
+        else.
     """
-    built = _last_built(error)
-    if built is None:
+    values = _last_built(error)
+    if values is None:
         return None
-    cls, arguments = built
+    if isinstance(error, KeyError):
+        return _unknown_name(values, str(error.args[0]))
+    cls, text = values.get('obj_cls'), str(error)
+    if not inspect.isclass(cls):
+        return None
     known = accepted(cls)
-    text = str(error)
-    for name in arguments:
+    for name in values['args']:
         if name not in known and (f"'{name}'" in text or 'missing' in text):
             return f'{cls.__name__} has no argument {name!r}; {advice(name, known)}'
     return None
 
 
-def _last_built(error: TypeError) -> tuple[Callable, list[str]] | None:
-    """What a registry was building when the error came up, and the names of its arguments."""
+def _last_built(error: Exception) -> Mapping[str, Any] | None:
+    """Local variables of the registry's function that was building when the error came up."""
+    from mmengine.registry import build_from_cfg
+
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     for frame in reversed(frames):
-        values = frame.f_locals
-        if frame.f_code is build_from_cfg.__code__ and inspect.isclass(values.get('obj_cls')):
-            return values['obj_cls'], list(values['args'])
+        if frame.f_code is build_from_cfg.__code__:
+            return frame.f_locals
     return None
+
+
+def _unknown_name(values: Mapping[str, Any], text: str) -> str | None:
+    name, registry = values.get('obj_type'), values['registry']
+    if not isinstance(name, str) or f'{name} is not in the' not in text:
+        return None
+    return unknown_class(name, registry)
+
+
+def unknown_class(name: str, registry: Any) -> str:
+    """Say that a registry has no class of that name, and which one may be meant.
+
+    Args:
+        name: What a config has as ``type``.
+        registry: Registry of mmengine; its parents are looked through, too.
+    """
+    kind, scope = registry.name, registry.scope
+    known: set[str] = set()
+    while registry is not None:
+        known |= set(registry.module_dict)
+        registry = registry.parent
+    near = nearest(name, known)
+    return f'there is no {kind} {name!r}' + (
+        f'; did you mean {near!r}?' if near else f' in the scope {scope}'
+    )
 
 
 def advice(name: str, known: Collection[str]) -> str:
