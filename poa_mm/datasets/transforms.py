@@ -114,7 +114,7 @@ class MultiCrop(BaseTransform):
             'blur_prob': blur_prob,
             'blur_sigma': blur_sigma,
         }
-        self.num_local = num_local
+        self.global_size, self.local_size, self.num_local = global_size, local_size, num_local
         jitter = v2.ColorJitter(*color_jitter)
         blur = v2.GaussianBlur(kernel, tuple(blur_sigma))
         color = (v2.RandomApply([jitter], JITTER_PROB), v2.RandomGrayscale(gray_prob))

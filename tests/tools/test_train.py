@@ -9,6 +9,7 @@ from PIL import Image
 
 import poa_mm
 from poa_mm.engine import load_config
+from poa_mm.models.selfsup import POA
 
 SMALL = [
     'train_dataloader.num_workers=0',
@@ -205,10 +206,19 @@ def test_what_shows_just_before_the_first_step_is_one_line(train, tmp_path, text
     assert '\n' not in answer
 
 
-def test_an_error_in_a_step_keeps_its_traceback(train, tmp_path):
+def test_an_error_in_a_step_keeps_its_traceback(train, monkeypatch):
+    def loss(self, *args, **kwargs):
+        raise ValueError('a bug')
+
+    monkeypatch.setattr(POA, 'loss', loss)
+    with pytest.raises(ValueError, match='a bug'):
+        train()
+
+
+def test_a_batch_too_small_for_koleo_is_one_line(train, tmp_path):
     text = 'model = dict(koleo_weight=0.1)'
-    with pytest.raises(ValueError, match='KoLeo needs at least 2 images'):
-        train(config=derived_config(tmp_path / 'c.py', text), batch=1)
+    answer = train(config=derived_config(tmp_path / 'c.py', text), batch=1)
+    assert answer.startswith('error: KoLeo needs at least 2 images')
 
 
 def test_misspelled_settings_are_one_line(train, tmp_path):

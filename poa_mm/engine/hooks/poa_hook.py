@@ -7,6 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from poa_mm.engine.hooks.view_check import check_views
 from poa_mm.engine.optim_wrapper import LAST_LAYER, StepGuard
 from poa_mm.engine.schedules import cosine, linear
 from poa_mm.models.selfsup import POA
@@ -52,7 +53,8 @@ class POAHook(Hook):
 
     Raises:
         ValueError: A negative time, ``cosine_fraction`` outside (0, 1], ``epoch_length`` below 1;
-            before training, something to keep still with another optimiser wrapper.
+            before training, something to keep still with another optimiser wrapper, or crops that
+            the network cannot take.
     """
 
     def __init__(
@@ -88,7 +90,8 @@ class POAHook(Hook):
         self.epoch_length = epoch_length
 
     def before_train(self, runner: Runner) -> None:
-        """Look at the optimiser wrapper."""
+        """Look at the optimiser wrapper, and at what the network is to see."""
+        check_views(poa_of(runner, self), runner.train_dataloader)
         wrapper = runner.optim_wrapper
         if any(self.frozen_epochs.values()) and not isinstance(wrapper, StepGuard):
             raise ValueError(

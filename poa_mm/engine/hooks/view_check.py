@@ -1,0 +1,87 @@
+"""Check that the crops of a pre-training run, its batch and its network belong together."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from mmengine.logging import print_log
+from mmpretrain.models.backbones import VisionTransformer
+
+from poa_mm.datasets.transforms import MultiCrop
+from poa_mm.models.backbones.supernet_layers import image_channels
+from poa_mm.models.losses import check_koleo_batch
+from poa_mm.models.selfsup import POA
+
+
+def check_views(model: POA, dataloader: Any) -> None:
+    """Check what the first step would trip over, or what no step would notice.
+
+    Args:
+        model: On the device that it trains on.
+        dataloader: Loads what it trains on. Crops are checked where a
+            :class:`~poa_mm.datasets.MultiCrop` makes them.
+
+    Raises:
+        ValueError: No local crops; crops of a size that the network cannot take, or whose rim it
+            does not see; a batch too small for KoLeo.
+    """
+    if model.koleo_weight:
+        check_koleo_batch(dataloader.batch_size)
+    for crop in _multi_crops(dataloader.dataset):
+        if crop.num_local < 1:
+            raise ValueError(
+                'MultiCrop has num_local=0, but POA learns from at least one local crop (Eq. 8, 9)'
+            )
+        for name in ('global_size', 'local_size'):
+            _check_size(model.teacher.backbone, name, getattr(crop, name))
+        _compare_trained_size(model.backbone, crop.global_size)
+
+
+def _multi_crops(dataset: Any) -> Iterator[MultiCrop]:
+    """The transforms that cut crops, within whatever repeats or joins data sets."""
+    inner = getattr(dataset, 'datasets', None) or getattr(dataset, 'dataset', None)
+    for part in inner if isinstance(inner, list | tuple) else [inner]:
+        if part is not None:
+            yield from _multi_crops(part)
+    for transform in getattr(getattr(dataset, 'pipeline', None), 'transforms', ()):
+        if isinstance(transform, MultiCrop):
+            yield transform
+
+
+@torch.no_grad()
+def _check_size(teacher: Any, name: str, size: int) -> None:
+    """Show an image of that size to a sub-network of the teacher, which draws no random numbers."""
+    if isinstance(teacher, VisionTransformer):
+        _check_rim(teacher.patch_embed.projection, name, size)
+    parameter = next(teacher.parameters())
+    image = parameter.new_zeros(1, image_channels(teacher), size, size)
+    try:
+        teacher.tokens(image, teacher.space.smallest)
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise ValueError(
+            f'the network cannot take the crops of MultiCrop with {name}={size}: {error}'
+        ) from error
+
+
+def _check_rim(patches: Any, name: str, size: int) -> None:
+    side, step = patches.kernel_size[0], patches.stride[0]
+    over = (size + 2 * patches.padding[0] - side) % step
+    if over or size < side:
+        near = [fit for fit in (size - over, size - over + step) if fit >= side] or [side]
+        raise ValueError(
+            f'MultiCrop has {name}={size}, which patches of {side} pixels do not cover: the '
+            f'network would not see the rim; take {" or ".join(map(str, near))}'
+        )
+
+
+def _compare_trained_size(backbone: Any, size: int) -> None:
+    trained = getattr(backbone, 'img_size', None)
+    sides = (trained, trained) if isinstance(trained, int) else trained
+    if sides is not None and tuple(sides) != (size, size):
+        print_log(
+            f'the backbone has img_size={trained}, its global crops {size}: position embeddings '
+            'are resized in every step',
+            logger='current',
+            level=logging.WARNING,
+        )

@@ -1,0 +1,85 @@
+"""Crops, batch and network are checked against one another before the first step."""
+
+from types import SimpleNamespace
+
+import pytest
+from helpers import CONFIG
+from mmengine.config import Config
+from supernets import TINY_RESNET, TINY_SWIN
+from tiny import TINY_POA
+
+from poa_mm.engine import launch
+from poa_mm.engine.hooks.view_check import check_views
+from poa_mm.registry import DATASETS, MODELS
+
+
+def loader(batch_size=4, wrap=None, **crops):
+    crops = {'global_size': 16, 'local_size': 8, 'num_local': 2, 'blur_sigma': (0.1, 0.5), **crops}
+    dataset = {
+        'type': 'PhotoPatches',
+        'split': 'train',
+        'patches_per_photo': 1,
+        'pipeline': [{'type': 'MultiCrop', **crops}],
+    }
+    built = DATASETS.build(dataset)
+    return SimpleNamespace(batch_size=batch_size, dataset=wrap(built) if wrap else built)
+
+
+def poa(backbone=None, **changes):
+    cfg = {**TINY_POA, **changes}
+    return MODELS.build({**cfg, 'backbone': backbone or TINY_POA['backbone']})
+
+
+@pytest.mark.parametrize(
+    ('crops', 'words'),
+    [
+        ({'num_local': 0}, 'num_local=0, but POA learns from at least one local crop'),
+        ({'global_size': 18}, 'global_size=18, .* would not see the rim; take 16 or 20'),
+        ({'local_size': 10}, 'local_size=10, .* take 8 or 12'),
+        ({'local_size': 3}, 'local_size=3, .* take 4'),
+    ],
+)
+def test_crops_that_a_vit_cannot_take(crops, words):
+    with pytest.raises(ValueError, match=words):
+        check_views(poa(), loader(**crops))
+
+
+def test_a_swin_that_does_not_pad(recwarn):
+    swin = {**TINY_SWIN, 'pad_small_map': False}
+    with pytest.raises(
+        ValueError, match=r'cannot take the crops of MultiCrop with local_size=32: '
+    ):
+        check_views(poa(swin), loader(global_size=128, local_size=32))
+    check_views(poa(TINY_SWIN), loader(global_size=64, local_size=32))
+
+
+def test_a_resnet_takes_any_size():
+    check_views(poa(TINY_RESNET), loader(global_size=50, local_size=33))
+
+
+def test_koleo_needs_two_images():
+    with pytest.raises(ValueError, match='KoLeo needs at least 2 images'):
+        check_views(poa(), loader(batch_size=1))
+    check_views(poa(koleo_weight=0), loader(batch_size=1))
+
+
+@pytest.mark.parametrize(
+    'wrap',
+    [lambda d: SimpleNamespace(dataset=d), lambda d: SimpleNamespace(datasets=[d])],
+    ids=['repeated', 'joined'],
+)
+def test_crops_within_what_wraps_a_data_set(wrap):
+    check_views(poa(), loader(wrap=wrap))
+    with pytest.raises(ValueError, match='num_local=0'):
+        check_views(poa(), loader(wrap=wrap, num_local=0))
+
+
+def test_a_run_ends_before_its_first_step(tmp_path):
+    cfg = Config.fromfile(str(CONFIG))
+    cfg.work_dir = str(tmp_path)
+    cfg.experiment_name = tmp_path.name
+    cfg.train_dataloader.update(num_workers=0, persistent_workers=False)
+    cfg.train_dataloader.dataset.patches_per_photo = 1
+    cfg.train_dataloader.dataset.pipeline[0].global_size = 30
+    with pytest.raises(ValueError, match='global_size=30'):
+        launch.build_runner(cfg).train()
