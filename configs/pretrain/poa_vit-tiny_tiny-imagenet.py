@@ -16,6 +16,7 @@ _base_ = [
 model = dict(
     backbone=dict(img_size=48),
     head=dict(bottleneck=256),  # the paper's, so that prototypes start as long as the paper's
+    koleo_weight=0.1,
 )
 
 max_iters = 3000

@@ -13,10 +13,13 @@ import os
 data_root = os.environ.get('TINY_IMAGENET', 'data/tiny_imagenet')
 
 multi_crop = dict(
-    type='MultiCrop',  # scales and colours of Table 6
+    type='MultiCrop',  # colours of Table 6
     global_size=48,
     local_size=24,
     num_local=2,
+    # A smaller crop of 64 pixels no longer shows what it is from.
+    global_scale=(0.5, 1.0),
+    local_scale=(0.2, 0.5),
     # 2 of 224 pixels are 0.4 of 48, a blur that leaves the pixels as they are.
     blur_prob=(0.0, 0.0, 0.0),
     blur_sigma=(0.1, 0.5),
