@@ -1,48 +1,104 @@
 """Decoding of image files into what OpenMMLab pipelines expect: 3-channel uint8 BGR arrays."""
 
 import io
-import struct
+import logging
+import stat
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from mmcv import rgb2bgr
 from mmengine import fileio
-from PIL import Image, ImageOps, UnidentifiedImageError
+from mmengine.logging import print_log
+from PIL import Image, UnidentifiedImageError
 
-# What Pillow's decoders raise on damaged or hostile files. OSError covers missing, unidentified
-# and truncated ones.
-_DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error)
+from poa_mm.datasets.metadata import read_exif, turn_of, without_metadata
+from poa_mm.datasets.pixels import to_rgb
+from poa_mm.errors import InputError, printable
+
+Note = Callable[[str, str], None]
+"""Takes what is odd about an image that can be read: what it is about, and the text. It is about a
+file, or about a kind that files of one data set mostly share."""
+Reduction = Callable[[int, int], int]
+"""Takes height and width of an upright image; how many times smaller it may be read: 1, 2, 4, 8."""
+
+SCALED = 'samples of more than eight bits'
+SWAPPING = (
+    Image.Transpose.TRANSPOSE,
+    Image.Transpose.TRANSVERSE,
+    Image.Transpose.ROTATE_90,
+    Image.Transpose.ROTATE_270,
+)
 
 
-class UnreadableImageError(ValueError):
+class UnreadableImageError(InputError):
     """A file that should hold an image does not hold a complete one."""
 
 
-def read_image(path: str) -> np.ndarray:
+def log_note(_about: str, text: str) -> None:
+    """Warn in the current log, every time."""
+    print_log(text, logger='current', level=logging.WARNING)
+
+
+def read_image(path: str, note: Note = log_note) -> np.ndarray:
     """Decode a whole image file; a truncated one is an error, not a picture with a grey rest.
 
     OpenCV, mmcv's default decoder, fills what a truncated JPEG lacks with grey and only prints a
-    warning, hence Pillow.
+    warning, hence Pillow. Damaged metadata never cost the pixels.
 
     Args:
         path: File in any format and place that Pillow and :mod:`mmengine.fileio` know.
+        note: Told of images of more pixels than ``PIL.Image.MAX_IMAGE_PIXELS``, and of samples
+            whose white level is a guess.
 
     Returns:
-        (H, W, 3) uint8 BGR array, upright according to the EXIF orientation. Grey, palette and
-        CMYK images become colour, an alpha channel is dropped, 16-bit samples keep their upper
-        eight bits.
+        (H, W, 3) uint8 BGR array, upright according to the EXIF orientation. Grey, palette, CMYK
+        and Lab images become RGB, alpha channels are dropped, of several frames the first is taken.
+        Samples of more than eight bits are scaled as in
+        :func:`~poa_mm.datasets.pixels.to_eight_bits`.
 
     Raises:
-        UnreadableImageError: The file is missing, truncated or no image; the message names it.
+        UnreadableImageError: The file is missing, damaged or no image, has floating-point pixels
+            (they have no defined white level), or more than twice ``MAX_IMAGE_PIXELS``; the message
+            names it. Nothing else is raised.
     """
+    return read_reduced(path, None, note)[0]
+
+
+def read_reduced(
+    path: str, reduction: Reduction | None, note: Note = log_note
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """Decode an image file; a JPEG at a reduced scale, many times faster, where that is enough.
+
+    Args:
+        path: See :func:`read_image`.
+        reduction: How many times smaller the image may come; None for its full size.
+        note: See :func:`read_image`.
+
+    Returns:
+        The image as :func:`read_image` returns it, and its full height and width.
+
+    Raises:
+        UnreadableImageError: See :func:`read_image`.
+    """
+    notes: list[tuple[str, str]] = []
     try:
-        with Image.open(io.BytesIO(fileio.get(path))) as image:
-            rgb = _to_rgb(ImageOps.exif_transpose(image))
-    except (*_DECODER_ERRORS, Image.DecompressionBombError) as error:
-        # Pillow's own words name a memory address.
-        reason = 'unknown format' if isinstance(error, UnidentifiedImageError) else error
-        raise UnreadableImageError(f'{path} cannot be read as an image: {reason}') from error
-    return rgb2bgr(np.asarray(rgb))
+        data = _contents(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # Pillow's do not name the file
+            rgb, size = _decode(data, reduction, notes)
+        bgr = rgb2bgr(np.asarray(rgb))
+    except Exception as error:  # decoders of damaged files raise whatever there is
+        reason = printable(_reason(error))
+        raise UnreadableImageError(
+            f'{printable(path)} cannot be read as an image: {reason}'
+        ) from error
+    for about, text in notes:
+        note(about or path, f'{printable(path)} {text}')
+    return bgr, size
 
 
 def add_image(results: dict[str, Any], image: np.ndarray) -> dict[str, Any]:
@@ -51,12 +107,71 @@ def add_image(results: dict[str, Any], image: np.ndarray) -> dict[str, Any]:
     return results
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith('I'):  # 16-bit grey, which Pillow's own conversion saturates at 255
-        samples = np.clip(np.asarray(image), 0, 2**16 - 1)
-        image = Image.fromarray((samples >> 8).astype(np.uint8))
-    elif image.mode == 'F':
-        raise ValueError('floating-point pixels have no defined white level')
-    elif 'transparency' in image.info:
-        image = image.convert('RGBA')  # Pillow warns about the direct way from a palette to RGB
-    return image.convert('RGB')
+def _contents(path: str) -> bytes:
+    if '://' not in path and not stat.S_ISREG(Path(path).stat().st_mode):
+        raise ValueError('no regular file')  # to open a pipe would wait for ever
+    data = fileio.get(path)
+    if not data:
+        raise ValueError('empty file')
+    return data
+
+
+def _decode(
+    data: bytes, reduction: Reduction | None, notes: list[tuple[str, str]]
+) -> tuple[Image.Image, tuple[int, int]]:
+    """Upright RGB image of a file, and its full height and width."""
+    try:
+        return _pixels(data, reduction, notes)
+    except Exception:
+        bare, exif = without_metadata(data)
+        if bare == data:
+            raise
+        try:  # whether it is the metadata that are damaged
+            return _pixels(bare, reduction, notes, exif)
+        except Exception:
+            pass
+        raise
+
+
+def _pixels(
+    data: bytes,
+    reduction: Reduction | None,
+    notes: list[tuple[str, str]],
+    exif: bytes | None = None,
+) -> tuple[Image.Image, tuple[int, int]]:
+    """Decode, with ``exif`` in place of the file's own."""
+    with Image.open(io.BytesIO(data)) as image:
+        get_exif = image.getexif if exif is None else partial(read_exif, exif)
+        size = None
+        if reduction and image.format in ('JPEG', 'MPO'):
+            size = _upright_size(image, turn_of(get_exif))
+            factor = reduction(*size)
+            # Pillow takes the largest of 1, 2, 4 and 8 that leaves both sides at least this long.
+            image.draft(None, (image.width // factor, image.height // factor))
+        wide = ';16' in str(image.tile)
+        limit = Image.MAX_IMAGE_PIXELS
+        if limit and image.width * image.height > limit:
+            pixels = image.width * image.height / 1e6
+            notes.append(('', f'has {pixels:.0f} million pixels: slow to read'))
+        image.load()
+        rgb, how = to_rgb(image, data, wide)
+        if how:
+            notes.append((SCALED, f'has {how}'))
+        turn = turn_of(get_exif)
+    if turn is not None:
+        rgb = rgb.transpose(turn)
+    return rgb, size or rgb.size[::-1]
+
+
+def _upright_size(image: Image.Image, turn: Image.Transpose | None) -> tuple[int, int]:
+    """Height and width of an image once it is turned."""
+    return image.size if turn in SWAPPING else image.size[::-1]
+
+
+def _reason(error: Exception) -> str:
+    # Pillow's own words name a memory address, or an attack.
+    if isinstance(error, UnidentifiedImageError):
+        return 'unknown format'
+    if isinstance(error, Image.DecompressionBombError):
+        return f'more than {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels (twice MAX_IMAGE_PIXELS)'
+    return str(error) or type(error).__name__
