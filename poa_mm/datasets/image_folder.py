@@ -1,7 +1,9 @@
 """Any folder of images, with tolerance for broken files during training."""
 
 import logging
+import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,19 @@ from mmengine import fileio
 from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
 
-from poa_mm.datasets.images import UnreadableImageError, add_image, read_image
+from poa_mm.datasets.images import (
+    UnreadableImageError,
+    add_image,
+    middle_of,
+    read_reduced,
+)
+from poa_mm.datasets.listing import EXTENSIONS, Listing, first_of, list_images
+from poa_mm.datasets.notes import FileNotes
 from poa_mm.datasets.samplers import SampleIndex
+from poa_mm.errors import printable
 from poa_mm.registry import DATASETS
 
-EXTENSIONS = ('.bmp', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
+SPLIT = re.compile(r'(train|training|val|valid|validation|dev|test|testing)(\d{4})?')
 
 
 @DATASETS.register_module()
@@ -26,19 +36,26 @@ class ImageFolder(CustomDataset):
     :class:`~poa_mm.datasets.PositionSampler`) and counted. With ``test_mode=True`` it is an error,
     since an evaluation must not replace samples silently.
 
+    In training a large JPEG comes at a reduced scale if the first transform of the pipeline says
+    that this is enough, as :class:`~poa_mm.datasets.MultiCrop` does. Of an image that is more than
+    100 times as long as wide, the middle comes.
+
     Args:
         data_root: The folder. ``~`` stands for the home folder.
-        with_label: Take the sub-folders directly below ``data_root`` as classes, in sorted order.
-            Without labels (the default) the folder structure means nothing.
+        with_label: Take the sub-folders directly below ``data_root`` as classes, in sorted order;
+            one without an image keeps its label. Where ``classes`` are given and contain all of
+            their names, labels follow ``classes``. Without labels (the default) the folder
+            structure means nothing.
         extensions: What counts as an image, in any letter case.
         **kwargs: Arguments of :class:`mmpretrain.datasets.CustomDataset` (``ann_file`` for a
             subset, ``pipeline``, ``test_mode`` …).
 
     Raises:
         FileNotFoundError: There is no such folder.
-        ValueError: The folder holds no image; or, while training, more than ``max_refetch``
-            images drawn in a row were unreadable.
-        UnreadableImageError: In test mode, an unreadable image.
+        ValueError: The folder holds no image; with labels, its sub-folders are the splits of a data
+            set, or not as many as ``classes``; in test mode, a folder in it cannot be opened.
+        UnreadableImageError: In test mode, an unreadable image; while training, more than
+            ``max_refetch`` images drawn in a row were unreadable.
     """
 
     def __init__(
@@ -51,10 +68,12 @@ class ImageFolder(CustomDataset):
         self._failures_in_a_row = 0
         self._failed = 0
         self._unreadable = torch.zeros(0, dtype=torch.bool)
+        self._notes = FileNotes()
+        self._endings = tuple(extensions)
         super().__init__(
             data_root=str(Path(data_root).expanduser()),
             with_label=with_label,
-            extensions=sorted(extensions),
+            extensions=extensions,
             **kwargs,
         )
 
@@ -65,16 +84,12 @@ class ImageFolder(CustomDataset):
 
     def load_data_list(self) -> list[dict]:
         """List the images in sorted order, each as ``dict(img_path, row[, gt_label])``."""
-        if not fileio.isdir(self.img_prefix):
-            raise FileNotFoundError(f'there is no image folder {self.img_prefix}')
-        try:
+        if self.ann_file:
+            if not fileio.isdir(self.img_prefix):
+                raise FileNotFoundError(f'there is no image folder {printable(self.img_prefix)}')
             data_list = super().load_data_list()
-        except RuntimeError as error:
-            place = 'class sub-folders of ' if self.with_label else ''
-            raise ValueError(
-                f'no images in {place}{self.img_prefix}: files count if their names end in one of '
-                f'{", ".join(sorted(self.extensions))}'
-            ) from error
+        else:
+            data_list = self._list_folder()
         for row, info in enumerate(data_list):
             info['row'] = row
         # Shared memory: what one loader worker finds broken, the others need not find and name.
@@ -86,18 +101,63 @@ class ImageFolder(CustomDataset):
         results = self.get_data_info(idx)
         row, path = results.pop('row'), results['img_path']
         if self.test_mode:
-            return self.pipeline(add_image(results, read_image(path)))
+            return self.pipeline(self._read(results))
+        if self._unreadable[row]:
+            return self._failure(idx, path)
         try:
-            image = None if self._unreadable[row] else read_image(path)
+            self._read(results)
         except UnreadableImageError as error:
-            image = None
             self._report(row, error)
-        if image is None:
-            self._count_failure(path)
-            self._failed = idx
-            return None
+            return self._failure(idx, path)
         self._failures_in_a_row = 0
-        return self.pipeline(add_image(results, image))
+        return self.pipeline(results)
+
+    def _read(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Add the image, at a reduced scale if the pipeline says how much of it is needed."""
+        path = results['img_path']
+        first = next(iter(self.pipeline.transforms), None)
+        reduction = None if self.test_mode else getattr(first, 'reduction', None)
+        if reduction is not None:
+            reduction = partial(reduction, results['sample_idx'])
+        image, full_shape = read_reduced(path, reduction, self._notes)
+        if full_shape != image.shape[:2]:
+            add_image(results, image).update(ori_shape=full_shape, reduced_from=full_shape)
+            return results
+        return add_image(results, middle_of(image, path, self._notes))
+
+    def _list_folder(self) -> list[dict]:
+        listing = list_images(self.img_prefix, self._endings)
+        if self.with_label:
+            _check_no_splits(listing)
+        if listing.closed and self.test_mode:
+            raise ValueError(listing.closed_folders)
+        listing.report(self.with_label)
+        if not self.with_label:
+            return [{'img_path': listing.path(image)} for image in listing.images]
+        labels = self.folder_to_idx = self._labels_of(listing.folders)
+        images = sorted(image.split('/', 1) for image in listing.images if '/' in image)
+        empty = set(listing.folders) - {folder for folder, _ in images}
+        if empty:
+            root, names = printable(listing.root), first_of(sorted(empty))
+            _log(f'{root}: no images of the classes {names}', logging.WARNING)
+        return [
+            {'img_path': listing.path(f'{folder}/{image}'), 'gt_label': labels[folder]}
+            for folder, image in images
+        ]
+
+    def _labels_of(self, folders: list[str]) -> dict[str, int]:
+        """Label of each class folder: its row in the given classes, or among the folders."""
+        if self.CLASSES is None:
+            self._metainfo['classes'] = tuple(folders)
+        classes = list(self.CLASSES)
+        if set(folders) <= set(classes):
+            return {folder: classes.index(folder) for folder in folders}
+        if len(folders) == len(classes):  # the folders have other names, in the same order
+            return {folder: label for label, folder in enumerate(folders)}
+        raise ValueError(
+            f'{printable(self.img_prefix)} holds {len(folders)} class folders '
+            f'({first_of(folders)}) for {len(classes)} classes ({first_of(classes)})'
+        )
 
     def _rand_another(self) -> int:
         """Index to try in place of the one that has just failed."""
@@ -109,19 +169,32 @@ class ImageFolder(CustomDataset):
         if self._unreadable[row]:  # another worker met it in the meantime
             return
         self._unreadable[row] = True
-        print_log(
+        _log(
             f'{error}. Skipped from now on ({self.num_unreadable} of {len(self._unreadable)} '
-            f'images unreadable so far)',
-            logger='current',
-            level=logging.WARNING,
+            'images unreadable so far)',
+            logging.WARNING,
         )
 
-    def _count_failure(self, path: str) -> None:
-        """Raise once more than ``max_refetch`` draws in a row were in vain."""
+    def _failure(self, index: int, path: str) -> None:
+        """Ask for another image, until more than ``max_refetch`` draws in a row were in vain."""
+        self._failed = index
         self._failures_in_a_row += 1
         if self._failures_in_a_row > self.max_refetch:
-            raise ValueError(
-                f'no readable image in {self._failures_in_a_row} draws from {self.img_prefix} '
-                f'({self.num_unreadable} of {len(self._unreadable)} are known to be unreadable); '
-                f'the last was {path}'
+            raise UnreadableImageError(
+                f'no readable image in {self._failures_in_a_row} draws from '
+                f'{printable(self.img_prefix)} ({self.num_unreadable} of {len(self._unreadable)} '
+                f'are known to be unreadable); the last was {printable(path)}'
             )
+
+
+def _check_no_splits(listing: Listing) -> None:
+    """Refuse the folder above those with the classes."""
+    if listing.folders and all(SPLIT.fullmatch(name.lower()) for name in listing.folders):
+        raise ValueError(
+            f'{printable(listing.root)} holds the splits {first_of(listing.folders)} in place of '
+            'classes: give one of them as data_root'
+        )
+
+
+def _log(text: str, level: int = logging.INFO) -> None:
+    print_log(text, logger='current', level=level)

@@ -25,7 +25,8 @@ file, or about a kind that files of one data set mostly share."""
 Reduction = Callable[[int, int], int]
 """Takes height and width of an upright image; how many times smaller it may be read: 1, 2, 4, 8."""
 
-SCALED = 'samples of more than eight bits'
+SCALED = 'samples of more than eight bits'  # what notes are about
+MAX_ASPECT = 100  # long side over short side
 SWAPPING = (
     Image.Transpose.TRANSPOSE,
     Image.Transpose.TRANSVERSE,
@@ -43,7 +44,20 @@ def log_note(_about: str, text: str) -> None:
     print_log(text, logger='current', level=logging.WARNING)
 
 
-def read_image(path: str, note: Note = log_note) -> np.ndarray:
+def unreadable(path: str, error: Exception) -> UnreadableImageError:
+    """The error for a file, with the reason in words."""
+    if isinstance(error, UnidentifiedImageError):  # Pillow's own words name a memory address
+        reason = 'unknown format'
+    elif isinstance(error, Image.DecompressionBombError):  # or an attack
+        reason = f'more than {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels (twice MAX_IMAGE_PIXELS)'
+    else:
+        reason = printable(str(error) or type(error).__name__)
+    return UnreadableImageError(f'{printable(path)} cannot be read as an image: {reason}')
+
+
+def read_image(
+    path: str, note: Note = log_note, backend_args: dict[str, Any] | None = None
+) -> np.ndarray:
     """Decode a whole image file; a truncated one is an error, not a picture with a grey rest.
 
     OpenCV, mmcv's default decoder, fills what a truncated JPEG lacks with grey and only prints a
@@ -53,6 +67,7 @@ def read_image(path: str, note: Note = log_note) -> np.ndarray:
         path: File in any format and place that Pillow and :mod:`mmengine.fileio` know.
         note: Told of images of more pixels than ``PIL.Image.MAX_IMAGE_PIXELS``, and of samples
             whose white level is a guess.
+        backend_args: Those of :func:`mmengine.fileio.get`.
 
     Returns:
         (H, W, 3) uint8 BGR array, upright according to the EXIF orientation. Grey, palette, CMYK
@@ -65,11 +80,14 @@ def read_image(path: str, note: Note = log_note) -> np.ndarray:
             (they have no defined white level), or more than twice ``MAX_IMAGE_PIXELS``; the message
             names it. Nothing else is raised.
     """
-    return read_reduced(path, None, note)[0]
+    return read_reduced(path, None, note, backend_args)[0]
 
 
 def read_reduced(
-    path: str, reduction: Reduction | None, note: Note = log_note
+    path: str,
+    reduction: Reduction | None,
+    note: Note = log_note,
+    backend_args: dict[str, Any] | None = None,
 ) -> tuple[np.ndarray, tuple[int, int]]:
     """Decode an image file; a JPEG at a reduced scale, many times faster, where that is enough.
 
@@ -77,6 +95,7 @@ def read_reduced(
         path: See :func:`read_image`.
         reduction: How many times smaller the image may come; None for its full size.
         note: See :func:`read_image`.
+        backend_args: Likewise.
 
     Returns:
         The image as :func:`read_image` returns it, and its full height and width.
@@ -86,16 +105,13 @@ def read_reduced(
     """
     notes: list[tuple[str, str]] = []
     try:
-        data = _contents(path)
+        data = _contents(path, backend_args)
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # Pillow's do not name the file
             rgb, size = _decode(data, reduction, notes)
         bgr = rgb2bgr(np.asarray(rgb))
     except Exception as error:  # decoders of damaged files raise whatever there is
-        reason = printable(_reason(error))
-        raise UnreadableImageError(
-            f'{printable(path)} cannot be read as an image: {reason}'
-        ) from error
+        raise unreadable(path, error) from error
     for about, text in notes:
         note(about or path, f'{printable(path)} {text}')
     return bgr, size
@@ -107,10 +123,34 @@ def add_image(results: dict[str, Any], image: np.ndarray) -> dict[str, Any]:
     return results
 
 
-def _contents(path: str) -> bytes:
-    if '://' not in path and not stat.S_ISREG(Path(path).stat().st_mode):
-        raise ValueError('no regular file')  # to open a pipe would wait for ever
-    data = fileio.get(path)
+def middle_of(image: np.ndarray, path: str, note: Note = log_note) -> np.ndarray:
+    """The middle of an image that is very much longer than wide, any other as it is.
+
+    Pipelines that resize the short side to 256 pixels would make 2 gigapixels of 30000 x 1 pixels,
+    and then cut the middle out.
+
+    Args:
+        image: (H, W, C).
+        path: The file that it comes from.
+        note: Told of an image that is cut.
+    """
+    height, width = image.shape[:2]
+    longest = MAX_ASPECT * min(height, width)
+    if max(height, width) <= longest:
+        return image
+    longest -= (max(height, width) - longest) % 2  # as much on both sides
+    top, left = (max(0, side - longest) // 2 for side in (height, width))
+    image = image[top : top + longest, left : left + longest]
+    text = f'{printable(path)} has {width} x {height} pixels; taken are {image.shape[1]} x '
+    note(f'{path}/shape', f'{text}{image.shape[0]} in its middle')
+    return np.ascontiguousarray(image)
+
+
+def _contents(path: str, backend_args: dict[str, Any] | None) -> bytes:
+    local = '://' not in path and backend_args is None
+    if local and not stat.S_ISREG(Path(path).stat().st_mode):
+        raise ValueError('no regular file')  # opening a pipe would wait for ever
+    data = fileio.get(path, backend_args=backend_args)
     if not data:
         raise ValueError('empty file')
     return data
@@ -166,12 +206,3 @@ def _pixels(
 def _upright_size(image: Image.Image, turn: Image.Transpose | None) -> tuple[int, int]:
     """Height and width of an image once it is turned."""
     return image.size if turn in SWAPPING else image.size[::-1]
-
-
-def _reason(error: Exception) -> str:
-    # Pillow's own words name a memory address, or an attack.
-    if isinstance(error, UnidentifiedImageError):
-        return 'unknown format'
-    if isinstance(error, Image.DecompressionBombError):
-        return f'more than {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels (twice MAX_IMAGE_PIXELS)'
-    return str(error) or type(error).__name__

@@ -27,8 +27,7 @@ def to_rgb(image: Image.Image, data: bytes, wide: bool) -> tuple[Image.Image, st
     if image.mode == 'F':
         raise ValueError('floating-point pixels have no defined white level')
     if image.mode == 'LAB':
-        lab, rgb = (ImageCms.createProfile(space) for space in ('LAB', 'sRGB'))
-        return ImageCms.applyTransform(image, ImageCms.buildTransform(lab, rgb, 'LAB', 'RGB')), ''
+        return _from_lab(image), ''
     image.info.pop('transparency', None)  # alpha is dropped
     rgb = image.convert('RGB')
     return _with_lower_bits(rgb, data) if wide else (rgb, '')
@@ -81,15 +80,23 @@ def _tag(image: Any, number: int, default: int) -> int:
     return value[0] if isinstance(value, tuple) else value
 
 
+def _from_lab(image: Image.Image) -> Image.Image:
+    lab, rgb = ImageCms.createProfile('LAB'), ImageCms.createProfile('sRGB')
+    converted = ImageCms.applyTransform(image, ImageCms.buildTransform(lab, rgb, 'LAB', 'RGB'))
+    assert converted is not None  # it is not done in place
+    return converted
+
+
 def _with_lower_bits(rgb: Image.Image, data: bytes) -> tuple[Image.Image, str]:
     """Scale 16-bit colours, of which Pillow has kept the upper eight bits only."""
-    if max(high for _, high in rgb.getextrema()) >= 2**6:  # more than 14 of 16 bits are used
+    upper = np.asarray(rgb)
+    if upper.max() >= 2**6:  # more than 14 of 16 bits are used
         return rgb, ''
     samples = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if samples is None or samples.dtype != np.uint16 or samples.ndim != 3:
         return rgb, ''
-    samples = samples[..., 2::-1]  # of BGR or BGRA
-    if not np.array_equal(samples >> 8, np.asarray(rgb)):  # turned, or with alpha applied
+    samples = samples.astype(np.uint16, copy=False)[..., 2::-1]  # of BGR or BGRA
+    if not np.array_equal(samples >> 8, upper):  # turned, or with alpha applied
         return rgb, ''
     pixels, how = to_eight_bits(samples)
     return Image.fromarray(np.ascontiguousarray(pixels)), how

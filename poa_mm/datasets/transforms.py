@@ -1,6 +1,7 @@
 """The multi-crop augmentation of the paper (Table 6)."""
 
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,12 +11,16 @@ import torch
 from mmcv import bgr2rgb
 from mmcv.transforms import BaseTransform
 from PIL import Image
-from torchvision.transforms import v2
+from torchvision.transforms import RandomResizedCrop, v2
 from torchvision.transforms.v2 import Transform
 
 from poa_mm.datasets.samplers import SampleIndex
 from poa_mm.registry import TRANSFORMS
 
+Box = tuple[int, int, int, int]  # top, left, height, width in pixels of the full image
+
+ASPECTS = [3 / 4, 4 / 3]  # of crops
+REDUCING_GAP = 2  # as in Pillow's thumbnails: what is left to resizing, which filters better
 FLIP_PROB = 0.5
 JITTER_PROB = 0.8
 SOLARIZE_THRESHOLD = 128
@@ -30,6 +35,9 @@ class MultiCrop(BaseTransform):
     :class:`~poa_mm.datasets.PositionSampler` the crops of an image are a function of its position
     in the run, so a resumed run goes on to the bit, whatever the workers. Under another sampler
     they come from torch's generator, which mmengine seeds in every loader worker.
+
+    Where the crops lie is drawn before all else, so that :class:`~poa_mm.datasets.ImageFolder` can
+    ask how large the image must be for them, and read large photographs at a reduced scale.
 
     The authors' code blurs with the complement of the probabilities that their paper states; give
     ``blur_prob=(0.0, 0.9, 0.5)`` to train as they did.
@@ -46,6 +54,7 @@ class MultiCrop(BaseTransform):
     **Deleted Keys:**
 
     - img_shape
+    - reduced_from (full height and width of an image that was read at a reduced scale)
 
     Args:
         global_size: Side of the global crops in pixels.
@@ -119,10 +128,30 @@ class MultiCrop(BaseTransform):
         blur = v2.GaussianBlur(kernel, tuple(blur_sigma))
         color = (v2.RandomApply([jitter], JITTER_PROB), v2.RandomGrayscale(gray_prob))
         solarize = v2.RandomSolarize(SOLARIZE_THRESHOLD, solarize_prob)
-        self.global_1 = _augmentations(global_size, global_scale, color, blur, blur_prob[0])
-        self.global_2 = _augmentations(global_size, global_scale, color, blur, blur_prob[1])
+        self.global_1 = _augmentations(color, blur, blur_prob[0])
+        self.global_2 = _augmentations(color, blur, blur_prob[1])
         self.global_2.transforms.append(solarize)
-        self.local = _augmentations(local_size, local_scale, color, blur, blur_prob[2])
+        self.local = _augmentations(color, blur, blur_prob[2])
+        self._sizes = [global_size] * 2 + [local_size] * num_local
+        self._scales = [list(global_scale)] * 2 + [list(local_scale)] * num_local
+
+    def reduction(self, index: Any, height: int, width: int) -> int:
+        """How many times smaller an image may be read: each crop stays twice its final size.
+
+        Args:
+            index: ``sample_idx`` of the image.
+            height: In pixels, as are all sides.
+            width: Likewise.
+
+        Returns:
+            1, 2, 4 or 8, for the crops that :meth:`transform` cuts from it next.
+        """
+        if min(height, width) < 2 * REDUCING_GAP * min(self._sizes):
+            return 1
+        with torch.random.fork_rng(devices=[]), _random_numbers(index):
+            boxes = self._boxes(height, width)
+        room = min(min(box[2:]) / size for box, size in zip(boxes, self._sizes, strict=True))
+        return next((factor for factor in (8, 4, 2) if REDUCING_GAP * factor <= room), 1)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Replace the image by its crops."""
@@ -131,12 +160,22 @@ class MultiCrop(BaseTransform):
             raise TypeError(
                 f'MultiCrop takes (H, W, 3) uint8 images, got {image.shape} {image.dtype}'
             )
+        full_shape = results.pop('reduced_from', image.shape[:2])
         rgb = Image.fromarray(bgr2rgb(image))
-        local_crops = (self.local for _ in range(self.num_local))
+        augmentations = [self.global_1, self.global_2, *[self.local] * self.num_local]
         with _random_numbers(results.get('sample_idx')):
-            results['img'] = [crop(rgb) for crop in (self.global_1, self.global_2, *local_crops)]
+            boxes = self._boxes(*full_shape)
+            results['img'] = [
+                augment(_resized_crop(rgb, box, full_shape, size))
+                for augment, box, size in zip(augmentations, boxes, self._sizes, strict=True)
+            ]
         results.pop('img_shape', None)
         return results
+
+    def _boxes(self, height: int, width: int) -> list[Box]:
+        """Draw what each crop shows of an image."""
+        image = torch.empty(1, height, width, device='meta')  # its shape is all that is asked for
+        return [RandomResizedCrop.get_params(image, scale, ASPECTS) for scale in self._scales]
 
     def __repr__(self) -> str:
         arguments = ', '.join(f'{name}={value}' for name, value in self._arguments.items())
@@ -158,18 +197,26 @@ def _random_numbers(index: Any) -> Iterator[None]:
         torch.set_rng_state(state)
 
 
-def _augmentations(
-    size: int,
-    scale: Sequence[float],
-    color: Sequence[Transform],
-    blur: Transform,
-    blur_prob: float,
-) -> v2.Compose:
-    """What all crops have in common: a PIL image becomes a (3, size, size) uint8 tensor."""
-    bicubic = v2.InterpolationMode.BICUBIC
+def _resized_crop(
+    image: Image.Image, box: Box, full_shape: tuple[int, int], size: int
+) -> Image.Image:
+    """A part of an image, (size, size); ``box`` in pixels of ``full_shape``, before reduction."""
+    top, left, height, width = box
+    down, right = image.height / full_shape[0], image.width / full_shape[1]  # 1 unless reduced
+    x0, x1 = left * right, min((left + width) * right, image.width)
+    y0, y1 = top * down, min((top + height) * down, image.height)
+    x, y = math.floor(x0), math.floor(y0)
+    with warnings.catch_warnings():  # on its size there was a word when it was read
+        warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+        part = image.crop((x, y, math.ceil(x1), math.ceil(y1)))
+    inner = (x0 - x, y0 - y, x1 - x, y1 - y)
+    return part.resize((size, size), Image.Resampling.BICUBIC, inner)
+
+
+def _augmentations(color: Sequence[Transform], blur: Transform, blur_prob: float) -> v2.Compose:
+    """What all crops have in common: a PIL image becomes a (3, H, W) uint8 tensor."""
     return v2.Compose(
         [
-            v2.RandomResizedCrop(size, tuple(scale), interpolation=bicubic),
             v2.RandomHorizontalFlip(FLIP_PROB),
             *color,
             # Pillow is the faster of torchvision's backends up to here, tensors from here on.

@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from poa_mm.datasets import ImageFolder
-from poa_mm.datasets.images import UnreadableImageError, read_image
+from poa_mm.datasets.images import UnreadableImageError, middle_of, read_image
+from poa_mm.datasets.listing import list_images
+from poa_mm.datasets.notes import FileNotes
+from poa_mm.errors import printable
 from poa_mm.preprocessing import Preprocessing
 
 Item = tuple[int, Tensor | None, str]  # row, image or None, why there is none
@@ -28,7 +30,8 @@ class FolderFeatures:
     Attributes:
         features: float32 (N, D).
         paths: Relative to the folder, (N,).
-        classes: Names of the sub-folders directly below the folder, if every image lies in one.
+        classes: Names of the sub-folders directly below the folder, with or without readable
+            images, if every image lies in one.
         labels: Row in ``classes`` of each image, int64 (N,), or ``None``.
         unreadable: Why images were left out, a line each.
     """
@@ -72,7 +75,9 @@ def folder_features(
         ValueError: No image in it that can be read, a number of channels that files are not read
             with, or tokens without a class token.
     """
-    paths = [item['img_path'] for item in ImageFolder(Path(folder)).load_data_list()]
+    listing = list_images(str(Path(folder).expanduser()))
+    listing.report()
+    paths = [listing.path(image) for image in listing.images]
     loader: DataLoader = DataLoader(
         _Images(paths, preprocessing), batch_size, num_workers=num_workers, collate_fn=list
     )
@@ -88,13 +93,13 @@ def folder_features(
             with torch.inference_mode():
                 features.append(pooled(net, images).float().cpu().numpy())
     if not features:
-        raise ValueError(f'none of the {len(paths)} images in {folder} can be read')
-    relative = [Path(paths[row]).relative_to(Path(folder).expanduser()) for row in rows]
-    classes, labels = _classes(relative)
+        raise ValueError(f'none of the {len(paths)} images in {printable(folder)} can be read')
+    readable_paths = [listing.images[row] for row in rows]
+    labels = _labels(readable_paths, listing.folders)
     return FolderFeatures(
         np.concatenate(features),
-        [path.as_posix() for path in relative],
-        classes,
+        readable_paths,
+        [] if labels is None else listing.folders,
         labels,
         unreadable,
     )
@@ -123,6 +128,7 @@ class _Images(Dataset):
     def __init__(self, paths: Sequence[str], preprocessing: Preprocessing) -> None:
         self.paths = paths
         self.mode = preprocessing.mode
+        self.notes = FileNotes()
         mode = transforms.InterpolationMode(preprocessing.interpolation)
         self.transform: Any = transforms.Compose(
             [
@@ -138,16 +144,16 @@ class _Images(Dataset):
 
     def __getitem__(self, row: int) -> Item:
         try:
-            image = read_image(self.paths[row])
+            image = read_image(self.paths[row], self.notes)
         except UnreadableImageError as error:
             return row, None, str(error)
-        rgb = Image.fromarray(image[..., ::-1].copy())
+        rgb = Image.fromarray(middle_of(image, self.paths[row], self.notes)[..., ::-1].copy())
         return row, self.transform(rgb.convert(self.mode)), ''
 
 
-def _classes(paths: Sequence[Path]) -> tuple[list[str], np.ndarray | None]:
-    if any(len(path.parts) == 1 for path in paths):
-        return [], None
-    names = [path.parts[0] for path in paths]
-    classes = sorted(set(names))
-    return classes, np.array([classes.index(name) for name in names], dtype=np.int64)
+def _labels(images: Sequence[str], classes: Sequence[str]) -> np.ndarray | None:
+    """Row of each image's folder among the classes, unless an image lies in none."""
+    if not all('/' in image for image in images):
+        return None
+    rows = {name: row for row, name in enumerate(classes)}
+    return np.array([rows[image.split('/', 1)[0]] for image in images], dtype=np.int64)

@@ -1,13 +1,16 @@
 import random
+import warnings
 
 import numpy as np
 import pytest
 import torch
 from mmengine.dataset import default_collate, worker_init_fn
 from mmpretrain.registry import MODELS, TRANSFORMS
+from PIL import Image
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.functional import pil_to_tensor, resized_crop
 
-import poa_mm.datasets  # noqa: F401
-from poa_mm.datasets.transforms import MultiCrop
+from poa_mm.datasets import MultiCrop, SampleIndex
 
 TINY = {'global_size': 32, 'local_size': 16, 'num_local': 4}
 NO_JITTER = {'color_jitter': (0.0, 0.0, 0.0, 0.0), 'blur_prob': (0.0, 0.0, 0.0)}
@@ -268,3 +271,68 @@ def test_arguments_out_of_range(arguments, message):
 def test_wrong_images(image):
     with pytest.raises(TypeError, match='uint8 images, got'):
         crops(MultiCrop(**TINY), image)
+
+
+def reduced(image, factor):
+    return np.asarray(Image.fromarray(image).reduce(factor))
+
+
+def test_crops_are_those_of_torchvision():
+    """Of an image at its full size, to the last bit."""
+    transform = MultiCrop(**TINY, **NO_JITTER, gray_prob=0, solarize_prob=0)
+    image = photo(300, 400)
+    rgb = Image.fromarray(image[..., ::-1].copy())
+    torch.manual_seed(3)
+    views = crops(transform, image)
+    torch.manual_seed(3)
+    for view, box, size in zip(views, transform._boxes(300, 400), transform._sizes, strict=True):
+        expected = pil_to_tensor(resized_crop(rgb, *box, [size, size], InterpolationMode.BICUBIC))
+        assert torch.equal(view, expected) or torch.equal(view, expected.flip(-1))
+
+
+@pytest.mark.parametrize('index', [SampleIndex(0, 5, 1), 0])
+def test_reduction_knows_the_crops_that_come(index):
+    transform = MultiCrop(**TINY, local_scale=(0.05, 0.05), global_scale=(1.0, 1.0))
+    torch.manual_seed(0)
+    state = torch.get_rng_state()
+    # Local crops of 0.05 · 800² pixels are at least 155 wide, 9.7 times 16: 2 · 4 and not 2 · 8.
+    assert transform.reduction(index, 800, 800) == 4
+    assert torch.equal(torch.get_rng_state(), state)
+    assert transform.reduction(index, 60, 800) == 1
+
+
+def test_no_crop_of_a_reduced_image_is_enlarged():
+    transform = MultiCrop(**TINY)
+    factors = set()
+    for position in range(200):
+        index = SampleIndex(0, position, 0)
+        height, width = 100 + 7 * position, 1500 - 7 * position
+        factor = transform.reduction(index, height, width)
+        factors.add(factor)
+        torch.manual_seed(index.seed())
+        for box, size in zip(transform._boxes(height, width), transform._sizes, strict=True):
+            assert factor == 1 or min(box[2:]) >= 2 * factor * size
+    assert factors == {1, 2, 4, 8}
+
+
+def test_crops_of_a_reduced_image_show_the_same():
+    """Two ramps: every pixel says where in the full image it lies."""
+    transform = MultiCrop(**TINY, **NO_JITTER, gray_prob=0, solarize_prob=0)
+    columns, rows = np.meshgrid(np.arange(1003) / 4, np.arange(813) / 4)
+    image = np.stack([np.full_like(rows, 100), rows, columns], axis=-1).astype(np.uint8)
+    small = reduced(image, 4)
+    assert small.shape[:2] == (204, 251)  # not a quarter to the pixel
+    for position in range(20):
+        views = [
+            transform({'img': img, 'sample_idx': SampleIndex(0, position, 0), **full})['img']
+            for img, full in ((image, {}), (small, {'reduced_from': (813, 1003)}))
+        ]
+        for one, other in zip(*views, strict=True):
+            assert (one.float() - other.float()).abs().max() <= 2  # levels: 8 of 1003 pixels
+
+
+def test_crops_of_very_large_images_warn_of_nothing(monkeypatch):
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 1000)
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        crops(MultiCrop(**TINY), photo())

@@ -1,5 +1,6 @@
 """Features of a folder: what they are, their order, and what becomes of broken files."""
 
+import os
 import re
 
 import numpy as np
@@ -10,6 +11,7 @@ from mmpretrain.models.backbones import MlpMixer, ResNet
 from PIL import Image
 from tiny import randomise
 from tiny_families import SUPERNETS, build, images, save_checkpoint
+from torchvision import transforms
 
 from poa_mm.engine.checkpoint import save_backbone
 from poa_mm.evaluation.folder_features import folder_features, pooled
@@ -229,3 +231,59 @@ def test_no_readable_image(tmp_path):
     (tmp_path / 'a.png').write_bytes(b'')
     with pytest.raises(ValueError, match='none of the 1 images'):
         folder_features(backbone(), tmp_path, Preprocessing((16, 16)))
+
+
+def test_a_class_without_readable_images_keeps_its_row(folder):
+    (folder / 'cow').mkdir()
+    (folder / 'bird').mkdir()
+    (folder / 'bird' / 'broken.png').write_bytes(b'no image')
+    (folder / '.ipynb_checkpoints').mkdir()
+    result = folder_features(backbone(), folder, Preprocessing((16, 16)))
+    assert result.classes == ['bird', 'cat', 'cow', 'dog']
+    assert result.labels.tolist() == [1, 1, 3, 3, 3]
+
+
+@pytest.mark.parametrize('shape', [(2, 3000), (1500, 3)])
+def test_a_very_long_image_gives_the_features_of_its_middle(shape, tmp_path):
+    """They are those that resizing the whole image would give, which could take gigabytes."""
+    pixels = np.random.default_rng(0).integers(0, 255, (*shape, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / 'long.png')
+    net, preprocessing = backbone(), Preprocessing((16, 16))
+    result = folder_features(net, tmp_path, preprocessing)
+    whole = transforms.Compose(
+        [
+            transforms.Resize(18, transforms.InterpolationMode.BICUBIC),
+            transforms.CenterCrop(16),
+            transforms.ToTensor(),
+            transforms.Normalize(preprocessing.unit_mean, preprocessing.unit_std),
+        ]
+    )(Image.fromarray(pixels))
+    with torch.no_grad():
+        expected = net(whole[None])[0][0]
+    torch.testing.assert_close(torch.tensor(result.features[0]), expected, rtol=0.02, atol=0.02)
+
+
+def test_30000_pixels_in_a_row_take_no_gigabytes(tmp_path, monkeypatch):
+    sizes = []
+    resize = Image.Image.resize
+    monkeypatch.setattr(
+        Image.Image, 'resize', lambda *args, **kw: sizes.append(args[1]) or resize(*args, **kw)
+    )
+    Image.fromarray(np.zeros((1, 30_000, 3), dtype=np.uint8)).save(tmp_path / 'long.png')
+    result = folder_features(backbone(), tmp_path, Preprocessing((16, 16)))
+    assert result.features.shape == (1, 16)
+    assert sizes == [(1800, 18)]
+
+
+def test_names_that_are_not_utf_8_come_back_from_the_file(folder, tmp_path, capsys):
+    name = os.fsdecode(b'caf\xe9.png')
+    (folder / 'cat' / 'a.png').rename(folder / 'cat' / name)
+    (folder / 'dog' / 'broken.png').rename(folder / 'dog' / name)
+    images = Preprocessing((16, 16)).as_dict()
+    save_backbone(MODELS.build(dict(VIT)), 'smallest', tmp_path / 'net.pth', preprocessing=images)
+    arguments = [str(tmp_path / 'net.pth'), str(folder), str(tmp_path / 'f.npz')]
+    assert tool.main([*arguments, '--workers', '0']) == 0
+    shown = capsys.readouterr()
+    (shown.out + shown.err).encode('utf-8')
+    assert r'dog/caf\udce9.png cannot be read' in shown.err
+    assert os.fsencode(np.load(tmp_path / 'f.npz')['paths'][1]) == b'cat/caf\xe9.png'

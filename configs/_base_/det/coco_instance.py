@@ -10,7 +10,7 @@ _base_ = 'mmdet::_base_/datasets/coco_instance.py'
 
 scales = [(short, 1333) for short in range(480, 801, 32)]
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImageFromFile', ignore_empty=True),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(type='RandomFlip', prob=0.5),
     dict(

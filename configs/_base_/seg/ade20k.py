@@ -9,6 +9,7 @@ _base_ = 'mmseg::_base_/datasets/ade20k.py'
 
 # Whether 0 is a class is for the data set to say, not for its pipelines once more.
 train_pipeline = _base_.train_pipeline
+train_pipeline[0].ignore_empty = True  # in training another image takes its place
 train_pipeline[1].pop('reduce_zero_label')
 train_pipeline.insert(0, dict(type='SeedByPosition'))
 test_pipeline = _base_.test_pipeline

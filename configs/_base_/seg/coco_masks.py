@@ -8,7 +8,7 @@ Masks hold 1 to 16, which become the classes 0 to 15, and 0 for what has no labe
 data_root = 'data/coco_masks'
 train_pipeline = [
     dict(type='SeedByPosition'),
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImageFromFile', ignore_empty=True),
     dict(type='LoadAnnotations'),
     dict(type='RandomResize', scale=(128, 128), ratio_range=(1.0, 2.0), keep_ratio=True),
     dict(type='RandomCrop', crop_size=(128, 128)),

@@ -1,0 +1,28 @@
+"""What is odd about image files, said once."""
+
+import zlib
+
+import torch
+
+from poa_mm.datasets.images import SCALED, log_note
+
+
+class FileNotes:
+    """Warns of each file once, and of a kind of files once, in all workers of a loader together.
+
+    A data set hands one to :func:`~poa_mm.datasets.read_image`, and takes it along to its workers.
+    """
+
+    SLOTS = 2**20  # a byte each; of two texts in one slot the second is lost
+
+    def __init__(self) -> None:
+        self._said = torch.zeros(self.SLOTS, dtype=torch.bool).share_memory_()
+
+    def __call__(self, about: str, text: str) -> None:
+        """Say it, unless something was said about the same before."""
+        slot = zlib.crc32(about.encode(errors='surrogateescape')) % self.SLOTS
+        if self._said[slot]:
+            return
+        self._said[slot] = True
+        more = '; further files of this kind are not named' if about == SCALED else ''
+        log_note(about, text + more)
