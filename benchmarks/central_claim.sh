@@ -13,8 +13,7 @@ train() { # NAME SEED SUBNETS [options]
     local run=$OUT/$1-$2 seed=$2 subnets=$3
     shift 3
     "$PYTHON" tools/train.py "$CONFIG" --work-dir "$run" --cfg-options randomness.seed="$seed" \
-        train_cfg.max_iters=$STEPS param_scheduler.1.end=$STEPS \
-        default_hooks.checkpoint.interval=$STEPS "$@"
+        train_cfg.max_iters=$STEPS default_hooks.checkpoint.interval=$STEPS "$@"
     "$PYTHON" tools/eval_knn.py "$run/iter_$STEPS.pth" --subnets "$subnets" --k 20 --out-dir "$run/knn"
 }
 

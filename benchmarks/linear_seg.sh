@@ -20,12 +20,16 @@ pretrain() { # NAME SEED ITERATIONS [options]
         train_cfg.max_iters="$3" "${@:4}"
 }
 
+latest() { # RUN, which may have been moved since last_checkpoint was written
+    echo "$1/$(basename "$(cat "$1/last_checkpoint")")"
+}
+
 sweep() { # NAME SEED
     local run=$OUT/linear-$1-$2
     [ -f "$run/best.pth" ] || "$PYTHON" tools/seg_linear_sweep.py \
         configs/seg/linear_poa_vit-tiny.py --lr 1e-3 1e-2 1e-1 --work-dir "$run" --resume \
         --cfg-options randomness.seed="$2" \
-        model.backbone.init_cfg.checkpoint="subnet://w48-d4@$(cat "$OUT/$1-$2/last_checkpoint")" \
+        model.backbone.init_cfg.checkpoint="subnet://w48-d4@$(latest "$OUT/$1-$2")" \
         train_dataloader.dataset.data_root="$OUT/masks" val_dataloader.dataset.data_root="$OUT/masks"
 }
 

@@ -16,6 +16,6 @@ DATA=(train_dataloader.dataset.data_root="$OUT/coco8" val_dataloader.dataset.dat
     test_dataloader.dataset.data_root="$OUT/coco8" val_evaluator.ann_file="$ANNOTATIONS"
     test_evaluator.ann_file="$ANNOTATIONS")
 "$PYTHON" tools/train.py "$CONFIG" --work-dir "$OUT/run" --cfg-options "${DATA[@]}" "$@"
-CHECKPOINT=$(cat "$OUT/run/last_checkpoint")
+CHECKPOINT=$OUT/run/$(basename "$(cat "$OUT/run/last_checkpoint")")
 "$PYTHON" tools/test.py "$CONFIG" "$CHECKPOINT" --work-dir "$OUT/test" --show-dir "$OUT/drawn" \
     --out "$OUT/predictions.pkl" --cfg-options "${DATA[@]}" "$@"

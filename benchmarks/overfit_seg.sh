@@ -26,7 +26,8 @@ done
     "$PYTHON" tools/train.py "$CONFIG" --work-dir "$OUT/run" --cfg-options "${DATA[@]}" "$@"
 if [ ! -d "$OUT/drawn" ]; then
     rm -rf "$OUT/drawn.partial" # of a test that was stopped
-    "$PYTHON" tools/test.py "$CONFIG" "$(cat "$OUT/run/last_checkpoint")" --work-dir "$OUT/test" \
+    LATEST=$(basename "$(cat "$OUT/run/last_checkpoint")")
+    "$PYTHON" tools/test.py "$CONFIG" "$OUT/run/$LATEST" --work-dir "$OUT/test" \
         --show-dir "$OUT/drawn.partial" --cfg-options "${DATA[@]}" "$@"
     mv "$OUT/drawn.partial" "$OUT/drawn"
 fi

@@ -58,7 +58,7 @@ def main() -> None:
     cfg = Config.fromfile(args.config)
     cfg.train_dataloader.update(batch_size=args.batch_size, num_workers=args.workers)
     cfg.train_dataloader.dataset.data_root = args.data
-    cfg.train_cfg.max_iters = args.steps
+    launch.merge_options(cfg, {'train_cfg.max_iters': args.steps})
     cfg.default_hooks.checkpoint.update(interval=10**9, save_last=False)
     cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook.type != 'KnnMonitorHook']
     for hook in cfg.custom_hooks:

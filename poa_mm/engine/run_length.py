@@ -73,7 +73,9 @@ def merge_options(cfg: Config, options: Mapping[str, Any] | None) -> None:
     if not COUNTS_EPOCHS[change.key]:
         told += _follow_poa_hooks(cfg, change, set(options))
     if told:
-        note = f'train_cfg.{change.key} is {change.new} in place of {change.old}; with it go '
+        note = (
+            f'train_cfg.{change.key} is {change.new} in place of {change.old}; schedules follow: '
+        )
         cfg.run_notes = [*cfg.get('run_notes', []), note + ', '.join(told)]
 
 
@@ -112,7 +114,7 @@ def _follow_schedulers(
         told = f'{fitted[index].type} from {begin} to {end}'
         if end - begin < (SHORTEST_WARMUP if is_warmup else 1) and not own & {'begin', 'end'}:
             del kept[index]
-            told = f'no {fitted[index].type}'
+            told = f'{fitted[index].type} left out'
         yield told
     if len(kept) < len(fitted):
         cfg.param_scheduler = list(kept.values())

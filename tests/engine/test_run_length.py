@@ -118,9 +118,9 @@ def test_a_run_of_half_the_length_keeps_its_warm_up():
     assert hook.temp_warmup_epochs == hook.ibot_start_epoch == pytest.approx(17.3)  # of 173
     assert hook.freeze_last_layer_epochs == 1
     assert cfg.run_notes == [
-        'train_cfg.max_iters is 138400 in place of 276800; with it go LinearLR from 0 to 8000, '
-        'CosineAnnealingLR from 8000 to 138400, CosineAnnealingWeightDecay from 0 to 138400, '
-        'POAHook.temp_warmup_epochs 17.3, POAHook.ibot_start_epoch 17.3'
+        'train_cfg.max_iters is 138400 in place of 276800; schedules follow: LinearLR from 0 '
+        'to 8000, CosineAnnealingLR from 8000 to 138400, CosineAnnealingWeightDecay from 0 to '
+        '138400, POAHook.temp_warmup_epochs 17.3, POAHook.ibot_start_epoch 17.3'
     ]
 
 

@@ -2,6 +2,9 @@
 
 import pytest
 from tiny_runs import by_epochs, log_of, train, warnings_of
+from tiny_training import training_config
+
+from poa_mm.engine import launch
 
 LR = 'of the learning rate'
 STILL = (
@@ -186,3 +189,17 @@ def test_a_config_may_say_it_in_one_setting(tmp_path):
     ]
     assert said(tmp_path, param_scheduler=schedule) == []
     assert 'WARNING' not in log_of(tmp_path).replace('WARNING - "', '').replace('WARNING - The', '')
+
+
+def test_what_a_short_run_of_poa_does_not_come_to(tmp_path):
+    """An epoch has six iterations, the run four."""
+    cfg = training_config(tmp_path, max_iters=4, log_level='WARNING')
+    cfg.param_scheduler[0].T_max = 4
+    cfg.optim_wrapper.type = 'GuardedOptimWrapper'
+    cfg.custom_hooks[0].update(freeze_last_layer_epochs=2, ibot_start_epoch=0.5)
+    launch.build_runner(cfg).train()
+    after = 'iterations before that, the run has 4 iterations'
+    assert [line for line in warnings_of(tmp_path) if 'POAHook' in line] == [
+        f'the teacher temperature never arrives: POAHook has 1 epochs of 6 {after}',
+        f'the prototypes never train: POAHook has 2 epochs of 6 {after}',
+    ]

@@ -1,5 +1,6 @@
 """What POA needs around an optimiser step."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from mmengine import dist
@@ -99,6 +100,25 @@ class POAHook(Hook):
                 f'GuardedOptimWrapper or GuardedAmpOptimWrapper, got {type(wrapper).__name__}; '
                 'set both to 0 to train without'
             )
+        for warning in self._too_late(runner):
+            runner.logger.warning(warning)
+
+    def _too_late(self, runner: Runner) -> Iterator[str]:
+        """What a run of this length does not come to."""
+        epoch = self._epoch_length(runner)
+        times = {
+            'the teacher temperature never arrives': self.temp_warmup_epochs,
+            'the prototypes never train': self.frozen_epochs[LAST_LAYER],
+            'the backbone never trains': self.frozen_epochs['backbone'],
+        }
+        if getattr(poa_of(runner, self), 'ibot_weight', 0):
+            times['the masked patches never join the losses'] = self.ibot_start_epoch
+        for consequence, epochs in times.items():
+            if epochs * epoch >= max(runner.max_iters, 1):
+                yield (
+                    f'{consequence}: POAHook has {epochs:g} epochs of {epoch} iterations before '
+                    f'that, the run has {runner.max_iters} iterations'
+                )
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Tell the model which step it is and what goes with it, the optimiser what is frozen."""
