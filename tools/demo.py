@@ -2,6 +2,7 @@
 """The whole way on real photographs: pre-train, evaluate every sub-network, extract one."""
 
 import argparse
+import itertools
 import os
 import subprocess
 import sys
@@ -41,12 +42,20 @@ def run(*command: str | Path, only: str | None = None) -> None:
         )
 
 
+def free_folder(path: Path) -> Path:
+    """The folder, or the first of its name with a number that does not exist yet."""
+    numbered = (path.with_name(f'{path.name}-{number}') for number in itertools.count(2))
+    return next(folder for folder in itertools.chain([path], numbered) if not folder.exists())
+
+
 def main() -> None:
-    """Run the demo into a new folder below work_dirs/demo."""
+    """Run the demo into work_dirs/demo, or a new folder beside it."""
     argparse.ArgumentParser(
-        description=__doc__, epilog='It takes no arguments, and writes below work_dirs/demo.'
+        description=__doc__,
+        epilog='It takes no arguments, and writes to work_dirs/demo, or work_dirs/demo-2 and so on '
+        'where there is one already.',
     ).parse_args()
-    work_dir = Path('work_dirs/demo') / time.strftime('%Y%m%d_%H%M%S')
+    work_dir = free_folder(Path('work_dirs/demo'))
     started = time.time()
 
     CONSOLE.print(Rule('1. Pre-train one elastic ViT on patches of 20 photographs'))

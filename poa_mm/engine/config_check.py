@@ -30,6 +30,8 @@ def _parameters(function: Any) -> frozenset[str]:
 RUN_SETTINGS = (_parameters(Runner.__init__) - {'cfg'}) | {
     'custom_imports',
     'find_unused_parameters',
+    'knn_test_dataset',  # of the k-NN monitor, and of the evaluation of the checkpoint later on
+    'knn_train_dataset',
     'model_wrapper_cfg',
     'runner_type',
     'sync_bn',

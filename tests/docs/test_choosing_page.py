@@ -5,7 +5,6 @@ import re
 import pytest
 from helpers import ROOT, load_tool
 from mmengine.config import Config
-from tiny_families import build, save_checkpoint
 
 from poa_mm.evaluation import build_on_meta, subnet_cost
 
@@ -27,14 +26,6 @@ def test_its_table_holds_the_costs():
         amounts += [cost.activation_bytes / 1e6, cost.training_bytes / 1e6]
         for figure, amount in zip(figures, amounts, strict=True):
             assert float(figure) == pytest.approx(amount, rel=5e-3)
-
-
-def test_its_python_lines_run(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    save_checkpoint(tmp_path / 'checkpoint.pth', build('resnet'))
-    (code,) = re.findall(r'```python\n(.*?)```', PAGE, re.DOTALL)
-    exec(compile(code, 'choosing.md', 'exec'), {})
-    assert 'the largest one: w64-d1-2-3-1' in capsys.readouterr().out
 
 
 @pytest.mark.slow
