@@ -9,7 +9,6 @@ GPUs, its arguments are read, its config is loaded with all options and built in
 import re
 import shlex
 from dataclasses import dataclass
-from pathlib import Path
 
 from helpers import ROOT
 
@@ -56,10 +55,3 @@ def blocks(page: str) -> list[Block]:
         Block(page, text.count('\n', 0, start) + 1, kind, body)
         for start, kind, body in sorted(found)
     ]
-
-
-def pages() -> list[str]:
-    """The pages that a user reads: the README, docs/ and those of the configs."""
-    found = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
-    found += sorted((ROOT / 'configs').glob('*/README.md'))
-    return [str(Path(path).relative_to(ROOT)) for path in found]

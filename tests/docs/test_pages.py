@@ -5,6 +5,7 @@ See ``pages.py`` for what differs from a reader's machine.
 
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -42,21 +43,29 @@ SMALL_PHOTOS = [
 
 
 @pytest.fixture(scope='module')
-def reader(tmp_path_factory):
-    """A checkout with a folder of photographs, in which everything is done."""
-    folder = tmp_path_factory.mktemp('checkout')
+def demo(tmp_path_factory):
+    """What ``make demo`` writes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp('demo'))
+        Reader(patch).make('demo')
+        return Path.cwd() / 'work_dirs'
+
+
+@pytest.fixture
+def reader(demo, tmp_path, monkeypatch):
+    """A checkout with a folder of photographs, after ``make demo``."""
     for name in ('configs', 'docs', 'tools', 'benchmarks', 'Makefile', 'setup.py'):
-        (folder / name).symlink_to(ROOT / name)
+        (tmp_path / name).symlink_to(ROOT / name)
+    shutil.copytree(demo, tmp_path / 'work_dirs')
     rng = np.random.default_rng(0)
     for split in ('train', 'val'):
         for kind in ('cats', 'dogs'):
-            (folder / 'photos' / split / kind).mkdir(parents=True)
+            (tmp_path / 'photos' / split / kind).mkdir(parents=True)
             for index in range(3):
                 pixels = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(folder / 'photos' / split / kind / f'{index}.jpg')
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        yield Reader(patch)
+                Image.fromarray(pixels).save(tmp_path / 'photos' / split / kind / f'{index}.jpg')
+    monkeypatch.chdir(tmp_path)
+    return Reader(monkeypatch)
 
 
 class Reader:
@@ -99,7 +108,7 @@ class Reader:
 
     def make(self, target):
         assert f'\n{target}:' in (ROOT / 'Makefile').read_text()
-        if target == 'demo':  # its three steps
+        if target == 'demo' and not Path('work_dirs').exists():  # its three steps
             demo = load_tool('demo')
             folder = str(demo.free_folder(Path('work_dirs/demo')))
             checkpoint = f'{folder}/iter_1000.pth'
@@ -178,8 +187,8 @@ class Lines(list):
         pass
 
 
-def test_every_block_runs_in_order_on_what_those_before_have_written(reader):
-    for page in WALK:
-        for block in blocks(page):
-            reader.follow(block)
-    assert len(reader.done) > 30
+@pytest.mark.parametrize('page', WALK)
+def test_every_block_runs_in_order_on_what_those_before_have_written(reader, page):
+    for block in blocks(page):
+        reader.follow(block)
+    assert len(reader.done) > 4
