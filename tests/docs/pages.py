@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from helpers import ROOT
 
 FENCE = re.compile(r'^```(\w*)\n(.*?)^```$', re.MULTILINE | re.DOTALL)
-CELL = re.compile(r'`((?:python |tools/|torchrun )[^`]+)`')
+CELL = re.compile(
+    r'^\|.*?`((?:python |tools/|torchrun )[^`]+)`', re.MULTILINE
+)  # the first one of a row
 COMMENT = re.compile(r'\s+#\s.*$')
 
 
@@ -47,7 +49,7 @@ def blocks(page: str) -> list[Block]:
     found = [(m.start(), m[1], m[2]) for m in FENCE.finditer(text)]
     fenced = [(m.start(), m.end()) for m in FENCE.finditer(text)]
     found += [
-        (m.start(), 'bash', m[1].replace('\\|', '|'))
+        (m.start(), 'bash', m[1])
         for m in CELL.finditer(text)
         if not any(start <= m.start() < end for start, end in fenced)
     ]
