@@ -4,7 +4,7 @@ Paper: the method of Sec. 3 at a hundredth of its size; see ../_base_/models/poa
 Command: TINY_IMAGENET=/my/tiny_imagenet python tools/train.py \
     configs/pretrain/poa_vit-tiny_tiny-imagenet.py
 Data: train/CLASS/* and val/CLASS/*; see ../_base_/datasets/tiny_imagenet.py
-Hardware: two CPU cores; accuracies: README.md in this folder.
+Hardware: two CPU cores. Not run to its end yet; short runs: README.md in this folder.
 """
 
 _base_ = [
