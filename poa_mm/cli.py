@@ -5,6 +5,7 @@ with, which takes seconds. So nothing here imports torch or OpenMMLab until it i
 """
 
 import argparse
+import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -141,6 +142,7 @@ def run(
     Returns:
         The exit code: 0, or 2 after such a mistake.
     """
+    _print_any_name()
     try:
         work(args)
     except errors as error:
@@ -152,7 +154,14 @@ def run(
 @contextmanager
 def exit_on_error() -> Iterator[None]:
     """End the program with ``error: …`` for files that are not there."""
+    _print_any_name()
     try:
         yield
     except USER_ERRORS as error:
         sys.exit(f'error: {one_line(error)}')
+
+
+def _print_any_name() -> None:
+    """Escape what a terminal cannot show, such as names of files that are not UTF-8."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors='backslashreplace')

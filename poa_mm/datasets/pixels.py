@@ -29,7 +29,7 @@ def to_rgb(image: Image.Image, data: bytes, wide: bool) -> tuple[Image.Image, st
     if image.mode == 'LAB':
         return _from_lab(image), ''
     image.info.pop('transparency', None)  # alpha is dropped
-    rgb = image.convert('RGB')
+    rgb = image if image.mode == 'RGB' else image.convert('RGB')  # which would copy
     return _with_lower_bits(rgb, data) if wide else (rgb, '')
 
 

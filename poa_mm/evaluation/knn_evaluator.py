@@ -49,8 +49,8 @@ class KnnEvaluator:
         progress: Whether to show progress bars.
 
     Raises:
-        ValueError: On empty or unlabelled data sets, classes that differ, a k that is larger
-            than the number of training images, or a temperature that is not positive.
+        ValueError: On empty or unlabelled data sets, classes that differ or a single one, a k that
+            is larger than the number of training images, or a temperature that is not positive.
     """
 
     def __init__(
@@ -228,10 +228,12 @@ def _checked_k(k: Sequence[int] | None, train_images: int) -> tuple[int, ...]:
 
 
 def _check_classes(train_dataset: Dataset, test_dataset: Dataset) -> None:
-    """Raises if the data sets name different classes: their labels would not correspond."""
+    """Raises if the labels of the data sets do not correspond, or are all the same."""
     train, test = (
         getattr(dataset, 'metainfo', {}).get('classes') for dataset in (train_dataset, test_dataset)
     )
     if train is not None and test is not None and tuple(train) != tuple(test):
         differing = sorted(set(train) ^ set(test)) or 'the order'
         raise ValueError(f'the training and test images have different classes: {differing}')
+    if train is not None and len(train) < 2:
+        raise ValueError(f'k-NN needs two classes or more, the images have {tuple(train)}')

@@ -74,3 +74,20 @@ def test_different_classes_are_refused(cfg, tmp_path):
     folders['data_preprocessor'] = cfg.data_preprocessor
     with pytest.raises(ValueError, match=r"different classes: \['dog', 'owl'\]"):
         KnnEvaluator.from_config(Config(folders))
+
+
+def test_a_single_class_is_refused(cfg, tmp_path):
+    """Every neighbour would be right."""
+    (tmp_path / 'only').mkdir()
+    Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(tmp_path / 'only' / '0.png')
+    folder = {
+        'type': 'ImageFolder',
+        'data_root': str(tmp_path),
+        'with_label': True,
+        'test_mode': True,
+        'pipeline': cfg.knn_train_dataset.pipeline,
+    }
+    settings = {f'knn_{key}_dataset': folder for key in ('train', 'test')}
+    settings['data_preprocessor'] = cfg.data_preprocessor
+    with pytest.raises(ValueError, match=r"two classes or more, the images have \('only',\)"):
+        KnnEvaluator.from_config(Config(settings))
