@@ -19,11 +19,12 @@ from poa_mm.registry import TRANSFORMS
 
 Box = tuple[int, int, int, int]  # top, left, height, width in pixels of the full image
 
-ASPECTS = [3 / 4, 4 / 3]  # of crops
+ASPECTS = (3 / 4, 4 / 3)  # width over height that a crop is squeezed by
 REDUCING_GAP = 2  # as in Pillow's thumbnails: what is left to resizing, which filters better
 FLIP_PROB = 0.5
 JITTER_PROB = 0.8
 SOLARIZE_THRESHOLD = 128
+MODES = {3: 'RGB', 1: 'L'}  # Pillow's, by number of channels
 
 
 @TRANSFORMS.register_module()
@@ -48,8 +49,8 @@ class MultiCrop(BaseTransform):
 
     **Modified Keys:**
 
-    - img (list of ``2 + num_local`` uint8 RGB tensors: global crop 1 and 2
-      (3, global_size, global_size), then the local crops (3, local_size, local_size))
+    - img (list of ``2 + num_local`` uint8 tensors, RGB or grey: global crop 1 and 2
+      (C, height, width) of ``global_size``, then the local crops of ``local_size``)
 
     **Deleted Keys:**
 
@@ -57,8 +58,9 @@ class MultiCrop(BaseTransform):
     - reduced_from (full height and width of an image that was read at a reduced scale)
 
     Args:
-        global_size: Side of the global crops in pixels.
-        local_size: Side of the local crops in pixels.
+        global_size: Side of the global crops in pixels, or height and width. Crops that are not
+            square are cut out in their own shape, not squeezed into it.
+        local_size: The same of the local crops.
         num_local: Number of local crops.
         global_scale: Range of a global crop's share of the image area.
         local_scale: Range of a local crop's share of the image area.
@@ -69,6 +71,7 @@ class MultiCrop(BaseTransform):
         blur_sigma: Range of the blur's standard deviation in pixels. The kernel reaches two of the
             largest standard deviations to either side: 9 pixels for 2.0, as in DINOv2. Crops of
             28 or 32 pixels want a smaller range.
+        channels: 3 for RGB, or 1 for grey crops, as a backbone with ``in_channels=1`` takes them.
 
     Raises:
         ValueError: An argument out of its range (named in the message).
@@ -77,8 +80,8 @@ class MultiCrop(BaseTransform):
 
     def __init__(
         self,
-        global_size: int = 224,
-        local_size: int = 96,
+        global_size: int | Sequence[int] = 224,
+        local_size: int | Sequence[int] = 96,
         num_local: int = 8,
         global_scale: Sequence[float] = (0.32, 1.0),
         local_scale: Sequence[float] = (0.05, 0.32),
@@ -87,7 +90,10 @@ class MultiCrop(BaseTransform):
         solarize_prob: float = 0.2,
         blur_prob: Sequence[float] = (1.0, 0.1, 0.5),
         blur_sigma: Sequence[float] = (0.1, 2.0),
+        channels: int = 3,
     ) -> None:
+        if channels not in MODES:
+            raise ValueError(f'channels must be one of {tuple(MODES)}, got {channels}')
         if num_local < 0:
             raise ValueError(f'num_local must be at least 0, got {num_local}')
         if len(color_jitter) != 4:
@@ -105,7 +111,7 @@ class MultiCrop(BaseTransform):
         _check_range('blur_sigma', blur_sigma, upper=math.inf)
         kernel = 2 * math.ceil(2 * blur_sigma[1]) + 1
         for name, size in (('global_size', global_size), ('local_size', local_size)):
-            if size <= kernel // 2:
+            if min(_sides(name, size)) <= kernel // 2:
                 raise ValueError(
                     f'{name}={size} is too small for blur_sigma={blur_sigma}: '
                     f'its {kernel}-pixel kernel needs crops of at least {kernel // 2 + 1}'
@@ -122,8 +128,12 @@ class MultiCrop(BaseTransform):
             'solarize_prob': solarize_prob,
             'blur_prob': blur_prob,
             'blur_sigma': blur_sigma,
+            'channels': channels,
         }
-        self.global_size, self.local_size, self.num_local = global_size, local_size, num_local
+        self.mode = MODES[channels]
+        self.num_local = num_local
+        self.global_size = _sides('global_size', global_size)  # height and width
+        self.local_size = _sides('local_size', local_size)
         jitter = v2.ColorJitter(*color_jitter)
         blur = v2.GaussianBlur(kernel, tuple(blur_sigma))
         color = (v2.RandomApply([jitter], JITTER_PROB), v2.RandomGrayscale(gray_prob))
@@ -132,7 +142,7 @@ class MultiCrop(BaseTransform):
         self.global_2 = _augmentations(color, blur, blur_prob[1])
         self.global_2.transforms.append(solarize)
         self.local = _augmentations(color, blur, blur_prob[2])
-        self._sizes = [global_size] * 2 + [local_size] * num_local
+        self._sizes = [self.global_size] * 2 + [self.local_size] * num_local
         self._scales = [list(global_scale)] * 2 + [list(local_scale)] * num_local
 
     def reduction(self, index: Any, height: int, width: int) -> int:
@@ -146,11 +156,15 @@ class MultiCrop(BaseTransform):
         Returns:
             1, 2, 4 or 8, for the crops that :meth:`transform` cuts from it next.
         """
-        if min(height, width) < 2 * REDUCING_GAP * min(self._sizes):
+        if min(height, width) < 2 * REDUCING_GAP * min(map(min, self._sizes)):
             return 1
         with torch.random.fork_rng(devices=[]), _random_numbers(index):
             boxes = self._boxes(height, width)
-        room = min(min(box[2:]) / size for box, size in zip(boxes, self._sizes, strict=True))
+        room = min(
+            side / wanted
+            for box, size in zip(boxes, self._sizes, strict=True)
+            for side, wanted in zip(box[2:], size, strict=True)
+        )
         return next((factor for factor in (8, 4, 2) if REDUCING_GAP * factor <= room), 1)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -161,12 +175,13 @@ class MultiCrop(BaseTransform):
                 f'MultiCrop takes (H, W, 3) uint8 images, got {image.shape} {image.dtype}'
             )
         full_shape = results.pop('reduced_from', image.shape[:2])
-        rgb = Image.fromarray(bgr2rgb(image))
+        photo = Image.fromarray(bgr2rgb(image))
+        photo = photo if self.mode == 'RGB' else photo.convert(self.mode)
         augmentations = [self.global_1, self.global_2, *[self.local] * self.num_local]
         with _random_numbers(results.get('sample_idx')):
             boxes = self._boxes(*full_shape)
             results['img'] = [
-                augment(_resized_crop(rgb, box, full_shape, size))
+                augment(_resized_crop(photo, box, full_shape, size))
                 for augment, box, size in zip(augmentations, boxes, self._sizes, strict=True)
             ]
         results.pop('img_shape', None)
@@ -175,7 +190,11 @@ class MultiCrop(BaseTransform):
     def _boxes(self, height: int, width: int) -> list[Box]:
         """Draw what each crop shows of an image."""
         image = torch.empty(1, height, width, device='meta')  # its shape is all that is asked for
-        return [RandomResizedCrop.get_params(image, scale, ASPECTS) for scale in self._scales]
+        drawn = []
+        for scale, (rows, columns) in zip(self._scales, self._sizes, strict=True):
+            aspects = [aspect * columns / rows for aspect in ASPECTS]
+            drawn.append(RandomResizedCrop.get_params(image, scale, aspects))
+        return drawn
 
     def __repr__(self) -> str:
         arguments = ', '.join(f'{name}={value}' for name, value in self._arguments.items())
@@ -197,10 +216,18 @@ def _random_numbers(index: Any) -> Iterator[None]:
         torch.set_rng_state(state)
 
 
+def _sides(name: str, size: int | Sequence[int]) -> tuple[int, int]:
+    """Height and width of crops."""
+    sides = (size, size) if isinstance(size, int) else tuple(size)
+    if len(sides) != 2 or not all(isinstance(side, int) for side in sides):
+        raise ValueError(f'{name} must be a side in pixels, or height and width, got {size}')
+    return sides[0], sides[1]
+
+
 def _resized_crop(
-    image: Image.Image, box: Box, full_shape: tuple[int, int], size: int
+    image: Image.Image, box: Box, full_shape: tuple[int, int], size: tuple[int, int]
 ) -> Image.Image:
-    """A part of an image, (size, size); ``box`` in pixels of ``full_shape``, before reduction."""
+    """A part of an image, of ``size``; ``box`` in pixels of ``full_shape``, before reduction."""
     top, left, height, width = box
     down, right = image.height / full_shape[0], image.width / full_shape[1]  # 1 unless reduced
     x0, x1 = left * right, min((left + width) * right, image.width)
@@ -210,11 +237,11 @@ def _resized_crop(
         warnings.simplefilter('ignore', Image.DecompressionBombWarning)
         part = image.crop((x, y, math.ceil(x1), math.ceil(y1)))
     inner = (x0 - x, y0 - y, x1 - x, y1 - y)
-    return part.resize((size, size), Image.Resampling.BICUBIC, inner)
+    return part.resize(size[::-1], Image.Resampling.BICUBIC, inner)
 
 
 def _augmentations(color: Sequence[Transform], blur: Transform, blur_prob: float) -> v2.Compose:
-    """What all crops have in common: a PIL image becomes a (3, H, W) uint8 tensor."""
+    """What all crops have in common: a PIL image becomes a (C, H, W) uint8 tensor."""
     return v2.Compose(
         [
             v2.RandomHorizontalFlip(FLIP_PROB),

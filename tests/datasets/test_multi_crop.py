@@ -42,6 +42,34 @@ def test_defaults_are_the_papers_table_6():
         assert value in text
 
 
+def test_crops_that_are_not_square():
+    """Of the shape of what they show, but for the squeeze that square ones have, too."""
+    sizes = {'global_size': (16, 64), 'local_size': [24, 12]}
+    transform = MultiCrop(**sizes, num_local=1, blur_sigma=(0.1, 0.5), global_scale=(0.1, 0.2))
+    views = crops(transform, photo())
+    assert [tuple(view.shape) for view in views] == [(3, 16, 64)] * 2 + [(3, 24, 12)]
+    shapes = [box[2:] for _ in range(50) for box in transform._boxes(400, 500)]
+    for (height, width), wanted in zip(shapes, [4, 4, 0.5] * 50, strict=True):
+        assert 0.7 * wanted < width / height < 1.4 * wanted
+    with pytest.raises(ValueError, match=r'global_size must be a side .* got \(16, 16, 3\)'):
+        MultiCrop(global_size=(16, 16, 3))
+    with pytest.raises(ValueError, match=r'local_size=\(64, 4\) is too small'):
+        MultiCrop(local_size=(64, 4))
+
+
+def test_grey_crops():
+    torch.manual_seed(0)
+    transform = MultiCrop(**TINY, **NO_JITTER, channels=1)
+    views = crops(transform, constant(10, 20, 30))
+    assert [tuple(view.shape) for view in views] == [(1, 32, 32)] * 2 + [(1, 16, 16)] * 4
+    # 0.299 · 30 + 0.587 · 20 + 0.114 · 10 = 21.85, but for solarisation
+    assert {int(value) for view in views for value in view.unique()} == {22}
+    jittered = crops(MultiCrop(**TINY, channels=1), photo())
+    assert all(len(view.unique()) > 1 for view in jittered)
+    with pytest.raises(ValueError, match=r'channels must be one of \(3, 1\), got 4'):
+        MultiCrop(channels=4)
+
+
 def test_a_9_pixel_kernel_fits_a_16_pixel_crop():
     transform = MultiCrop(**TINY, blur_prob=(1.0, 1.0, 1.0))
     views = crops(transform, photo())

@@ -34,14 +34,23 @@ def poa(backbone=None, **changes):
     ('crops', 'words'),
     [
         ({'num_local': 0}, 'num_local=0, but POA learns from at least one local crop'),
-        ({'global_size': 18}, 'global_size=18, .* would not see the rim; take 16 or 20'),
+        ({'global_size': 18}, 'global_size=18, .* would see zeros beyond the rim; take 16 or 20'),
         ({'local_size': 10}, 'local_size=10, .* take 8 or 12'),
         ({'local_size': 3}, 'local_size=3, .* take 4'),
+        ({'local_size': (8, 14)}, r'local_size=\(8, 14\), .* take 12 or 16 for 14'),
     ],
 )
 def test_crops_that_a_vit_cannot_take(crops, words):
     with pytest.raises(ValueError, match=words):
         check_views(poa(), loader(**crops))
+
+
+def test_what_patches_without_padding_do_not_see():
+    backbone = {**TINY_POA['backbone'], 'patch_cfg': {'padding': 0}}
+    with pytest.raises(ValueError, match=r'global_size=18, .* would not see the rim'):
+        check_views(poa(backbone), loader(global_size=18))
+    overlapping = {**TINY_POA['backbone'], 'patch_cfg': {'stride': 2}}
+    check_views(poa(overlapping), loader(global_size=18, local_size=(8, 12)))
 
 
 def test_a_swin_that_does_not_pad(recwarn):

@@ -50,38 +50,47 @@ def _multi_crops(dataset: Any) -> Iterator[MultiCrop]:
 
 
 @torch.no_grad()
-def _check_size(teacher: Any, name: str, size: int) -> None:
+def _check_size(teacher: Any, name: str, size: tuple[int, int]) -> None:
     """Show an image of that size to a sub-network of the teacher, which draws no random numbers."""
     if isinstance(teacher, VisionTransformer):
-        _check_rim(teacher.patch_embed.projection, name, size)
+        _check_rim(teacher.patch_embed, name, size)
     parameter = next(teacher.parameters())
-    image = parameter.new_zeros(1, image_channels(teacher), size, size)
+    image = parameter.new_zeros(1, image_channels(teacher), *size)
     try:
         teacher.tokens(image, teacher.space.smallest)
     except (AssertionError, RuntimeError, ValueError) as error:
         raise ValueError(
-            f'the network cannot take the crops of MultiCrop with {name}={size}: {error}'
+            f'the network cannot take the crops of MultiCrop with {name}={_shown(size)}: {error}'
         ) from error
 
 
-def _check_rim(patches: Any, name: str, size: int) -> None:
-    side, step = patches.kernel_size[0], patches.stride[0]
-    over = (size + 2 * patches.padding[0] - side) % step
-    if over or size < side:
-        near = [fit for fit in (size - over, size - over + step) if fit >= side] or [side]
-        raise ValueError(
-            f'MultiCrop has {name}={size}, which patches of {side} pixels do not cover: the '
-            f'network would not see the rim; take {" or ".join(map(str, near))}'
-        )
+def _check_rim(embedding: Any, name: str, size: tuple[int, int]) -> None:
+    patches = embedding.projection
+    loss = 'not see the rim' if embedding.adaptive_padding is None else 'see zeros beyond the rim'
+    for length, side, step, padding in zip(
+        size, patches.kernel_size, patches.stride, patches.padding, strict=True
+    ):
+        over = (length + 2 * padding - side) % step
+        if over or length < side:
+            near = [fit for fit in (length - over, length - over + step) if fit >= side] or [side]
+            raise ValueError(
+                f'MultiCrop has {name}={_shown(size)}, which patches of {side} pixels do not '
+                f'cover: the network would {loss}; take {" or ".join(map(str, near))} for {length}'
+            )
 
 
-def _compare_trained_size(backbone: Any, size: int) -> None:
+def _compare_trained_size(backbone: Any, size: tuple[int, int]) -> None:
     trained = getattr(backbone, 'img_size', None)
     sides = (trained, trained) if isinstance(trained, int) else trained
-    if sides is not None and tuple(sides) != (size, size):
+    if sides is not None and tuple(sides) != size:
         print_log(
-            f'the backbone has img_size={trained}, its global crops {size}: position embeddings '
-            'are resized in every step',
+            f'the backbone has img_size={_shown(tuple(sides))}, its global crops {_shown(size)}: '
+            'position embeddings are resized in every step',
             logger='current',
             level=logging.WARNING,
         )
+
+
+def _shown(size: tuple[int, int]) -> str:
+    """A size as in a config."""
+    return str(size[0] if size[0] == size[1] else size)
