@@ -18,6 +18,7 @@ MODULES = (
     'poa_mm.engine.launch',
     'poa_mm.engine.optim',
     'poa_mm.engine.optim_wrapper',
+    'poa_mm.engine.subnet_init',  # which registers a scheme of addresses
     'poa_mm.evaluation.knn_monitor_hook',
     'poa_mm.models',
 )

@@ -1,6 +1,7 @@
 """What ``import poa_mm`` imports, and what the first look into a registry does."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -67,7 +68,7 @@ def test_no_module_that_registers_is_forgotten(found):
     registering = {
         '.'.join(path.relative_to(ROOT).with_suffix('').parts)
         for path in (ROOT / 'poa_mm').rglob('*.py')
-        if '\n@' in (text := path.read_text()) and '.register_module(' in text
+        if re.search(r'(?m)^@\S+\.register_(module|scheme)\(', path.read_text())
     }
     forgotten = {name for name in registering if not name.startswith(OPTIONAL)}
     forgotten -= set(found['modules'])
