@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
+    'BACKBONE_INFO',
+    'BRANCHES',
     'PARTIAL',
+    'SUPERNET_INFO',
     'check_file',
     'check_folder',
     'check_free',
@@ -25,6 +28,10 @@ __all__ = [
 
 
 PARTIAL = '.partial'  # after the name of a file that is being written
+SUPERNET_INFO = 'supernet'  # key of a training checkpoint, written by SupernetInfoHook
+BACKBONE_INFO = 'backbone'  # key of a file with one extracted backbone
+# What the names of weights start with in a training checkpoint.
+BRANCHES = {'teacher': 'teacher.backbone.', 'student': 'backbone.'}
 
 
 def check_file(path: str | PathLike, kind: str) -> None:

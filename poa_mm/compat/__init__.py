@@ -15,6 +15,9 @@ MENDS = {
     'mmengine.dataset': 'empty_dataset',
     'mmengine.logging': 'onedl_message',
     'mmengine.runner': 'whole_checkpoints',
+    'mmengine.runner.checkpoint': 'prefix_metadata',
+    'mmpretrain.models.backbones.vision_transformer': 'position_grid',
+    'mmpretrain.models.utils.embed': 'relative_bias',
     'torch': 'log_buffers',
 }
 

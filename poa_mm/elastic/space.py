@@ -100,7 +100,7 @@ class SearchSpace(Sequence[Subnet]):
         size: Callable[[Subnet], float] | None = None,
         weighted: Sequence[str] = AXES,
     ) -> None:
-        if not gamma >= 1:  # NaN too
+        if not isinstance(gamma, int | float) or not gamma >= 1:  # NaN too
             raise ValueError(f'gamma must be at least 1, got {gamma}')
         if not set(weighted) <= set(AXES):
             raise ValueError(f'weighted must be among {AXES}, got {tuple(weighted)}')

@@ -17,12 +17,17 @@ from torch import nn
 from poa_mm.elastic import Subnet
 from poa_mm.engine import tensor_file
 from poa_mm.engine.described import build_elastic, build_stock
-from poa_mm.files import check_free, check_sums, read_file, write_file
+from poa_mm.files import (
+    BACKBONE_INFO,
+    BRANCHES,
+    SUPERNET_INFO,
+    check_free,
+    check_sums,
+    read_file,
+    write_file,
+)
 
-SUPERNET_INFO = 'supernet'  # key of a training checkpoint, written by SupernetInfoHook
-BACKBONE_INFO = 'backbone'  # key of a file with one extracted backbone
 PREPROCESSING_INFO = 'preprocessing'  # key of such a file, and of the metadata of exported ones
-BRANCHES = {'teacher': 'teacher.backbone.', 'student': 'backbone.'}
 
 
 def load_supernet(path: str | PathLike, branch: str = 'teacher') -> nn.Module:

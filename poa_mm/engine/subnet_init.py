@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from mmengine.runner import CheckpointLoader
 
+from poa_mm.compat.position_grid import with_grid
 from poa_mm.engine.checkpoint import load_supernet
 
 SCHEME = 'subnet://'
@@ -40,7 +41,10 @@ def load_from_subnet(filename: str, map_location: Any = None) -> dict[str, Any]:
         supernet: Any = load_supernet(path)
     subnet = supernet.space.resolve(name)
     state = supernet.subnet_state_dict(subnet)
+    state = {key: value.to(map_location or 'cpu') for key, value in state.items()}
+    # Where it has position embeddings, a state dict tells their grid.
+    grid = supernet.patch_resolution if 'pos_embed' in state else None
     return {
-        'state_dict': {key: value.to(map_location or 'cpu') for key, value in state.items()},
+        'state_dict': with_grid(state, grid),
         'subnet': str(subnet),
     }

@@ -64,9 +64,8 @@ def feature_net(supernet: Any, subnet: Subnet, image_size: ImageSize) -> Feature
     """Cut a sub-network out as a :class:`FeatureNet` for images of one size.
 
     Raises:
-        ValueError: A sub-network of a Vision Transformer without a class token, or whose class
-            token is not its feature; or one of another family that gives neither a map nor its
-            patch tokens.
+        ValueError: A sub-network of a Vision Transformer without a class token, or one of another
+            family that gives neither a map nor its patch tokens.
     """
     size = image_size_argument(supernet, subnet, image_size)
     if not isinstance(supernet, VisionTransformer):
@@ -74,10 +73,10 @@ def feature_net(supernet: Any, subnet: Subnet, image_size: ImageSize) -> Feature
         stock.eval()
         layout = _layout(stock, supernet, subnet, image_size)
         net = FeatureNet(stock, layout, tuple(supernet.mask_grid(*image_size)))
-    elif supernet.cls_token is None or supernet.out_type == 'avg_featmap':
+    elif supernet.cls_token is None:
         raise ValueError(
-            'a Vision Transformer is exported with its class token as feature; this one has '
-            f'with_cls_token={supernet.with_cls_token} and out_type={supernet.out_type!r}'
+            'a Vision Transformer is exported with its class token as feature; this one has none '
+            '(with_cls_token=False)'
         )
     else:
         stock = supernet.extract(subnet, out_type='raw', out_indices=[-1], **size)

@@ -96,7 +96,6 @@ REFUSED = [
     ('vit', {'norm_cfg': {'type': 'LN', 'eps': 1e-2}}, {}, 'outputs of the exported'),
     ('vit', {'layer_cfgs': {'act_cfg': {'type': 'ReLU'}}}, {}, 'outputs of the exported'),
     ('vit', {'with_cls_token': False, 'out_type': 'featmap'}, {}, 'with_cls_token=False'),
-    ('vit', {'out_type': 'avg_featmap'}, {}, "out_type='avg_featmap'"),
     ('vit', {}, {'image_size': -3}, 'image_size must be positive'),
     ('swin', {}, {'image_size': 72}, r'windows of 4 otherwise in a map of 9 × 9.* 128'),
     ('swin', NOT_PADDED | LAST_SHIFTED, {'image_size': (128, 64)}, 'a map of 4 × 2'),

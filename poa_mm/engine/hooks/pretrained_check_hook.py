@@ -9,7 +9,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
-from poa_mm.models.backbones.pretrained import load_pretrained
+from poa_mm.models.backbones.pretrained import load_into
 
 PRETRAINED = 'Pretrained'
 
@@ -38,7 +38,7 @@ class PretrainedCheckHook(Hook):
             return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         for module, init_cfg in _pretrained(model):
-            load_pretrained(module, init_cfg['checkpoint'], init_cfg.get('prefix'))
+            load_into(module, init_cfg)
 
 
 def _pretrained(model: nn.Module) -> Iterator[tuple[nn.Module, dict[str, Any]]]:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from poa_mm.elastic import AXES, Depth, SearchSpace, Subnet, num_sliced
-from poa_mm.models.backbones.pretrained import load_pretrained
+from poa_mm.models.backbones.pretrained import load_into
 from poa_mm.models.backbones.supernet_layers import Layer, find_layers, kept_layers
 from poa_mm.registry import MODELS
 
@@ -56,6 +56,14 @@ class ElasticBackbone(metaclass=ABCMeta):
     @abstractmethod
     def blocks(self) -> Iterable[Any]:
         """The residual blocks of the intact network, as they may be compiled one by one."""
+
+    @property
+    def output_layers(self) -> Iterable[nn.Module]:
+        """Layers of outputs that :meth:`tokens` does not pass: pre-training cannot train them.
+
+        A family that has none need not define it.
+        """
+        return ()
 
     @abstractmethod
     def tokens(
@@ -127,6 +135,9 @@ class ElasticBackbone(metaclass=ABCMeta):
         Raises:
             ValueError: Widths or depths that the intact network cannot hold.
         """
+        for name, axis in (('widths', widths), ('depths', depths)):
+            if axis is not None and (isinstance(axis, str) or not isinstance(axis, Iterable)):
+                raise ValueError(f'{name} must be a list, got {axis!r}')
         values = SearchSpace(
             [intact.width] if widths is None else widths,
             [intact.depth] if depths is None else depths,
@@ -184,7 +195,8 @@ class ElasticBackbone(metaclass=ABCMeta):
 
         Two types are the backbone's own, both for all of its parameters; any other is mmpretrain's.
 
-        - ``Pretrained`` loads everything or raises a ValueError.
+        - ``Pretrained`` loads everything or raises a ValueError. Its ``img_size`` is that of the
+          weights, for a file that does not tell of which grid its position embeddings are.
         - ``Official`` starts as the authors' code does, see :meth:`init_as_authors`.
 
         Raises:
@@ -192,8 +204,7 @@ class ElasticBackbone(metaclass=ABCMeta):
         """
         kind = self.init_cfg['type'] if isinstance(self.init_cfg, dict) else None
         if kind == 'Pretrained':
-            network: Any = self
-            load_pretrained(network, self.init_cfg['checkpoint'], self.init_cfg.get('prefix'))
+            load_into(self, self.init_cfg)
         elif kind == 'Official':
             further = sorted(set(self.init_cfg) - {'type'})
             if further:

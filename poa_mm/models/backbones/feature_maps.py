@@ -10,10 +10,10 @@ from torch import Tensor
 
 def check_stages(out_indices: Collection[int], stages: int) -> None:
     """Raise a ValueError for ``out_indices`` that are not among the numbers of ``stages``."""
-    if not out_indices or not set(out_indices) <= set(range(stages)):
-        raise ValueError(
-            f'out_indices must be stages within 0…{stages - 1}, got {tuple(out_indices)}'
-        )
+    several = isinstance(out_indices, Collection) and not isinstance(out_indices, str)
+    if not several or not out_indices or not set(out_indices) <= set(range(stages)):
+        shown = tuple(out_indices) if several else out_indices
+        raise ValueError(f'out_indices must be stages within 0…{stages - 1}, got {shown!r}')
 
 
 def upsampled_mask(

@@ -10,7 +10,10 @@ from mmengine.dist import barrier, get_local_rank
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, hub, nn
 
-from poa_mm.files import read_file
+from poa_mm.compat.position_grid import GRID, Grid, with_grid
+from poa_mm.compat.prefix_metadata import without_prefix
+from poa_mm.files import BACKBONE_INFO, BRANCHES, SUPERNET_INFO, read_file
+from poa_mm.models.backbones.vit_layers import PATCH_OPTIONS, patch_grid
 
 # What a backbone may have and the weights may lack: the mask token of pre-training, the output
 # norms of Swin's first stages, which pre-training does not use, and what Swin computes by itself.
@@ -21,17 +24,47 @@ MAY_BE_UNUSED = r'ln1\.(weight|bias)|norm3\.(weight|bias)'
 SHOWN = 4  # names of each kind in an error
 
 
-def load_pretrained(backbone: nn.Module, checkpoint: str, prefix: str | None = None) -> None:
+def load_into(backbone: Any, init_cfg: Mapping[str, Any]) -> None:
+    """Load what an ``init_cfg`` of the type ``Pretrained`` names.
+
+    Args:
+        backbone: The backbone to fill.
+        init_cfg: ``checkpoint``, ``prefix`` and, for elastic ViTs, ``img_size``: see
+            :func:`load_pretrained`.
+
+    Raises:
+        FileNotFoundError: As :func:`load_pretrained`.
+        ValueError: As :func:`load_pretrained`, or an image size that is not positive.
+    """
+    size = init_cfg.get('img_size')
+    grid = None
+    if size is not None:
+        sides = (size, size) if isinstance(size, int) else tuple(size)
+        if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
+            raise ValueError(
+                f'img_size of init_cfg must be the height and width of the images that the '
+                f'weights are made for, got {size}'
+            )
+        grid = backbone.mask_grid(*sides)
+    load_pretrained(backbone, init_cfg['checkpoint'], init_cfg.get('prefix'), grid)
+
+
+def load_pretrained(
+    backbone: nn.Module, checkpoint: str, prefix: str | None = None, grid: Grid | None = None
+) -> None:
     """Load all weights of a backbone: mmengine's own loading would only warn of those it cannot.
 
     Position embeddings of another image size and relative ones of another window are resized, as
-    the backbone has it.
+    the backbone has it. Their grid is in the metadata of the state dict, or follows from the
+    config that the file holds. Where neither says it, their number must be that of the backbone's
+    own grid or of a square one.
 
     Args:
         backbone: The backbone to fill.
         checkpoint: File or http(s) address of a training checkpoint or a state dict.
         prefix: What the names of the backbone's weights start with in there, such as
             ``'teacher.backbone.'``; ``None`` if it holds nothing else.
+        grid: Rows and columns of the position embeddings in the file, where it does not say them.
 
     Raises:
         FileNotFoundError: No such file.
@@ -43,9 +76,11 @@ def load_pretrained(backbone: nn.Module, checkpoint: str, prefix: str | None = N
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise ValueError(f'{checkpoint} holds no state dict')
     prefix = prefix or ''
-    state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    state = without_prefix(state, prefix)
     if not state:
         raise ValueError(f'{checkpoint} has no weights that start with {prefix!r}')
+    if GRID not in getattr(state, '_metadata', {}).get('', {}):
+        state = with_grid(state, grid or _described_grid(content, prefix))
     misfits = _misfits(backbone, state)
     if misfits:
         advice = '' if prefix else _advice(checkpoint, state)
@@ -67,13 +102,29 @@ def _read(checkpoint: str) -> Any:
     return read_file(path)
 
 
+def _described_grid(content: Mapping[str, Any], prefix: str) -> Grid | None:
+    """The grid of position embeddings of the ViT that a file holds a config of, if it does."""
+    if prefix in BRANCHES.values() and isinstance(content.get(SUPERNET_INFO), Mapping):
+        cfg = content[SUPERNET_INFO].get('backbone')
+    else:
+        cfg = None if prefix else content.get(BACKBONE_INFO)
+    if not isinstance(cfg, Mapping) or not str(cfg.get('type')).endswith('VisionTransformer'):
+        return None
+    size, patch = cfg.get('img_size', 224), cfg.get('patch_size', 16)
+    options = {'kernel_size': patch, 'stride': patch, **cfg.get('patch_cfg', {})}
+    return patch_grid(
+        (size, size) if isinstance(size, int) else tuple(size),
+        **{key: options[key] for key in PATCH_OPTIONS if key in options},
+    )
+
+
 def _misfits(backbone: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
     """Load, and say what does not fit, in few enough words to be read."""
     own = {name: tuple(value.shape) for name, value in backbone.state_dict().items()}
     verdict = ''
     try:
         backbone.load_state_dict(state, strict=False)
-    except (AssertionError, RuntimeError) as error:  # assertions of resizing
+    except (AssertionError, RuntimeError, ValueError) as error:  # of resizing
         verdict = str(error)
     kinds = {
         'missing': [n for n in own if n not in state and not re.fullmatch(MAY_BE_NEW, n)],

@@ -23,6 +23,7 @@ from poa_mm.elastic import (
 from poa_mm.models.backbones.bottleneck_resnet import BottleneckResNet, MidWidthBottleneck
 from poa_mm.models.backbones.elastic_backbone import ElasticBackbone, stock_arguments
 from poa_mm.models.backbones.feature_maps import check_stages, finer_tokens, upsampled_mask
+from poa_mm.models.backbones.resnet_options import check_resnet
 from poa_mm.registry import ELASTIC_BACKBONES, MODELS
 
 RESNET_SIZES = {
@@ -37,7 +38,6 @@ STOCK_DEPTHS = {
 PAPER_ARCH = {'stage_blocks': (3, 8, 36, 3), 'mid_channels': 128, 'out_channels': 256}
 GROUP_NORM = {'type': 'GN', 'num_groups': 32}
 STEM_STRIDE = 4  # of the first convolution and the pooling
-FIXED = ('deep_stem', 'avg_down', 'dilations', 'conv_cfg')
 
 
 class ElasticBottleneck(MidWidthBottleneck):
@@ -103,16 +103,11 @@ class ElasticResNet(ElasticBackbone, BottleneckResNet):
         norm_cfg: Mapping[str, Any] = GROUP_NORM,
         **kwargs: Any,
     ) -> None:
-        fixed = [name for name in FIXED if kwargs.get(name)]
-        if fixed:
-            raise ValueError(f'{", ".join(fixed)} cannot be set in an elastic ResNet')
         unknown = sorted(set(arch) - set(PAPER_ARCH))
         if unknown:
             raise ValueError(f'arch takes {tuple(PAPER_ARCH)}, got {unknown}')
-        if norm_cfg.get('type') != 'GN':
-            raise ValueError(f"norm_cfg must be of type 'GN', got {norm_cfg.get('type')!r}")
         self._arch = {**PAPER_ARCH, **arch}
-        check_stages(out_indices, len(self._arch['stage_blocks']))
+        check_resnet(self._arch, {**kwargs, 'norm_cfg': norm_cfg, 'out_indices': out_indices})
         norm_cfg = dict(norm_cfg)
         super().__init__(**self._arch, out_indices=tuple(out_indices), norm_cfg=norm_cfg, **kwargs)
         self.stock_args = stock_arguments({**kwargs, 'norm_cfg': norm_cfg})

@@ -25,18 +25,19 @@ from poa_mm.elastic import (
 from poa_mm.models.backbones.elastic_backbone import ElasticBackbone, stock_arguments
 from poa_mm.models.backbones.feature_maps import check_stages, finer_tokens, upsampled_mask
 from poa_mm.models.backbones.swin_layers import (
+    ELASTIC_STAGE,
     ElasticShiftWindowMSA,
     ElasticSwinBlock,
     ElasticWindowMSA,
+    check_swin,
+    fit_windows,
     shift_arguments,
 )
 from poa_mm.models.backbones.vit_layers import ElasticPatchEmbed
 from poa_mm.registry import ELASTIC_BACKBONES, MODELS
 
-ELASTIC_STAGE = 2  # the third one, which holds most blocks
 SWIN_SIZES = {'swin-t': Subnet(96, 12), 'swin-s': Subnet(96, 24), 'swin-b': Subnet(128, 24)}
 OUTPUT_NORM = re.compile(r'norm\d+\.')
-FIXED = ('use_abs_pos_embed', 'out_after_downsample', 'stage_cfgs', 'patch_cfg')
 
 
 @MODELS.register_module()
@@ -89,16 +90,8 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
         with_cp: bool = False,
         **kwargs: Any,
     ) -> None:
-        fixed = [name for name in FIXED if kwargs.get(name)]
-        if fixed:
-            raise ValueError(f'{", ".join(fixed)} cannot be set in an elastic Swin Transformer')
-        # Before mmpretrain fails in a list; its named architectures have four stages.
-        check_stages(out_indices, 4 if isinstance(arch, str) else len(arch['depths']))
+        check_swin(arch, {**kwargs, 'out_indices': out_indices})
         super().__init__(arch=arch, out_indices=tuple(out_indices), **kwargs)
-        if self.num_layers - 1 not in self.out_indices:
-            raise ValueError(
-                f'out_indices must hold the last stage {self.num_layers - 1}, got {out_indices}'
-            )
         self.official = official
         self.stock_args = stock_arguments(kwargs)
         make_elastic(
@@ -147,6 +140,11 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
         """The residual blocks of the intact network, as they may be compiled one by one."""
         return [block for stage in self.stages for block in stage.blocks]
 
+    @property
+    def output_layers(self) -> Iterable[nn.Module]:
+        """The norms of all outputs but the last one, which is that of the final features."""
+        return [getattr(self, f'norm{i}') for i in self.out_indices if i != self.num_layers - 1]
+
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Depth of a parameter for layer-wise learning rates, and the number of depths.
 
@@ -165,8 +163,8 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
         Only those within the image; where its sides are no multiple of the last map's, there are
         fewer than twice the map's own.
         """
-        side = self.patch_embed.projection.kernel_size[0] * self.mask_step
-        return -(-height // side), -(-width // side)
+        tall, wide = self.patch_embed.projection.kernel_size
+        return -(-height // (tall * self.mask_step)), -(-width // (wide * self.mask_step))
 
     @property
     def mask_step(self) -> int:
@@ -254,13 +252,18 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
         return super().subnet_state_dict(self._check_stock(subnet))
 
     def fit_state(self, state: dict[str, Tensor], stock: SwinTransformer) -> dict[str, Tensor]:
-        """Give a stock network the norms of its own outputs.
+        """Give a stock network the norms of its own outputs, and resize biases to its windows.
 
-        Those of stages whose maps the supernet does not give, which pre-training therefore has not
+        Norms of stages whose maps the supernet does not give, which pre-training therefore has not
         trained, stay as they are initialised.
         """
-        norms = {name: t for name, t in stock.state_dict().items() if OUTPUT_NORM.match(name)}
-        inside = {name: t for name, t in state.items() if not OUTPUT_NORM.match(name)}
+        own = stock.state_dict()
+        norms = {name: fresh for name, fresh in own.items() if OUTPUT_NORM.match(name)}
+        inside = {
+            name: fit_windows(name, tensor, own)
+            for name, tensor in state.items()
+            if not OUTPUT_NORM.match(name)
+        }
         return {**inside, **{name: state.get(name, fresh) for name, fresh in norms.items()}}
 
     def _check_stock(self, subnet: Subnet | str | None) -> Subnet:
@@ -299,6 +302,12 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
             raise ValueError(
                 f'widths must be multiples of the head dimension {head_dims} up to '
                 f'{self.embed_dims}, got {wrong}'
+            )
+        wrong = [w for w in widths if any(heads * w % self.embed_dims for heads in self.num_heads)]
+        if wrong:
+            raise ValueError(
+                f'num_heads {self.num_heads} of width {self.embed_dims} have no whole share at the '
+                f'widths {wrong}'
             )
         largest = sum(self.depths)
         smallest = largest - self.depths[ELASTIC_STAGE] + 1

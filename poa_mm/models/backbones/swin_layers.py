@@ -1,14 +1,36 @@
 """Parts of the elastic Swin Transformer (paper App. A)."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch.nn.functional as F
+from mmpretrain.models.backbones import SwinTransformer
 from mmpretrain.models.backbones.swin_transformer import SwinBlock
 from mmpretrain.models.utils import ShiftWindowMSA, WindowMSA
 from torch import Tensor
 
+from poa_mm.compat.relative_bias import resize_bias_table
+from poa_mm.models.backbones.feature_maps import check_stages
+from poa_mm.models.backbones.options import (
+    Check,
+    anything,
+    architecture,
+    check_options,
+    norm,
+    pair,
+    positive_list,
+    rate,
+    unset,
+    whole,
+)
 from poa_mm.models.backbones.vit_layers import add_residual
+
+ELASTIC_STAGE = 2  # the third one, which holds most blocks
+ARCH = ('embed_dims', 'depths', 'num_heads')
+# Arguments of mmpretrain's class without an elastic form, and those that any value fits.
+FIXED = ('use_abs_pos_embed', 'out_after_downsample', 'stage_cfgs', 'patch_cfg')
+UNCHECKED = ('init_cfg', 'interpolate_mode', 'norm_eval', 'pad_small_map')
 
 
 class ElasticWindowMSA(WindowMSA):
@@ -90,6 +112,69 @@ class ElasticSwinBlock(SwinBlock):
         drop_prob = self.attn.drop.drop_prob if self.training else 0.0
         x = add_residual(x, lambda part: self.attn(self.norm1(part), hw_shape, shift), drop_prob)
         return add_residual(x, lambda part: self.ffn.layers(self.norm2(part)), drop_prob)
+
+
+def check_swin(arch: Any, options: Mapping[str, Any]) -> None:
+    """Check the arguments of mmpretrain's ``SwinTransformer`` for an elastic one.
+
+    Args:
+        arch: Name or sizes of the intact network.
+        options: The other arguments.
+
+    Raises:
+        TypeError: An argument that there is not.
+        ValueError: A value that the class or its elastic form has no use for.
+    """
+    sizes = architecture(arch, SwinTransformer.arch_zoo, ARCH)
+    whole(1)('arch: embed_dims', sizes['embed_dims'])
+    stages = len(sizes['depths']) if isinstance(sizes['depths'], Sequence) else 0
+    if stages <= ELASTIC_STAGE:
+        raise ValueError(
+            f'arch: depths must be of at least {ELASTIC_STAGE + 1} stages, of which the third one '
+            f'is elastic, got {sizes["depths"]!r}'
+        )
+    for name in ('depths', 'num_heads'):
+        positive_list(f'arch: {name}', sizes[name], stages)
+    channels = [sizes['embed_dims'] * 2**stage for stage in range(stages)]
+    if any(width % heads for width, heads in zip(channels, sizes['num_heads'], strict=True)):
+        raise ValueError(
+            f'arch: num_heads must divide the channels {channels} of the stages, got '
+            f'{sizes["num_heads"]}'
+        )
+    checks: dict[str, Check] = {
+        **dict.fromkeys(UNCHECKED, anything),
+        **dict.fromkeys(FIXED, unset),
+        'img_size': pair(1),
+        'patch_size': pair(1),
+        'in_channels': whole(1),
+        'window_size': whole(1),
+        'drop_rate': rate,
+        'drop_path_rate': rate,
+        'norm_cfg': norm('LN', optional=True),
+        'frozen_stages': whole(-1, stages - 1),
+        'out_indices': lambda _, value: check_stages(value, stages),
+    }
+    check_options('ElasticSwinTransformer', options, checks)
+    if stages - 1 not in options['out_indices']:
+        raise ValueError(
+            f'out_indices must hold the last stage {stages - 1}, got {options["out_indices"]}'
+        )
+
+
+def fit_windows(name: str, tensor: Tensor, own: Mapping[str, Tensor]) -> Tensor:
+    """A weight of a Swin Transformer for one whose windows may be of another size.
+
+    Args:
+        name: Of the weight.
+        tensor: The weight; only biases of relative positions depend on the size.
+        own: State dict of the network that is to hold it.
+    """
+    if name.endswith('relative_position_index'):  # a function of the size
+        return own.get(name, tensor)
+    if not name.endswith('relative_position_bias_table') or len(own[name]) == len(tensor):
+        return tensor
+    source, target = math.isqrt(len(tensor)), math.isqrt(len(own[name]))
+    return resize_bias_table(source, target, tensor, tensor.shape[1])
 
 
 def shift_arguments(stages: Sequence[Sequence[bool]]) -> dict[str, Any]:

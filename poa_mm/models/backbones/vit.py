@@ -1,7 +1,7 @@
 """Elastic Vision Transformer (paper Sec. 3.1)."""
 
 import copy
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -28,7 +28,7 @@ from poa_mm.models.backbones.vit_layers import (
     ElasticEncoderLayer,
     ElasticMultiheadAttention,
     ElasticPatchEmbed,
-    check_layer_cfgs,
+    check_vit,
     set_drop_path,
 )
 from poa_mm.registry import ELASTIC_BACKBONES, MODELS
@@ -66,7 +66,8 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
         **kwargs: The other arguments of mmpretrain's ``VisionTransformer``.
 
     Raises:
-        ValueError: A width or depth that the intact network cannot hold.
+        ValueError: A width or depth that the intact network cannot hold, or an argument of the
+            stock class that :func:`check_vit` refuses.
     """
 
     def __init__(
@@ -81,10 +82,7 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
         with_cp: bool = False,
         **kwargs: Any,
     ) -> None:
-        conv_type = kwargs.get('patch_cfg', {}).get('conv_type', 'Conv2d')
-        if conv_type != 'Conv2d':
-            raise ValueError(f"patch_cfg: conv_type must be 'Conv2d', got {conv_type!r}")
-        check_layer_cfgs(kwargs.get('layer_cfgs', {}))
+        check_vit(arch, {**kwargs, 'out_indices': out_indices})
         super().__init__(arch=arch, out_indices=-1, **kwargs)
         self.out_indices = [out_indices] if isinstance(out_indices, int) else list(out_indices)
         self.stock_args = stock_arguments(kwargs)
@@ -136,6 +134,11 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
         """The residual blocks of the intact network, as they may be compiled one by one."""
         return self.layers
 
+    @property
+    def output_layers(self) -> Iterable[nn.Module]:
+        """The norm of averaged patch tokens, where these are the output."""
+        return [self.ln2] if self.out_type == 'avg_featmap' else []
+
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Depth of a parameter for layer-wise learning rates, and the number of depths."""
         if param_name == f'{prefix}mask_token':  # a token of the stem, unknown to mmpretrain
@@ -144,8 +147,7 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
 
     def mask_grid(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of the patches of an image of ``height`` × ``width`` pixels."""
-        patch_h, patch_w = self.patch_embed.projection.kernel_size
-        return -(-height // patch_h), -(-width // patch_w)  # what is left over is padded
+        return self.patch_embed.grid(height, width)
 
     def forward(self, x: Tensor, subnet: Subnet | str | None = None) -> tuple[Tensor, ...]:
         """Run one sub-network.
@@ -222,8 +224,10 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
         return {'layers': active_blocks(subnet.num_blocks, self.num_layers)}
 
     def fit_state(self, state: dict[str, Tensor], stock: VisionTransformer) -> dict[str, Tensor]:
-        """Resize the position embedding to the grid of a stock network."""
-        # Here, because the stock class would take the grid of the supernet for a square.
+        """Resize the position embedding to the grid of a stock network.
+
+        The norm of averaged patch tokens is left out where these are not its output.
+        """
         position_embedding = resize_pos_embed(
             state['pos_embed'],
             self.patch_resolution,
@@ -231,6 +235,8 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
             mode=self.interpolate_mode,
             num_extra_tokens=self.num_extra_tokens,
         )
+        if stock.out_type != 'avg_featmap':
+            state = {name: part for name, part in state.items() if not name.startswith('ln2.')}
         return {**state, 'pos_embed': position_embedding}
 
     @property

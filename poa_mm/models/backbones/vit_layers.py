@@ -1,21 +1,53 @@
 """Parts of the elastic ViT: layers that fix their width elsewhere, and what its settings may be."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from mmcv.cnn.bricks.transformer import PatchEmbed
+from mmpretrain.models.backbones import VisionTransformer
 from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
 from mmpretrain.models.utils import MultiheadAttention
 from torch import Tensor, nn
 
-# What layer_cfgs may set: nothing that changes a shape, no regularisation.
-BLOCK_OPTIONS = ('act_cfg',)
+from poa_mm.models.backbones.options import (
+    Check,
+    anything,
+    architecture,
+    block_options,
+    check_options,
+    indices,
+    norm,
+    one_of,
+    pair,
+    patch_options,
+    rate,
+    whole,
+)
+
+ARCH = ('embed_dims', 'num_layers', 'num_heads', 'feedforward_channels')
+# Arguments of mmpretrain's class that any value fits, or that it checks itself.
+UNCHECKED = (
+    'final_norm',
+    'init_cfg',
+    'layer_scale_init_value',
+    'pre_norm',
+    'qkv_bias',
+    'with_cls_token',
+)
+PATCH_OPTIONS = ('kernel_size', 'stride', 'padding', 'dilation')  # what a patch grid follows from
 
 
 class ElasticPatchEmbed(PatchEmbed):
     """mmcv's patch embedding, with the number of output channels as an argument."""
+
+    def grid(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of the patches of an image of ``height`` × ``width`` pixels."""
+        conv = self.projection
+        adaptive = self.adaptive_padding is not None
+        padding: Any = 'corner' if adaptive else conv.padding
+        return patch_grid((height, width), conv.kernel_size, conv.stride, padding, conv.dilation)
 
     def forward(self, x: Tensor, width: int | None = None) -> tuple[Tensor, tuple[int, int]]:
         """Embed (B, C, H, W) as (B, h·w, width) and tell (h, w)."""
@@ -25,6 +57,40 @@ class ElasticPatchEmbed(PatchEmbed):
         size = (x.shape[2], x.shape[3])
         x = x.flatten(2).transpose(1, 2)
         return (x if self.norm is None else self.norm(x)), size
+
+
+def patch_grid(
+    size: tuple[int, int],
+    kernel_size: int | Sequence[int],
+    stride: int | Sequence[int] | None,
+    padding: str | int | Sequence[int] = 'corner',
+    dilation: int | Sequence[int] = 1,
+) -> tuple[int, int]:
+    """Rows and columns of patches that mmcv's ``PatchEmbed`` cuts out of an image.
+
+    Args:
+        size: Height and width of the image.
+        kernel_size: Sides of a patch.
+        stride: Distances of patches; ``None`` is their side.
+        padding: Pixels on each side, or the name of an adaptive padding, which completes the last
+            row and column.
+        dilation: Distances of the pixels of a patch.
+    """
+    kernels, dilations = _pair(kernel_size), _pair(dilation)
+    strides = kernels if stride is None else _pair(stride)
+    if isinstance(padding, str):
+        return -(-size[0] // strides[0]), -(-size[1] // strides[1])
+    rows, columns = (
+        (length + 2 * pad - spread * (kernel - 1) - 1) // step + 1
+        for length, kernel, step, pad, spread in zip(
+            size, kernels, strides, _pair(padding), dilations, strict=True
+        )
+    )
+    return rows, columns
+
+
+def _pair(value: int | Sequence[int]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else (value[0], value[1])
 
 
 class ElasticMultiheadAttention(MultiheadAttention):
@@ -83,13 +149,46 @@ def set_drop_path(layers: nn.ModuleList, rate: float) -> None:
         layer.attn.out_drop.drop_prob = layer.ffn.dropout_layer.drop_prob = rate
 
 
-def check_layer_cfgs(layer_cfgs: Any) -> None:
-    """Refuse settings of blocks that an extracted network could not follow.
+def check_vit(arch: Any, options: Mapping[str, Any]) -> None:
+    """Check the arguments of mmpretrain's ``VisionTransformer`` for an elastic one.
+
+    Args:
+        arch: Name or sizes of the intact network.
+        options: The other arguments.
 
     Raises:
-        ValueError: A setting other than those of ``BLOCK_OPTIONS``.
+        TypeError: An argument that there is not.
+        ValueError: A value that the class or its elastic form has no use for.
     """
-    for cfg in layer_cfgs if isinstance(layer_cfgs, list | tuple) else [layer_cfgs]:
-        wrong = sorted(set(cfg) - set(BLOCK_OPTIONS))
-        if wrong:
-            raise ValueError(f'layer_cfgs takes {BLOCK_OPTIONS} in an elastic network, got {wrong}')
+    sizes = architecture(arch, VisionTransformer.arch_zoo, ARCH)
+    for name in ARCH:
+        whole(1)(f'arch: {name}', sizes[name])
+    if sizes['embed_dims'] % sizes['num_heads']:
+        raise ValueError(
+            f'arch: num_heads must divide embed_dims {sizes["embed_dims"]}, got '
+            f'{sizes["num_heads"]}'
+        )
+    depth = sizes['num_layers']
+    checks: dict[str, Check] = {
+        **dict.fromkeys(UNCHECKED, anything),
+        'img_size': pair(1),
+        'patch_size': pair(1),
+        'in_channels': whole(1),
+        'out_indices': indices,
+        'drop_rate': rate,
+        'drop_path_rate': rate,
+        'norm_cfg': norm('LN'),
+        'out_type': one_of(*sorted(VisionTransformer.OUT_TYPES)),
+        'frozen_stages': whole(-1, depth),
+        # Others that torch knows cannot align corners, which mmpretrain asks of them.
+        'interpolate_mode': one_of('bicubic', 'bilinear'),
+        'patch_cfg': patch_options,
+        'layer_cfgs': block_options(depth),
+    }
+    check_options('ElasticVisionTransformer', options, checks)
+    patch = options.get('patch_size', 16)
+    cfg = {'kernel_size': patch, 'stride': patch, **options.get('patch_cfg', {})}
+    cut = {key: cfg[key] for key in PATCH_OPTIONS if key in cfg}
+    size = _pair(options.get('img_size', 224))
+    if min(patch_grid(size, **cut)) < 1:
+        raise ValueError(f'img_size {size[0]} × {size[1]} holds no patch of {cut}')

@@ -87,8 +87,8 @@ def branch_features(
 
     Args:
         branch: Anything with an elastic ``backbone`` and a ``head``.
-        global_crops: (2B, 3, G, G).
-        local_crops: (V·B, 3, L, L).
+        global_crops: (2B, C, G, G).
+        local_crops: (V·B, C, L, L).
         subnet: The sub-network that sees the crops; ``None`` is the intact one.
         masks: What is hidden from the branch in the global views, (2B, N) bool.
         patches: Positions of the patches to predict among all 2B·N, (M,).

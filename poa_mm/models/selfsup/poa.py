@@ -9,6 +9,7 @@ from mmpretrain.models.selfsup import BaseSelfSupervisor
 from torch import Tensor, nn
 
 from poa_mm.elastic import Subnet, SubnetSampler
+from poa_mm.models.backbones.supernet_layers import image_channels
 from poa_mm.models.losses import (
     NUM_GLOBAL,
     Centering,
@@ -31,9 +32,8 @@ from poa_mm.models.selfsup.branches import (
     branch_features,
     masked_patches,
 )
-from poa_mm.registry import ELASTIC_BACKBONES, MODELS
-
-CENTERINGS = ('sinkhorn_knopp', 'centering')
+from poa_mm.models.selfsup.settings import build_backbone, check_crops, check_settings
+from poa_mm.registry import MODELS
 
 
 @MODELS.register_module()
@@ -78,7 +78,8 @@ class POA(BaseSelfSupervisor):
 
     Raises:
         ValueError: λ outside 0…1, a temperature that is not positive, a negative weight, an
-            unknown centering, or no elastic term at all.
+            unknown centering, no elastic term at all, or a backbone without a class token, or
+            without a mask token for masked patches.
         TypeError: The backbone is not elastic.
     """
 
@@ -102,13 +103,13 @@ class POA(BaseSelfSupervisor):
         data_preprocessor: dict | nn.Module | None = None,
         init_cfg: dict | None = None,
     ) -> None:
-        _check_settings(intact_weight, student_temp, koleo_weight, ibot_weight, centering)
+        check_settings(intact_weight, student_temp, koleo_weight, ibot_weight, centering)
         if elastic_student and not (elastic_from_teacher or elastic_from_intact):
             raise ValueError(
                 'the elastic student learns from nothing; set elastic_from_teacher or '
                 'elastic_from_intact, or elastic_student=False'
             )
-        built = _build_backbone(backbone)
+        built = build_backbone(backbone, ibot_weight)
         super().__init__(
             backbone=built,
             head={'in_features': built.feature_width, **head},
@@ -172,7 +173,7 @@ class POA(BaseSelfSupervisor):
         """Losses of one training step, for mmengine.
 
         Args:
-            inputs: The views of a batch: two global ones, then the local ones, (B, 3, h, w) each.
+            inputs: The views of a batch: two global ones, then the local ones, (B, C, h, w) each.
             data_samples: Not used.
 
         Returns:
@@ -222,8 +223,8 @@ class POA(BaseSelfSupervisor):
         """Every term of the loss for given crops.
 
         Args:
-            global_crops: (2B, 3, G, G), view 1 of all images, then view 2.
-            local_crops: (V·B, 3, L, L), view-major.
+            global_crops: (2B, C, G, G), view 1 of all images, then view 2.
+            local_crops: (V·B, C, L, L), view-major.
             masks: Patches of the global views that the students do not see and predict,
                 (2B, N) bool; ``None`` is no iBOT. On the CPU they cost no waiting for the GPU.
             subnet: The elastic student; ``None`` draws the one of the current step.
@@ -242,10 +243,10 @@ class POA(BaseSelfSupervisor):
             sum of Eq. 13 over the two global views.
 
         Raises:
-            ValueError: Unknown sub-network, numbers of crops that do not belong together, masks of
-                another shape, or KoLeo with fewer than two images.
+            ValueError: Unknown sub-network, crops that do not belong together or have other
+                channels, masks of another shape, or KoLeo with fewer than two images.
         """
-        _check_crops(global_crops, local_crops)
+        check_crops(global_crops, local_crops, image_channels(self.backbone))
         if self.koleo_weight:
             check_koleo_batch(len(global_crops) // NUM_GLOBAL)
         if self.sampler is not None:
@@ -341,8 +342,10 @@ class POA(BaseSelfSupervisor):
     def _result(terms: dict[str, Tensor], total: Tensor) -> dict[str, Tensor]:
         return {**{name: term.detach() for name, term in terms.items()}, 'total': total}
 
-    def _hidden(self, global_crops: Tensor) -> Tensor:
-        """Masks that hide nothing: the mask token stays a part of the graph, as DDP wants it."""
+    def _hidden(self, global_crops: Tensor) -> Tensor | None:
+        """Masks that hide nothing: a mask token stays a part of the graph, as DDP wants it."""
+        if not self.backbone.with_mask_token:
+            return None
         rows, columns = self.backbone.mask_grid(*global_crops.shape[-2:])
         shape = (len(global_crops), rows * columns)
         return torch.zeros(shape, dtype=torch.bool, device=global_crops.device)
@@ -354,36 +357,3 @@ class POA(BaseSelfSupervisor):
                 if term.ndim:
                     logged.update({f'{name}_head{h}': value for h, value in enumerate(term)})
         return logged
-
-
-def _check_settings(
-    intact_weight: float, student_temp: float, koleo: float, ibot: float, centering: str
-) -> None:
-    if not 0 <= intact_weight <= 1:
-        raise ValueError(f'intact_weight must be within 0…1, got {intact_weight}')
-    if student_temp <= 0:
-        raise ValueError(f'student_temp must be positive, got {student_temp}')
-    for name, weight in (('koleo_weight', koleo), ('ibot_weight', ibot)):
-        if not weight >= 0:
-            raise ValueError(f'{name} must not be negative, got {weight}')
-    if centering not in CENTERINGS:
-        raise ValueError(f'centering must be one of {CENTERINGS}, got {centering!r}')
-
-
-def _build_backbone(cfg: dict) -> Any:
-    name = str(cfg.get('type')).rsplit('.', 1)[-1]
-    if name not in ELASTIC_BACKBONES.module_dict:
-        raise TypeError(
-            f'POA needs an elastic backbone ({", ".join(ELASTIC_BACKBONES.module_dict)}), '
-            f'got {name}'
-        )
-    return MODELS.build({'with_mask_token': True, **cfg})
-
-
-def _check_crops(global_crops: Tensor, local_crops: Tensor) -> None:
-    batch, odd = divmod(len(global_crops), NUM_GLOBAL)
-    if odd or not batch or not len(local_crops) or len(local_crops) % batch:
-        raise ValueError(
-            f'{len(global_crops)} global and {len(local_crops)} local crops are not '
-            f'{NUM_GLOBAL} and V views of one batch'
-        )

@@ -43,10 +43,11 @@ def test_config_takes_arch_from_the_family():
 
 
 def test_a_layer_without_an_elastic_form_is_named():
-    cfg = copy.deepcopy({**TINY_BACKBONE, 'norm_cfg': {'type': 'BN1d'}})
+    net = MODELS.build(copy.deepcopy(TINY_BACKBONE))
+    net.layers[0].ln1 = nn.BatchNorm1d(32)
     message = r'layer layers\.0\.ln1 is a BatchNorm1d, which has no elastic form'
     with pytest.raises(ValueError, match=message):
-        MODELS.build(cfg)
+        net.check_elastic()
 
 
 class SquareConv2d(nn.Conv2d):

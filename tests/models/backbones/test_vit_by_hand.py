@@ -194,7 +194,7 @@ def test_settings_of_single_blocks_follow_their_blocks():
     ids=['feed-forward width', 'SwiGLU', 'norm'],
 )
 def test_what_cannot_be_sliced_is_refused_at_once(arguments):
-    with pytest.raises(ValueError, match=r'feedforward|ffn_type|BatchNorm1d'):
+    with pytest.raises(ValueError, match=r'feedforward|ffn_type|norm_cfg'):
         build(arguments)
 
 

@@ -1,0 +1,71 @@
+"""What POA can be built from, and what it can be given."""
+
+from typing import Any
+
+from torch import Tensor
+
+from poa_mm.models.losses import NUM_GLOBAL
+from poa_mm.registry import ELASTIC_BACKBONES, MODELS
+
+CENTERINGS = ('sinkhorn_knopp', 'centering')
+
+
+def check_settings(
+    intact_weight: float, student_temp: float, koleo: float, ibot: float, centering: str
+) -> None:
+    """Raise a ValueError for a weight, a temperature or a centering that POA has no use for."""
+    if not 0 <= intact_weight <= 1:
+        raise ValueError(f'intact_weight must be within 0…1, got {intact_weight}')
+    if student_temp <= 0:
+        raise ValueError(f'student_temp must be positive, got {student_temp}')
+    for name, weight in (('koleo_weight', koleo), ('ibot_weight', ibot)):
+        if not weight >= 0:
+            raise ValueError(f'{name} must not be negative, got {weight}')
+    if centering not in CENTERINGS:
+        raise ValueError(f'centering must be one of {CENTERINGS}, got {centering!r}')
+
+
+def build_backbone(cfg: dict, ibot_weight: float) -> Any:
+    """An elastic backbone, none of whose parameters the losses leave without a gradient.
+
+    Args:
+        cfg: Its config; it has a mask token unless this says otherwise.
+        ibot_weight: Weight of masked patch prediction.
+
+    Raises:
+        TypeError: The backbone is not elastic.
+        ValueError: It has no class token, or no mask token although patches are masked.
+    """
+    name = str(cfg.get('type')).rsplit('.', 1)[-1]
+    if name not in ELASTIC_BACKBONES.module_dict:
+        raise TypeError(
+            f'POA needs an elastic backbone ({", ".join(ELASTIC_BACKBONES.module_dict)}), '
+            f'got {name}'
+        )
+    backbone: Any = MODELS.build({'with_mask_token': True, **cfg})
+    if not getattr(backbone, 'with_cls_token', True):  # of families that have one
+        raise ValueError('POA trains class tokens: set backbone.with_cls_token=True, got False')
+    if ibot_weight and not backbone.with_mask_token:
+        raise ValueError(
+            f'ibot_weight={ibot_weight} masks patches, which needs backbone.with_mask_token=True; '
+            'set it, or ibot_weight=0'
+        )
+    for layer in backbone.output_layers:  # no loss would train them, and DDP would wait for them
+        layer.requires_grad_(False)
+    return backbone
+
+
+def check_crops(global_crops: Tensor, local_crops: Tensor, channels: int) -> None:
+    """Raise a ValueError for crops that are not two and V views of one batch, or of channels."""
+    for crops in (global_crops, local_crops):
+        if crops.shape[1] != channels:
+            raise ValueError(
+                f'the backbone takes images of {channels} channels (in_channels), the crops have '
+                f'{crops.shape[1]}'
+            )
+    batch, odd = divmod(len(global_crops), NUM_GLOBAL)
+    if odd or not batch or not len(local_crops) or len(local_crops) % batch:
+        raise ValueError(
+            f'{len(global_crops)} global and {len(local_crops)} local crops are not '
+            f'{NUM_GLOBAL} and V views of one batch'
+        )
