@@ -1,6 +1,7 @@
 # What the package offers, imported when it is used: read by lazy_loader, type checkers and editors.
 from . import compat, datasets, elastic, engine, evaluation, export, models, visualization
 from .engine import load_backbone, load_supernet
+from .preprocessing import image_transform
 
 __all__ = [
     'compat',
@@ -9,6 +10,7 @@ __all__ = [
     'engine',
     'evaluation',
     'export',
+    'image_transform',
     'load_backbone',
     'load_supernet',
     'models',

@@ -4,20 +4,22 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from torch import nn
+from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
 from poa_mm.engine.checkpoint import PREPROCESSING_INFO
-from poa_mm.engine.tensor_file import SUFFIX, read_tensors
+from poa_mm.engine.tensor_file import ABOUT, SUFFIX, read_tensors
 from poa_mm.files import read_file
 from poa_mm.models.backbones.supernet_layers import image_channels
 
 ImageSize = tuple[int, int]  # height and width
-ABOUT = 'poa_mm'  # key of the metadata of exported files
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 IMAGENET_CROP = 224
@@ -69,6 +71,23 @@ class Preprocessing:
     def resized_to(self) -> int:
         """Shorter side in pixels that an image is resized to before its centre is cropped."""
         return round(min(self.image_size) / self.crop_ratio)
+
+    def transform(self) -> transforms.Compose:
+        """Build the transform from a PIL image of any mode to a float tensor (C, H, W).
+
+        Raises:
+            ValueError: Image files are not read with that many channels.
+        """
+        mode = self.mode
+        return transforms.Compose(
+            [
+                transforms.Lambda(partial(_convert, mode=mode)),
+                transforms.Resize(self.resized_to, InterpolationMode(self.interpolation)),
+                transforms.CenterCrop(self.image_size),
+                transforms.ToTensor(),
+                transforms.Normalize(self.unit_mean, self.unit_std),
+            ]
+        )
 
     @property
     def unit_mean(self) -> tuple[float, ...]:
@@ -141,6 +160,10 @@ class Preprocessing:
         return f'{text}; centre of a {self.interpolation} resize to {self.resized_to}'
 
 
+def _convert(image: Image.Image, mode: str) -> Image.Image:
+    return image.convert(mode)
+
+
 def _are_numbers(values: Any, count: int) -> bool:
     return (
         isinstance(values, Sequence)
@@ -173,6 +196,29 @@ def stored_preprocessing(path: str | PathLike) -> Preprocessing | None:
         return None if data is None else Preprocessing.from_dict(data)
     except ValueError as error:
         raise ValueError(f'{path} does not say clearly what images it expects: {error}') from error
+
+
+def image_transform(net: nn.Module) -> transforms.Compose:
+    """Build the transform that makes of a PIL image what a network expects.
+
+    Args:
+        net: Supernet of :func:`poa_mm.load_supernet` or backbone of :func:`poa_mm.load_backbone`.
+            Of any other network nothing is known but its channels: it gets ImageNet's values.
+
+    Returns:
+        From a PIL image of any mode to a float tensor (C, H, W), normalised. ``net`` takes batches
+        of these: ``net(transform(image)[None])``.
+
+    Raises:
+        ValueError: The network takes neither RGB nor grey images, or its file says of them what
+            makes no sense.
+    """
+    config, stored = (getattr(net, name, None) for name in ('run_config', 'preprocessing'))
+    if config is not None:
+        return preprocessing_of(net, config).transform()
+    if stored is not None:
+        return Preprocessing.from_dict(stored).transform()
+    return imagenet_preprocessing(net).transform()
 
 
 def preprocessing_of(

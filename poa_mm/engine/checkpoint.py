@@ -56,8 +56,9 @@ def load_supernet(path: str | PathLike, branch: str = 'teacher') -> nn.Module:
         for key, tensor in checkpoint['state_dict'].items()
         if key.startswith(prefix)
     }
-    backbone = _build(build_elastic, info.get('backbone'), path)
+    backbone: Any = _build(build_elastic, info.get('backbone'), path)
     _fill(backbone, state, path)
+    backbone.run_config = info.get('config') or {}  # for poa_mm.image_transform
     return backbone
 
 
@@ -97,8 +98,9 @@ def load_backbone(path: str | PathLike) -> nn.Module:
     else:
         content = _read(path)
         check_sums(path)
-    backbone = _build(build_stock, _info(content, path, BACKBONE_INFO), path)
+    backbone: Any = _build(build_stock, _info(content, path, BACKBONE_INFO), path)
     _fill(backbone, content['state_dict'], path)
+    backbone.preprocessing = content.get(PREPROCESSING_INFO)  # for poa_mm.image_transform
     return backbone
 
 
@@ -157,7 +159,13 @@ def _read_safetensors(path: str | PathLike) -> dict[str, Any]:
             f'{path} holds no backbone of mmpretrain; if it was exported to timm, open it with '
             'poa_mm.export.load_timm'
         )
-    return {'state_dict': state, BACKBONE_INFO: json.loads(metadata[BACKBONE_INFO])}
+    return {
+        'state_dict': state,
+        BACKBONE_INFO: json.loads(metadata[BACKBONE_INFO]),
+        PREPROCESSING_INFO: json.loads(metadata.get(tensor_file.ABOUT, '{}')).get(
+            PREPROCESSING_INFO
+        ),
+    }
 
 
 def _info(content: dict[str, Any], path: str | PathLike, key: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from poa_mm.files import check_file
 
 SUFFIX = '.safetensors'
 DIGEST = 'sha256'  # key of the metadata
+ABOUT = 'poa_mm'  # key of the metadata of exported files: where they come from, as JSON
 
 
 def write_tensors(

@@ -12,7 +12,6 @@ from PIL import Image
 from rich.progress import track
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
-from torchvision import transforms
 
 from poa_mm.datasets.images import UnreadableImageError, middle_of, read_image
 from poa_mm.datasets.listing import list_images
@@ -127,17 +126,8 @@ class _Images(Dataset):
 
     def __init__(self, paths: Sequence[str], preprocessing: Preprocessing) -> None:
         self.paths = paths
-        self.mode = preprocessing.mode
         self.notes = FileNotes()
-        mode = transforms.InterpolationMode(preprocessing.interpolation)
-        self.transform: Any = transforms.Compose(
-            [
-                transforms.Resize(preprocessing.resized_to, mode),
-                transforms.CenterCrop(preprocessing.image_size),
-                transforms.ToTensor(),
-                transforms.Normalize(preprocessing.unit_mean, preprocessing.unit_std),
-            ]
-        )
+        self.transform: Any = preprocessing.transform()
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -148,7 +138,7 @@ class _Images(Dataset):
         except UnreadableImageError as error:
             return row, None, str(error)
         rgb = Image.fromarray(middle_of(image, self.paths[row], self.notes)[..., ::-1].copy())
-        return row, self.transform(rgb.convert(self.mode)), ''
+        return row, self.transform(rgb), ''
 
 
 def _labels(images: Sequence[str], classes: Sequence[str]) -> np.ndarray | None:

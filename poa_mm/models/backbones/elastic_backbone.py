@@ -9,8 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from poa_mm.elastic import AXES, Depth, SearchSpace, Subnet, num_sliced
+from poa_mm.models.backbones.input_images import check_images
 from poa_mm.models.backbones.pretrained import load_into
-from poa_mm.models.backbones.supernet_layers import Layer, find_layers, kept_layers
+from poa_mm.models.backbones.supernet_layers import (
+    Layer,
+    find_layers,
+    image_channels,
+    kept_layers,
+)
 from poa_mm.registry import MODELS
 
 # Regularisation belongs to pre-training; what a user freezes is a downstream choice.
@@ -36,6 +42,35 @@ class ElasticBackbone(metaclass=ABCMeta):
     modules: Any
     parameters: Any
     named_parameters: Any
+
+    def __call__(self, x: Tensor, *args: Any, **kwargs: Any) -> Any:
+        """Run one sub-network on images (B, C, H, W); see the family's ``forward``.
+
+        Raises:
+            TypeError: Something else than a floating-point tensor.
+            ValueError: One of another shape.
+        """
+        check_images(x, image_channels(self))
+        return super().__call__(x, *args, **kwargs)  # type: ignore[misc] # of the stock class
+
+    def __repr__(self) -> str:
+        """Say what there is to choose from, before the modules of the intact network."""
+        return f'{self.summary()}\n{super().__repr__()}'
+
+    def summary(self) -> str:
+        """Family, sub-networks and sizes in three lines."""
+        space = self.space
+        small, large = (self.num_params(s) / 1e6 for s in (space.smallest, space.largest))
+        size = self.subnet_cfg(space.largest).get('img_size')
+        sides = (size, size) if isinstance(size, int) else size
+        images = 'of any size' if sides is None else f'of {sides[0]} × {sides[1]} pixels'
+        axes = f'{len(space.widths)} widths × {len(space.depths)} depths'
+        return (
+            f'{type(self).__name__}: {len(space)} sub-networks, {space.smallest} to '
+            f'{space.largest} ({axes})\n'
+            f'{small:.3g} M to {large:.3g} M parameters\n'
+            f'images {images}, {image_channels(self)} channels'
+        )
 
     @property
     @abstractmethod
