@@ -128,6 +128,7 @@ def read_file(path: str | PathLike) -> Any:
     import torch
 
     from poa_mm.compat import log_buffers
+    from poa_mm.file_kinds import kind_of_file
 
     mapped = zipfile.is_zipfile(path)  # not as torch before 1.6 wrote them
     try:
@@ -139,7 +140,10 @@ def read_file(path: str | PathLike) -> Any:
         reason = 'no file that torch.save has finished'
         if mapped:  # else torch says what its parser stumbled over
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f'{path} is not a checkpoint that can be read: {reason}') from error
+        kind = kind_of_file(path)
+        raise ValueError(
+            f'{path} is not a checkpoint that can be read: {kind or reason}'
+        ) from error
 
 
 def check_sums(path: str | PathLike) -> None:

@@ -17,6 +17,7 @@ from torch import nn
 from poa_mm.elastic import Subnet
 from poa_mm.engine import tensor_file
 from poa_mm.engine.described import build_elastic, build_stock
+from poa_mm.file_kinds import kind_of_content, kind_of_file, with_kind
 from poa_mm.files import (
     BACKBONE_INFO,
     BRANCHES,
@@ -148,7 +149,8 @@ def _read(path: str | PathLike) -> dict[str, Any]:
     content = read_file(path)
     state = content.get('state_dict') if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
-        raise ValueError(f'{path} holds no state_dict, so it is not a checkpoint of POA')
+        message = f'{path} holds no state_dict, so it is not a checkpoint of POA'
+        raise ValueError(with_kind(message, kind_of_content(content) or kind_of_file(path)))
     return content
 
 
@@ -171,12 +173,12 @@ def _read_safetensors(path: str | PathLike) -> dict[str, Any]:
 def _info(content: dict[str, Any], path: str | PathLike, key: str) -> dict[str, Any]:
     if isinstance(content.get(key), dict):
         return content[key]
-    kinds = {
+    wanted = {
         SUPERNET_INFO: 'a training checkpoint of POA (written with SupernetInfoHook)',
         BACKBONE_INFO: 'an extracted backbone (written by tools/extract_subnet.py)',
     }
-    found = next((kinds[other] for other in kinds if other in content), 'neither kind')
-    raise ValueError(f'{path} is not {kinds[key]}; it looks like {found}')
+    message = f'{path} is not {wanted[key]}'
+    raise ValueError(with_kind(message, kind_of_content(content)))
 
 
 def _build(build: Callable[[Any], nn.Module], cfg: Any, path: str | PathLike) -> nn.Module:

@@ -26,6 +26,7 @@ from poa_mm.engine.official.tables import (
     shape_of,
 )
 from poa_mm.engine.official.vit import VIT
+from poa_mm.file_kinds import kind_of_content, with_kind
 from poa_mm.files import check_free, read_file, write_file
 from poa_mm.registry import MODELS
 
@@ -123,7 +124,8 @@ class _ValuesOfLinspace(TorchFunctionMode):
 def _branches(content: Any) -> dict[str, State]:
     """State dicts by branch, without what chunks and wrappers add to their keys."""
     if not isinstance(content, dict) or 'teacher' not in content:
-        raise ValueError("it has no 'teacher', so it is not a checkpoint of the authors' code")
+        message = "it has no 'teacher', so it is not a checkpoint of the authors' code"
+        raise ValueError(with_kind(message, kind_of_content(content)))
     unknown = sorted(str(key) for key in content if key not in BRANCHES)
     if unknown:
         raise ValueError(f'it holds {", ".join(unknown)}; known: {", ".join(BRANCHES)}')

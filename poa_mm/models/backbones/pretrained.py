@@ -12,6 +12,7 @@ from torch import Tensor, hub, nn
 
 from poa_mm.compat.position_grid import GRID, Grid, with_grid
 from poa_mm.compat.prefix_metadata import without_prefix
+from poa_mm.file_kinds import kind_of_content, with_kind
 from poa_mm.files import BACKBONE_INFO, BRANCHES, SUPERNET_INFO, read_file
 from poa_mm.models.backbones.vit_layers import PATCH_OPTIONS, patch_grid
 
@@ -74,7 +75,7 @@ def load_pretrained(
     content = _read(checkpoint)
     state = content.get('state_dict', content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ValueError(f'{checkpoint} holds no state dict')
+        raise ValueError(with_kind(f'{checkpoint} holds no state dict', kind_of_content(content)))
     prefix = prefix or ''
     state = without_prefix(state, prefix)
     if not state:
@@ -83,7 +84,7 @@ def load_pretrained(
         state = with_grid(state, grid or _described_grid(content, prefix))
     misfits = _misfits(backbone, state)
     if misfits:
-        advice = '' if prefix else _advice(checkpoint, state)
+        advice = '' if prefix else _advice(checkpoint, content, state)
         raise ValueError(f'the weights in {checkpoint} do not fit: {"; ".join(misfits)}{advice}')
 
 
@@ -145,10 +146,12 @@ def _listed(names: Sequence[str]) -> str:
     return ', '.join(names[:SHOWN]) + (f' and {rest} more' if rest > 0 else '')
 
 
-def _advice(checkpoint: str, state: Mapping[str, Tensor]) -> str:
-    if not any(name.startswith('teacher.backbone.') for name in state):
-        return ''
-    return (
-        '. It is a training checkpoint: name the sub-network to cut out of it, as in '
-        f"checkpoint='subnet://vit-s@{checkpoint}'"
-    )
+def _advice(checkpoint: str, content: Any, state: Mapping[str, Tensor]) -> str:
+    """What the file is instead, if that is known."""
+    if any(name.startswith('teacher.backbone.') for name in state):
+        return (
+            '. It is a training checkpoint: name the sub-network to cut out of it, as in '
+            f"checkpoint='subnet://vit-s@{checkpoint}'"
+        )
+    kind = kind_of_content(content)
+    return '' if kind is None or BACKBONE_INFO in content else f'; {kind}'
