@@ -29,7 +29,7 @@ EXPORT = [
     'onnx>=1.18',
     'onnxruntime>=1.22',
     'onnxscript>=0.6',
-    'timm>=1.0',
+    'timm>=1.0.31',
 ]
 TEST = [
     *EXPORT,

@@ -5,9 +5,25 @@ and resolve under ``default_scope = 'mmpretrain'``. ``ELASTIC_BACKBONES`` lists 
 families alone; a family registers in both.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from mmengine.registry import Registry
 from mmpretrain.registry import DATASETS, HOOKS, MODELS, TRANSFORMS
 
-__all__ = ['DATASETS', 'ELASTIC_BACKBONES', 'HOOKS', 'MODELS', 'TRANSFORMS']
+__all__ = ['DATASETS', 'ELASTIC_BACKBONES', 'HOOKS', 'MODELS', 'TRANSFORMS', 'package_to_import']
 
 ELASTIC_BACKBONES = Registry('elastic backbone', scope='poa_mm')
+
+
+def package_to_import(cfg: Mapping[str, Any]) -> str:
+    """The package that others must import before they can build a stock backbone.
+
+    Args:
+        cfg: Its config, as ``subnet_cfg`` of a supernet gives it.
+
+    Returns:
+        Such as ``'poa_mm'``, or '' where OpenMMLab's libraries know the class by themselves.
+    """
+    package = MODELS.get(cfg['type']).__module__.partition('.')[0]
+    return '' if package == 'mmpretrain' else package

@@ -8,7 +8,7 @@ from typing import Any
 
 import poa_mm
 from poa_mm import cli
-from poa_mm.export import FORMATS, check_targets
+from poa_mm.export import FORMATS, card_paths, check_targets
 from poa_mm.files import check_file
 
 ERRORS = (*cli.USER_ERRORS, ModuleNotFoundError)
@@ -19,7 +19,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         usage='%(prog)s CHECKPOINT SUBNET [OUT] --to FORMAT [options]',
-        epilog='The model card is written to OUT.json and OUT.md.',
+        epilog='The model card is written to OUT.json and OUT.md, or into the folder OUT.',
     )
     add = parser.add_argument
     add('checkpoint', type=Path, help='training or converted checkpoint')
@@ -28,13 +28,18 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         'out',
         type=Path,
         nargs='?',
-        help=f'file to write: {_suffixes()} (default: SUBNET_FORMAT beside the checkpoint)',
+        help=f'what to write: {_names()} (default: SUBNET_FORMAT beside the checkpoint)',
     )
     add('--to', choices=FORMATS, required=True, help='what it is for')
-    add('--image-size', type=int, help='side of the images (default: that of pre-training)')
+    add(
+        '--image-size',
+        type=image_size,
+        metavar='SIDE|HxW',
+        help='of the images, such as 224 or 128x256 (default: that of pre-training)',
+    )
     add('--accuracy', type=Path, metavar='CSV', help='table of tools/eval_knn.py, for the card')
     add('--branch', choices=['teacher', 'student'], default='teacher')
-    add('--overwrite', action='store_true', help='replace existing files')
+    add('--overwrite', action='store_true', help='replace an earlier export')
     args = parser.parse_args(argv)
     if args.out is None:
         name = f'{args.subnet}_{args.to}{FORMATS[args.to].suffix}'
@@ -68,11 +73,25 @@ def export(args: argparse.Namespace) -> None:
         overwrite=args.overwrite,
     )
     print(f'{card.subnet} ({card.params / 1e6:.2f} M parameters) → {args.out}')
-    print(f'model card: {args.out}.md, {args.out}.json\n\n{card.snippet}')
+    as_json, as_markdown = card_paths(args.out, args.to)
+    lines = card.snippet.replace(f"{args.out.name}'", f"{args.out}'")  # runs from anywhere
+    print(f'model card: {as_markdown}, {as_json}\n\n{lines}')
 
 
-def _suffixes() -> str:
-    return ', '.join(f'*{chosen.suffix} for {name}' for name, chosen in FORMATS.items())
+def image_size(text: str) -> tuple[int, int]:
+    """Height and width from ``'224'`` or ``'128x256'``."""
+    sides = [int(side) for side in text.lower().split('x')]
+    if len(sides) > 2:
+        raise ValueError(text)
+    return sides[0], sides[-1]
+
+
+def _names() -> str:
+    made = {
+        name: f'*{chosen.suffix}' if chosen.suffix else 'a folder'
+        for name, chosen in FORMATS.items()
+    }
+    return ', '.join(f'{what} for {name}' for name, what in made.items())
 
 
 if __name__ == '__main__':

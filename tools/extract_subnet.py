@@ -41,10 +41,25 @@ def extract(args: argparse.Namespace) -> None:
     millions = supernet.num_params(subnet) / 1e6
     print(f'{subnet} ({millions:.2f} M parameters) → {args.out}')
     print(f'images: {images}')
-    print(
-        f"open it with poa_mm.load_backbone('{args.out}'), or in a config of any OpenMMLab library"
-    )
-    print(f"with init_cfg=dict(type='Pretrained', checkpoint='{args.out}')")
+    print(f"open it with poa_mm.load_backbone('{args.out}'),")
+    print('or in a config of any OpenMMLab library:\n')
+    print('\n'.join(config_lines(supernet.subnet_cfg(subnet), args.out)))
+
+
+def config_lines(cfg: dict[str, Any], path: Path) -> list[str]:
+    """Lines of a config that build a stock backbone and load a file into it."""
+    from poa_mm.registry import package_to_import
+
+    lines = []
+    if package := package_to_import(cfg):
+        name = cfg['type'].split('.')[-1]
+        lines = [
+            f'# OpenMMLab has no class for this size: {name} is one of {package}.',
+            f"custom_imports = dict(imports=['{package}'], allow_failed_imports=False)",
+        ]
+    arguments = ''.join(f'    {key}={value!r},\n' for key, value in cfg.items())
+    load = f"    init_cfg=dict(type='Pretrained', checkpoint={str(path)!r}),\n"
+    return [*lines, f'backbone = dict(\n{arguments}{load})']
 
 
 if __name__ == '__main__':

@@ -158,8 +158,8 @@ def _read_safetensors(path: str | PathLike) -> dict[str, Any]:
     state, metadata = tensor_file.read_tensors(path)
     if BACKBONE_INFO not in metadata:
         raise ValueError(
-            f'{path} holds no backbone of mmpretrain; if it was exported to timm, open it with '
-            'poa_mm.export.load_timm'
+            f'{path} holds no backbone of mmpretrain; if it was exported to timm, open its folder '
+            'with poa_mm.export.load_timm'
         )
     return {
         'state_dict': state,

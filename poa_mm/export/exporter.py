@@ -1,4 +1,4 @@
-"""Writing a sub-network for another library, with a model card beside it."""
+"""Writing a sub-network for another library, with its model card."""
 
 import hashlib
 import importlib.metadata
@@ -15,7 +15,7 @@ from poa_mm.elastic import Subnet
 from poa_mm.engine.checkpoint import load_config
 from poa_mm.evaluation.cost import subnet_cost
 from poa_mm.evaluation.knn_benchmark import well_known_name
-from poa_mm.export.formats import FORMATS, Format, check_targets
+from poa_mm.export.formats import FORMATS, Format, card_paths, check_targets, put
 from poa_mm.export.job import Job
 from poa_mm.export.model_card import ModelCard, accuracy_from_csv
 from poa_mm.preprocessing import ImageSize, preprocessing_of
@@ -35,15 +35,16 @@ def export_subnet(
     accuracy: str | Path | None = None,
     overwrite: bool = False,
 ) -> ModelCard:
-    """Write a sub-network as a file of another library, and its model card as JSON and Markdown.
+    """Write a sub-network for another library, and its model card as JSON and Markdown.
 
-    The file is opened again and compared with the sub-network before it gets its name; it and the
-    cards (``<path>.json``, ``<path>.md``) appear complete or not at all.
+    What was written is opened again and compared with the sub-network before it gets its name; it
+    and the cards (``<path>.json``, ``<path>.md``; within a folder ``card.json``, ``README.md``)
+    appear complete or not at all.
 
     Args:
         supernet: Elastic backbone, as :func:`poa_mm.load_supernet` gives it.
         subnet: Which sub-network.
-        path: File to write; folders are made.
+        path: File to write, or folder where the format is one (timm); parents are made.
         to: One of ``FORMATS``.
         image_size: Height and width of the images, or side, for which the file is written. Defaults
             to that of pre-training.
@@ -51,20 +52,21 @@ def export_subnet(
             the normalisation, which is ImageNet's where there is none.
         branch: Which network of the checkpoint it is, for the card.
         accuracy: Table of ``tools/eval_knn.py``, for the card.
-        overwrite: Replace existing files.
+        overwrite: Replace existing files, or the folder of an earlier export.
 
     Returns:
         The card.
 
     Raises:
-        FileExistsError: A file exists and ``overwrite`` is not set.
+        FileExistsError: A file exists and ``overwrite`` is not set, or a folder is to be replaced
+            that also holds other files.
         FileNotFoundError: No such checkpoint or table of accuracies.
         ModuleNotFoundError: The format needs packages that are not installed.
-        ValueError: Unknown sub-network or format, a name with another suffix, a network that the
-            format cannot express, or a file that would compute something else.
+        ValueError: Unknown sub-network or format, a name that is not for the format, a network that
+            the format cannot express, or a file that would compute something else.
     """
     path = Path(path)
-    targets = check_targets(path, to, overwrite)
+    check_targets(path, to, overwrite)
     chosen = FORMATS[to]
     member: Subnet = supernet.space.resolve(subnet)
     config = load_config(checkpoint) if checkpoint else {}
@@ -82,21 +84,25 @@ def export_subnet(
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f'.{path.name}.', dir=path.parent) as folder:
-        parts = [Path(folder) / target.name for target in targets]
+        part = Path(folder) / path.name
         with Console(stderr=True).status(f'writing {path.name} and comparing it'):
-            written = chosen.write(Job(supernet, member, preprocessing, about), parts[0])
+            written = chosen.write(Job(supernet, member, preprocessing, about), part)
+        weights = chosen.contents[:1]
         card = ModelCard(
-            file=path.name,
+            file='/'.join((path.name, *weights)),
             format=to,
-            sha256=_sha256(parts[0]),
+            sha256=_sha256(part.joinpath(*weights)),
             versions=_versions(chosen),
             **about,
             **vars(written),
         )
-        parts[1].write_text(card.to_json(), encoding='utf-8')
-        parts[2].write_text(card.to_markdown(), encoding='utf-8')
-        for part, target in zip(parts, targets, strict=True):
-            part.replace(target)
+        as_json, as_markdown = card_paths(part, to)
+        as_json.write_text(card.to_json(), encoding='utf-8')
+        as_markdown.write_text(card.to_markdown(), encoding='utf-8')
+        put(part, path)
+        if not chosen.contents:
+            for made, target in zip((as_json, as_markdown), card_paths(path, to), strict=True):
+                put(made, target)
     return card
 
 

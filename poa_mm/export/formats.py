@@ -1,7 +1,9 @@
-"""The kinds of files that can be exported. The tool's help reads them: no torch."""
+"""The kinds of files that can be exported, and their names. Help texts read them: no torch."""
 
+import importlib.metadata
 import importlib.util
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,23 +12,35 @@ from poa_mm.files import check_free
 if TYPE_CHECKING:
     from poa_mm.export.job import Job, Written
 
-__all__ = ['FORMATS', 'Format', 'check_targets']
+__all__ = ['CONFIG', 'FORMATS', 'WEIGHTS', 'Format', 'card_paths', 'check_targets', 'put']
+
+WEIGHTS, CONFIG = 'model.safetensors', 'config.json'  # in a folder for timm, by its rule
+FOLDER_CARDS = ('card.json', 'README.md')
+# Names with these are meant for a file, whatever format they are of.
+FILE_SUFFIXES = (
+    '.bin', '.ckpt', '.h5', '.json', '.npz', '.onnx', '.pkl', '.pt', '.pth', '.safetensors',
+    '.tar', '.zip',
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of file.
+    """A kind of file, or of folder.
 
     Args:
-        suffix: Of its files.
-        writer: Module of this room and function that writes a file, opens it again as its users
-            will, and compares.
-        packages: Optional packages that this needs, as in the extra ``export``.
+        suffix: Of its files; '' for a folder.
+        writer: Module of this room and function that writes a file or folder, opens it again as
+            its users will, and compares.
+        packages: Optional packages that this needs, by name, and their oldest version; as in the
+            extra ``export``.
+        contents: What it writes into a folder, the file with the weights first; the model card
+            joins them.
     """
 
     suffix: str
     writer: str
-    packages: tuple[str, ...] = ()
+    packages: Mapping[str, str] = field(default_factory=dict)
+    contents: tuple[str, ...] = ()
 
     def write(self, job: 'Job', path: Path) -> 'Written':
         """Write one sub-network into ``path``."""
@@ -37,45 +51,110 @@ class Format:
         """Refuse to start without the packages.
 
         Raises:
-            ModuleNotFoundError: Some are missing; the message has the line that installs them.
+            ModuleNotFoundError: Some are missing or too old; the message has the line that
+                installs them.
         """
         missing = [name for name in self.packages if importlib.util.find_spec(name) is None]
         if missing:
             names = ' '.join(missing)
             raise ModuleNotFoundError(f'this needs {", ".join(missing)}: pip install {names}')
+        for name, oldest in self.packages.items():
+            version = importlib.metadata.version(name)
+            if _numbers(version) < _numbers(oldest):
+                raise ModuleNotFoundError(
+                    f'this needs {name} {oldest} or newer, here is {version}: pip install -U {name}'
+                )
+
+
+def _numbers(version: str) -> list[int]:
+    """The leading numbers of a version: [1, 0, 31] of 1.0.31.dev0."""
+    numbers = []
+    for part in version.split('+')[0].split('.'):
+        if not part.isdecimal():
+            break
+        numbers.append(int(part))
+    return numbers
 
 
 FORMATS = {
     'mmpretrain': Format('.pth', 'stock.write_mmpretrain'),
-    'timm': Format('.safetensors', 'timm.write_timm', ('timm',)),
+    # Before this release, timm misread Swin Transformers without a classifier.
+    'timm': Format('', 'timm.write_timm', {'timm': '1.0.31'}, (WEIGHTS, CONFIG)),
     'safetensors': Format('.safetensors', 'stock.write_safetensors'),
-    'onnx': Format('.onnx', 'onnx.write_onnx', ('onnx', 'onnxruntime', 'onnxscript')),
+    'onnx': Format(
+        '.onnx', 'onnx.write_onnx', {'onnx': '1.18', 'onnxruntime': '1.22', 'onnxscript': '0.6'}
+    ),
     'torchscript': Format('.pt', 'torchscript.write_torchscript'),
 }
 
 
-def check_targets(path: Path, to: str, overwrite: bool) -> list[Path]:
+def card_paths(path: Path, to: str) -> tuple[Path, Path]:
+    """Where the model card of an export lies, as JSON and as Markdown: in a folder, or beside."""
+    if FORMATS[to].contents:
+        return path / FOLDER_CARDS[0], path / FOLDER_CARDS[1]
+    return path.with_name(f'{path.name}.json'), path.with_name(f'{path.name}.md')
+
+
+def check_targets(path: Path, to: str, overwrite: bool) -> None:
     """Refuse what cannot be written, before the network is there.
 
     Args:
-        path: File to write.
+        path: File or folder to write.
         to: One of ``FORMATS``.
-        overwrite: Replace existing files.
-
-    Returns:
-        The file, and its card as JSON and as Markdown.
+        overwrite: Replace what an earlier export left there.
 
     Raises:
-        FileExistsError: One of them exists and ``overwrite`` is not set.
-        ModuleNotFoundError: The format needs packages that are not installed.
-        ValueError: Unknown format, or a name with another suffix.
+        FileExistsError: The file, the folder or a card exists and ``overwrite`` is not set, or
+            there is something that no export has left.
+        ModuleNotFoundError: The format needs packages that are not installed, or newer ones.
+        ValueError: Unknown format, a name with another suffix, or a folder named as a file.
     """
     if to not in FORMATS:
         raise ValueError(f'a format is one of {", ".join(FORMATS)}, got {to!r}')
-    if path.suffix != FORMATS[to].suffix:
-        raise ValueError(f'a file for {to} ends in {FORMATS[to].suffix}, got {path.name}')
-    targets = [path, path.with_name(f'{path.name}.json'), path.with_name(f'{path.name}.md')]
-    for target in targets:
-        check_free(target, overwrite)
-    FORMATS[to].check_packages()
-    return targets
+    chosen = FORMATS[to]
+    if chosen.contents:
+        if path.suffix.lower() in FILE_SUFFIXES:
+            raise ValueError(f'{to} takes a folder, got the file name {path.name}: try {path.stem}')
+        check_free(path, overwrite)
+        _check_replaceable(path, {*chosen.contents, *FOLDER_CARDS})
+    else:
+        if path.suffix != chosen.suffix:
+            raise ValueError(f'a file for {to} ends in {chosen.suffix}, got {path.name}')
+        for target in (path, *card_paths(path, to)):
+            check_free(target, overwrite)
+            if target.is_dir():
+                raise FileExistsError(f'{target} is a folder; choose another file')
+    chosen.check_packages()
+
+
+def _check_replaceable(path: Path, known: set[str]) -> None:
+    """Refuse a folder, or a file in its place, that holds more than an export."""
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise FileExistsError(f'{path} is a file; choose another folder')
+    others = sorted(file.name for file in path.iterdir() if file.name not in known)
+    if others:
+        names = ', '.join(others[:3]) + (', …' if others[3:] else '')
+        raise FileExistsError(
+            f'{path} also holds {names}, so it is not replaced; choose another folder'
+        )
+
+
+def put(part: Path, target: Path) -> None:
+    """Give a finished file or folder its name. An old folder goes once the new one is there.
+
+    Args:
+        part: What was written, in a temporary folder on the same disk.
+        target: Its name.
+    """
+    if not target.is_dir():
+        part.replace(target)
+        return
+    aside = part.with_name(f'{part.name}.replaced')  # goes with the temporary folder
+    target.rename(aside)
+    try:
+        part.rename(target)
+    except BaseException:
+        aside.rename(target)
+        raise

@@ -11,6 +11,19 @@ from poa_mm.elastic import Subnet
 from poa_mm.evaluation.csv_rows import finite_cell, subnet_rows
 from poa_mm.preprocessing import Preprocessing
 
+# By format: the Hub shows and finds a model by these lines.
+FRONT_MATTER = {
+    'timm': """\
+---
+library_name: timm
+pipeline_tag: image-feature-extraction
+license: other
+tags:
+- image-feature-extraction
+- timm
+---
+"""
+}
 LICENCE = (
     "The weights derive from the parent checkpoint's and come under its licence and the terms of "
     'the images that it was trained on. The code of poa_mm, which wrote this file, is under '
@@ -68,11 +81,11 @@ class ModelCard:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + '\n'
 
     def to_markdown(self) -> str:
-        """The card for people."""
+        """The card for people; in a folder for timm, with what the Hub reads from it."""
         title = f'{self.name} ({self.subnet})' if self.name else self.subnet
         rows = '\n'.join(f'| {name} | {value} |' for name, value in self._rows())
         return (
-            f'# {title}: {self.family} for {self.format}\n\n'
+            f'{FRONT_MATTER.get(self.format, "")}# {title}: {self.family} for {self.format}\n\n'
             f'A sub-network of a supernet that was pre-trained with POA, without a classifier.\n\n'
             f'| | |\n|---|---|\n{rows}\n\n'
             f'```python\n{self.snippet}\n```\n\n'

@@ -76,7 +76,7 @@ def feature_net(supernet: Any, subnet: Subnet, image_size: ImageSize) -> Feature
     elif supernet.cls_token is None:
         raise ValueError(
             'a Vision Transformer is exported with its class token as feature; this one has none '
-            '(with_cls_token=False)'
+            '(with_cls_token=False); the formats mmpretrain and safetensors take it'
         )
     else:
         stock = supernet.extract(subnet, out_type='raw', out_indices=[-1], **size)

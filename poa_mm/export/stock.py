@@ -10,10 +10,10 @@ from poa_mm.engine.tensor_file import write_tensors
 from poa_mm.export.job import Job, Written
 from poa_mm.export.network import image_size_argument
 from poa_mm.preprocessing import ABOUT
-from poa_mm.registry import MODELS
+from poa_mm.registry import package_to_import
 
 OUTPUTS = "a tuple of features, those of mmpretrain's class"
-OWN_CLASS = 'import poa_mm  # registers the class\n'
+OWN_CLASS = 'import {package}  # registers the class\n'
 LOAD_PTH = """\
 import torch
 {imports}from mmpretrain.registry import MODELS
@@ -73,11 +73,12 @@ def _checked(job: Job, path: Path, snippet: str) -> Written:
     if wrong:
         raise ValueError(f'{wrong[0]} differs after writing; nothing was written')
     cfg = job.supernet.subnet_cfg(job.subnet, **size)
-    stock = MODELS.get(cfg['type']).__module__.startswith('mmpretrain')
+    package = package_to_import(cfg)
+    imports = OWN_CLASS.format(package=package) if package else ''
     shape = ', '.join(map(str, job.input_shape))
     return Written(
         outputs=OUTPUTS,
-        snippet=snippet.format(name=path.name, imports='' if stock else OWN_CLASS, shape=shape),
+        snippet=snippet.format(name=path.name, imports=imports, shape=shape),
         difference=0.0,
         tolerance=0.0,
         build=cfg,

@@ -1,6 +1,7 @@
-"""Files for timm: safetensors that ``timm.create_model`` loads strictly."""
+"""Folders that ``timm.create_model('local-dir:…')`` opens, as it opens those of the Hub."""
 
 import json
+import math
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -10,28 +11,35 @@ from torch import Tensor, nn
 
 from poa_mm.engine.tensor_file import read_tensors, write_tensors
 from poa_mm.export.check import largest_difference
+from poa_mm.export.formats import CONFIG, WEIGHTS
 from poa_mm.export.job import Job, Written
-from poa_mm.export.timm_forms import timm_form
-from poa_mm.preprocessing import ABOUT
+from poa_mm.export.timm_forms import TimmForm, timm_form
+from poa_mm.preprocessing import ABOUT, Preprocessing
 
-BUILD = 'timm'  # key of the metadata
 TOLERANCE = 1e-9  # of the outputs, in float64
-# What create_model loads weights or configs from; a file has no say in this.
-SOURCES = ('pretrained', 'checkpoint_path', 'cache_dir', 'pretrained_cfg_overlay')
+LOAD = """\
+import timm
+import torch
+
+net = timm.create_model({source!r}, pretrained=True)
+net.eval()
+transform = timm.data.create_transform(**timm.data.resolve_model_data_config(net))
+images = torch.rand(1, {shape})  # prepared as above, or by transform
+features = net(images)"""
 
 
 def write_timm(job: Job, path: Path) -> Written:
-    """Write weights under timm's names, and how timm builds the network as metadata.
+    """Write weights under timm's names, and how timm builds the network, as the Hub has them.
 
     Raises:
         ValueError: timm has no such network, or its outputs differ.
     """
     net = job.network()
     form = timm_form(net.backbone, job.preprocessing.image_size)
-    kwargs = {**form.kwargs, 'num_classes': 0, 'pretrained_cfg': _data_cfg(job)}
-    build = {'model': form.model, 'kwargs': kwargs}
-    metadata = {BUILD: json.dumps(build), ABOUT: json.dumps(job.about)}
-    write_tensors(form.state, metadata, path)
+    config = _config(form, job)
+    path.mkdir()
+    (path / CONFIG).write_text(json.dumps(config, indent=2) + '\n', encoding='utf-8')
+    write_tensors(form.state, {ABOUT: json.dumps(job.about)}, path / WEIGHTS)
     opened = load_timm(path).double()
     net.double()
     difference = largest_difference(
@@ -43,43 +51,49 @@ def write_timm(job: Job, path: Path) -> Written:
     )
     return Written(
         outputs=f'(B, {opened.num_features}), {net.pooling}',
-        snippet=_snippet(path.name, build, job),
+        snippet=LOAD.format(
+            source=f'local-dir:{path.name}', shape=', '.join(map(str, job.input_shape))
+        ),
         difference=difference,
         tolerance=TOLERANCE,
-        build=build,
+        build=config,
     )
 
 
 def load_timm(path: str | PathLike, **overrides: Any) -> nn.Module:
-    """Build the timm network of a file that was exported to timm, and load its weights strictly.
+    """Open a folder that was exported to timm, if its weights are those that were written.
+
+    ``timm.create_model('local-dir:…', pretrained=True)`` opens it, too, without this check and
+    always in float32.
 
     Args:
-        path: File of ``tools/export_subnet.py --to timm``.
-        **overrides: Arguments of ``timm.create_model`` to set or replace, such as
-            ``drop_path_rate`` or ``dynamic_img_size``.
+        path: Folder of ``tools/export_subnet.py --to timm``.
+        **overrides: Arguments of ``timm.create_model`` to set or replace, such as ``num_classes``,
+            ``img_size``, ``drop_path_rate`` or ``features_only``.
 
     Returns:
-        The network on the CPU, in evaluation mode, with weights of the data type that the file
+        The network on the CPU, in evaluation mode, with weights of the data type that the folder
         holds. Images (B, C, H, W) go in, pooled features (B, D) come out.
 
     Raises:
-        FileNotFoundError: No such file.
-        ValueError: Not such a file, a damaged one, or weights that do not fit.
+        FileNotFoundError: No such folder, or a file is missing in it.
+        ValueError: Not such a folder, a damaged one, or weights that do not fit.
     """
     import timm
 
-    state, metadata = read_tensors(path)
-    if BUILD not in metadata:
-        raise ValueError(f'{path} was not exported to timm; poa_mm.load_backbone may open it')
-    build = json.loads(metadata[BUILD])
-    foreign = [name for name in SOURCES if name in build['kwargs']]
-    if foreign or not timm.is_model(build['model']):
-        raise ValueError(f'{path} would have timm load {foreign or build["model"]}: refused')
+    path = Path(path)
+    if path.is_file():
+        raise ValueError(f'{path} is a file, where an export to timm is a folder')
+    for name in (WEIGHTS, CONFIG):
+        if not (path / name).is_file():
+            raise FileNotFoundError(f'no {name} in {path}, so it is no export to timm')
+    dtype = _dtype(read_tensors(path / WEIGHTS)[0])
+    if dtype != torch.float32:
+        overrides = {'dtype': dtype, **overrides}
     try:
-        net = timm.create_model(build['model'], **{**build['kwargs'], **overrides})
-        net.to(_dtype(state)).load_state_dict(state, strict=True)
-    except (AssertionError, RuntimeError, TypeError) as error:
-        raise ValueError(f'timm cannot load {path}: {error}') from error
+        net = timm.create_model(f'local-dir:{path}', pretrained=True, **overrides)
+    except (AssertionError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f'timm cannot load {path}: {" ".join(str(error).split())}') from error
     return net.eval()
 
 
@@ -87,27 +101,56 @@ def _dtype(state: dict[str, Tensor]) -> torch.dtype:
     return next(tensor.dtype for tensor in state.values() if tensor.is_floating_point())
 
 
-def _data_cfg(job: Job) -> dict[str, Any]:
-    """What ``timm.data.resolve_model_data_config`` reads from a network."""
-    preprocessing = job.preprocessing
+def _config(form: TimmForm, job: Job) -> dict[str, Any]:
+    """What timm's own ``save_for_hf`` writes of the network.
+
+    Raises:
+        ValueError: timm cannot build it.
+    """
+    import timm
+
+    try:
+        with torch.device('meta'):
+            net = timm.create_model(form.model, num_classes=0, **form.kwargs)
+    except (AssertionError, RuntimeError, TypeError) as error:
+        raise ValueError(
+            f'timm cannot build {form.model}: {" ".join(str(error).split())}'
+        ) from error
+    known = net.pretrained_cfg
+    pool = getattr(net.global_pool, 'pool_type', net.global_pool)
     return {
-        'input_size': list(job.input_shape),
-        'mean': list(preprocessing.unit_mean),
-        'std': list(preprocessing.unit_std),
-        'crop_pct': preprocessing.crop_ratio,
-        'interpolation': preprocessing.interpolation,
+        'architecture': form.model,
+        'num_classes': 0,
+        'num_features': net.num_features,
+        'global_pool': pool,
+        'model_args': {**form.kwargs, 'num_classes': 0, 'global_pool': pool},
+        'pretrained_cfg': {
+            'custom_load': False,
+            'input_size': list(job.input_shape),
+            'fixed_input_size': known.get('fixed_input_size', False),
+            **_images(job.preprocessing),
+            'num_classes': 0,
+            'pool_size': None,
+            'first_conv': known['first_conv'],
+            'classifier': known['classifier'],
+        },
     }
 
 
-def _snippet(name: str, build: dict[str, Any], job: Job) -> str:
-    arguments = ''.join(f'    {key}={value!r},\n' for key, value in build['kwargs'].items())
-    shape = ', '.join(map(str, job.input_shape))
-    return (
-        'import timm\nimport torch\n\n'
-        f'net = timm.create_model(\n    {build["model"]!r},\n'
-        f'    checkpoint_path={name!r},\n{arguments})\n'
-        'net.eval()\n'
-        'transform = timm.data.create_transform(**timm.data.resolve_model_data_config(net))\n'
-        f'images = torch.rand(1, {shape})  # prepared as above, or by transform\n'
-        'features = net(images)'
-    )
+def _images(preprocessing: Preprocessing) -> dict[str, Any]:
+    """What ``timm.data.resolve_model_data_config`` reads from a network."""
+    return {
+        'interpolation': preprocessing.interpolation.replace('-exact', ''),  # of PIL, the same
+        'crop_pct': _crop_share(preprocessing),
+        'crop_mode': 'center',
+        'mean': list(preprocessing.unit_mean),
+        'std': list(preprocessing.unit_std),
+    }
+
+
+def _crop_share(preprocessing: Preprocessing) -> float:
+    """The crop's share from which timm, which rounds down, finds the same size to resize to."""
+    side = min(preprocessing.image_size)
+    resized = round(side / preprocessing.crop_ratio)
+    share = side / resized
+    return share if math.floor(side / share) == resized else math.nextafter(share, 0)

@@ -9,16 +9,25 @@ from typing import Any
 
 from mmpretrain.models.backbones import ResNet, SwinTransformer, VisionTransformer
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from poa_mm.export.timm_limits import ANOTHER, activation, check_convolution, common_eps
 from poa_mm.preprocessing import ImageSize
 
-GROUPS = 32  # of timm's GroupNorm
 STEM_CHANNELS = 64  # of timm's ResNet
-VIT_NAMES = {
+STRIDES = (1, 2, 2, 2)  # likewise
+VIT_EPS = 1e-6
+# By ε of the norms: names that set it, as no argument can.
+VIT_NAMES = {VIT_EPS: 'vit_base_patch16_224', 1e-5: 'vit_base_patch16_clip_224'}
+VIT_SIZES = {
     (192, 12, 3): 'vit_tiny_patch16_224',
     (384, 12, 6): 'vit_small_patch16_224',
     (1024, 24, 16): 'vit_large_patch16_224',
 }
+EMBEDDING_EPS = 1e-6  # of the norm that timm calls 'layernorm'
+SWIN_EPS = 1e-5
+GROUP_NORMS = {32: 'groupnorm', 1: 'groupnorm1'}  # by number of groups
+GROUP_NORM_EPS = 1e-5
 VIT_RENAMED = {
     r'^patch_embed\.projection\.': 'patch_embed.proj.',
     r'^layers\.(\d+)\.ln([12])\.': r'blocks.\1.norm\2.',
@@ -77,25 +86,44 @@ def timm_form(net: nn.Module, image_size: ImageSize) -> TimmForm:
 @timm_form.register
 def _(net: VisionTransformer, image_size: ImageSize) -> TimmForm:
     _check_patches(net, image_size)
+    embedding = net.patch_embed
+    pre_norm = isinstance(net.pre_norm, nn.LayerNorm)
+    check_convolution(embedding.projection, bias=not pre_norm)
+    eps = common_eps(_vit_norms(net), nn.LayerNorm, VIT_NAMES, 'norm_cfg')
     arch = net.arch_settings
     width, depth, heads = (arch[key] for key in ('embed_dims', 'num_layers', 'num_heads'))
     state = _renamed(net.state_dict(), VIT_RENAMED)
-    projection = net.patch_embed.projection
     kwargs = {
         'img_size': list(image_size),
-        'patch_size': list(projection.kernel_size),
-        'in_chans': projection.in_channels,
+        'patch_size': list(embedding.projection.kernel_size),
+        'in_chans': embedding.projection.in_channels,
         'embed_dim': width,
         'depth': depth,
         'num_heads': heads,
         'mlp_ratio': _ratio(arch['feedforward_channels'], width),
         'qkv_bias': 'blocks.0.attn.qkv.bias' in state,
-        'pre_norm': 'norm_pre.weight' in state,
+        'pre_norm': pre_norm,
         'final_norm': 'norm.weight' in state,
     }
+    if (name := activation(layer.ffn.layers[0][1] for layer in net.layers)) != 'gelu':
+        kwargs['act_layer'] = name
+    if embedding.norm is not None:
+        common_eps([embedding.norm], nn.LayerNorm, [EMBEDDING_EPS], 'patch_cfg with norm_cfg')
+        kwargs['embed_norm_layer'] = 'layernorm'
     if 'blocks.0.ls1.gamma' in state:
         kwargs['init_values'] = 1e-5  # any number: the weights follow
-    return TimmForm(VIT_NAMES.get((width, depth, heads), 'vit_base_patch16_224'), kwargs, state)
+    model = VIT_NAMES[eps]
+    if eps == VIT_EPS:
+        model = VIT_SIZES.get((width, depth, heads), model)
+    return TimmForm(model, kwargs, state)
+
+
+def _vit_norms(net: VisionTransformer) -> list[nn.Module]:
+    """All norms but that of the patch embedding."""
+    norms = [norm for layer in net.layers for norm in (layer.ln1, layer.ln2)]
+    if not isinstance(net.pre_norm, nn.Identity):
+        norms.append(net.pre_norm)
+    return [*norms, net.ln1] if net.final_norm else norms
 
 
 @timm_form.register
@@ -104,6 +132,15 @@ def _(net: SwinTransformer, image_size: ImageSize) -> TimmForm:
     _check_windows(net, image_size)
     arch = net.arch_settings
     last = len(arch['depths']) - 1
+    check_convolution(net.patch_embed.projection, bias=True)
+    norms = [
+        norm
+        for stage in net.stages
+        for block in stage.blocks
+        for norm in (block.norm1, block.norm2)
+    ]
+    norms.append(getattr(net, f'norm{last}'))
+    common_eps(norms, nn.LayerNorm, [SWIN_EPS], 'norm_cfg')
     state = _renamed(net.state_dict(), {**SWIN_RENAMED, rf'^norm{last}\.': 'norm.'})
     # Norms of the other maps that the backbone gives, and indices that timm makes itself.
     dropped = re.compile(r'norm\d\.|.*\.relative_position_index$')
@@ -111,7 +148,7 @@ def _(net: SwinTransformer, image_size: ImageSize) -> TimmForm:
     projection, attention = net.patch_embed.projection, net.stages[0].blocks[0].attn
     kwargs = {
         'img_size': list(image_size),
-        'patch_size': projection.kernel_size[0],
+        'patch_size': list(projection.kernel_size),
         'in_chans': projection.in_channels,
         'embed_dim': arch['embed_dims'],
         'depths': list(arch['depths']),
@@ -126,23 +163,50 @@ def _(net: SwinTransformer, image_size: ImageSize) -> TimmForm:
 
 @timm_form.register
 def _(net: ResNet, image_size: ImageSize) -> TimmForm:
-    norms = [module for module in net.modules() if isinstance(module, nn.GroupNorm)]
-    if not norms or any(norm.num_groups != GROUPS for norm in norms):
-        found = norms[0].num_groups if norms else 'no GroupNorm'
-        raise ValueError(f"timm's resnet50_gn has {GROUPS} groups in its norms, not {found}")
-    if net.stem_channels != STEM_CHANNELS:
-        raise ValueError(
-            f"timm's ResNet has {STEM_CHANNELS} channels in its stem, not {net.stem_channels}"
-        )
+    _check_resnet(net)
     stages = [getattr(net, name) for name in net.res_layers]
     planes = [stage[0].out_channels // 4 for stage in stages]
     kwargs = {
         'layers': [len(stage) for stage in stages],
         'channels': planes,
-        'base_width': stages[0][0].mid_channels * 64 // planes[0],
+        'base_width': _ratio(stages[0][0].mid_channels, planes[0]) * 64,  # a power of two is exact
         'in_chans': net.conv1.in_channels,
+        'norm_layer': GROUP_NORMS[net.norm1.num_groups],
     }
     return TimmForm('resnet50_gn', kwargs, _renamed(net.state_dict(), RESNET_RENAMED))
+
+
+def _check_resnet(net: ResNet) -> None:
+    """Refuse what timm's ResNet has otherwise.
+
+    Raises:
+        ValueError: Other norms, strides, a stem of another width, or fewer stages.
+    """
+    norms: list[Any] = [
+        module for module in net.modules() if isinstance(module, nn.GroupNorm | _BatchNorm)
+    ]
+    common_eps(norms, nn.GroupNorm, [GROUP_NORM_EPS], 'norm_cfg')
+    groups = sorted({norm.num_groups for norm in norms})
+    if len(groups) != 1 or groups[0] not in GROUP_NORMS:
+        raise ValueError(
+            f"timm's ResNet takes {' or '.join(map(str, GROUP_NORMS))} groups in its norms, "
+            f'norm_cfg gives this network {", ".join(map(str, groups))}; {ANOTHER}'
+        )
+    if net.stem_channels != STEM_CHANNELS:
+        raise ValueError(
+            f"timm's ResNet has {STEM_CHANNELS} channels in its stem, not {net.stem_channels} "
+            f'(stem_channels); {ANOTHER}'
+        )
+    if tuple(net.strides) != STRIDES:
+        raise ValueError(
+            f"timm's ResNet has four stages with strides {STRIDES}, this network has strides "
+            f'{tuple(net.strides)}; {ANOTHER}'
+        )
+    if net.style != 'pytorch':
+        raise ValueError(
+            "timm's bottlenecks have their stride in the 3 × 3 convolution; this network has it "
+            f'in the first one (style={net.style!r}); {ANOTHER}'
+        )
 
 
 def _renamed(state: Mapping[str, Tensor], rules: Mapping[str, str]) -> dict[str, Tensor]:

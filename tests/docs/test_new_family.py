@@ -252,9 +252,9 @@ HOLDS_MIXER_S = {  # with narrow blocks and few patches
 
 def test_a_named_size_in_timm(tmp_path):
     net = build(**HOLDS_MIXER_S, norm_cfg={'type': 'LN', 'eps': 1e-6})
-    path = tmp_path / 'net.safetensors'
+    path = tmp_path / 'net'
     card = export_subnet(net, 'w512-d8', path, 'timm')
-    assert card.build['model'] == 'mixer_s32_224'
+    assert card.build['architecture'] == 'mixer_s32_224'
     stranger = load_timm(path)
     assert type(stranger).__module__ == 'timm.models.mlp_mixer'
     with torch.no_grad():
@@ -274,7 +274,7 @@ def test_a_named_size_in_timm(tmp_path):
 )
 def test_what_timm_does_not_have(overrides, message, tmp_path):
     with pytest.raises(ValueError, match=message):
-        export_subnet(build(**overrides), 'smallest', tmp_path / 'net.safetensors', 'timm')
+        export_subnet(build(**overrides), 'smallest', tmp_path / 'net', 'timm')
 
 
 def python(*args, **environment):

@@ -16,7 +16,7 @@ BLOCKS = re.findall(r'```python\n(.*?)```', PAGE, re.DOTALL)
 def test_lines_run(block, tmp_path, monkeypatch):
     net = build('vit')
     save_checkpoint(tmp_path / 'iter_1000.pth', net)
-    export_subnet(net, 'smallest', tmp_path / 'vit-s.safetensors', 'timm')
+    export_subnet(net, 'largest', tmp_path / 'vit-s_timm', 'timm')
     monkeypatch.chdir(tmp_path)
     exec(block, {})
 
@@ -24,4 +24,5 @@ def test_lines_run(block, tmp_path, monkeypatch):
 def test_the_table_names_all_formats():
     assert len(BLOCKS) == 2
     for name, chosen in FORMATS.items():
-        assert f'| `{name}` | `{chosen.suffix}` |' in PAGE
+        made = f'`{chosen.suffix}`' if chosen.suffix else 'a folder'
+        assert f'| `{name}` | {made} |' in PAGE

@@ -5,13 +5,15 @@ import importlib.util
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
+from helpers import ROOT
 from tiny_families import IMAGES, SIZE, SUPERNETS, build, save_checkpoint
 
 import poa_mm.export.exporter as module
-from poa_mm.export import FORMATS, export_subnet
+from poa_mm.export import FORMATS, card_paths, export_subnet
 
 ALL = pytest.mark.parametrize('to', FORMATS)
 
@@ -27,7 +29,7 @@ def test_the_snippet_of_the_card_runs(to, family, tmp_path, monkeypatch):
     net = build(family)
     path = target(tmp_path, to)
     card = export_subnet(net, 'smallest', path, to, image_size=SIZE[family])
-    assert f'```python\n{card.snippet}\n```' in path.with_name(f'{path.name}.md').read_text()
+    assert f'```python\n{card.snippet}\n```' in card_paths(path, to)[1].read_text()
     monkeypatch.chdir(tmp_path)
     names = {}
     exec(card.snippet, names)
@@ -97,18 +99,20 @@ def test_the_card_describes_the_file(to, tmp_path):
     checkpoint = save_checkpoint(tmp_path / 'iter_7.pth', net)
     path = target(tmp_path / 'new' / 'folder', to)
     card = export_subnet(net, 'w24-d3', path, to, checkpoint=checkpoint, branch='student')
-    assert sorted(file.name for file in path.parent.iterdir()) == [
-        path.name, f'{path.name}.json', f'{path.name}.md'
-    ]  # fmt: skip
-    assert json.loads(path.with_name(f'{path.name}.json').read_text()) == json.loads(card.to_json())
-    assert path.with_name(f'{path.name}.md').read_text() == card.to_markdown()
-    assert card.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    as_json, as_markdown = card_paths(path, to)
+    beside = [] if path.is_dir() else [as_json.name, as_markdown.name]
+    assert sorted(file.name for file in path.parent.iterdir()) == [path.name, *beside]
+    assert json.loads(as_json.read_text()) == json.loads(card.to_json())
+    assert as_markdown.read_text().endswith(card.to_markdown())
+    file = path.parent / card.file
+    assert file == (path / 'model.safetensors' if path.is_dir() else path)
+    assert card.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
     assert card.parent == {
         'file': 'iter_7.pth',
         'sha256': hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
         'branch': 'student',
     }
-    assert (card.file, card.format, card.subnet, card.name) == (path.name, to, 'w24-d3', '')
+    assert (card.format, card.subnet, card.name) == (to, 'w24-d3', '')
     assert card.params == sum(p.numel() for p in net.extract('w24-d3').parameters())
     assert card.preprocessing['mean_of_255'] == IMAGES['data_preprocessor']['mean']
     assert card.versions['torch'] == torch.__version__.split('+')[0]
@@ -136,25 +140,70 @@ def test_existing_files_are_kept_unless_asked(tmp_path):
     assert path.read_bytes()[:2] == b'PK'
 
 
-def test_an_interrupted_export_leaves_nothing_new(tmp_path, monkeypatch):
-    path = tmp_path / 'net.pth'
-    path.write_text('mine')
+@pytest.mark.parametrize('to', ['mmpretrain', 'timm'])
+@pytest.mark.parametrize('step', ['_sha256', 'put'])
+def test_an_interrupted_export_leaves_nothing_new(to, step, tmp_path, monkeypatch):
+    path = target(tmp_path, to)
+    mine = path
+    if to == 'timm':
+        path.mkdir()
+        mine = path / 'config.json'
+    mine.write_text('mine')
 
-    def full_disk(path):
+    def full_disk(*args):
         raise OSError('no space left')
 
-    monkeypatch.setattr(module, '_sha256', full_disk)
+    monkeypatch.setattr(module, step, full_disk)
     with pytest.raises(OSError, match='no space left'):
-        export_subnet(build('vit'), 'smallest', path, 'mmpretrain', overwrite=True)
-    assert [file.read_text() for file in tmp_path.iterdir()] == ['mine']
+        export_subnet(build('vit'), 'smallest', path, to, overwrite=True)
+    assert [file for file in tmp_path.rglob('*') if file.is_file()] == [mine]
+    assert mine.read_text() == 'mine'
+
+
+def test_an_old_folder_comes_back_if_the_new_one_cannot_be_placed(tmp_path, monkeypatch):
+    path = tmp_path / 'net'
+    export_subnet(build('vit'), 'smallest', path, 'timm')
+    before = (path / 'model.safetensors').read_bytes()
+    rename = Path.rename
+
+    def full_disk(self, target):
+        if target == path and not self.name.endswith('.replaced'):
+            raise OSError('no space left')
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, 'rename', full_disk)
+    with pytest.raises(OSError, match='no space left'):
+        export_subnet(build('vit'), 'largest', path, 'timm', overwrite=True)
+    assert (path / 'model.safetensors').read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @ALL
 def test_another_suffix_is_refused(to, tmp_path):
-    with pytest.raises(
-        ValueError, match=rf'a file for {to} ends in {FORMATS[to].suffix}, got net.x'
-    ):
-        export_subnet(build('vit'), 'smallest', tmp_path / 'net.x', to)
+    message = rf'a file for {to} ends in {FORMATS[to].suffix}, got net\.h5'
+    if to == 'timm':
+        message = r'timm takes a folder, got the file name net\.h5: try net'
+    with pytest.raises(ValueError, match=message):
+        export_subnet(build('vit'), 'smallest', tmp_path / 'net.h5', to)
+    assert not list(tmp_path.iterdir())
+
+
+def test_dots_in_the_name_of_a_folder(tmp_path):
+    export_subnet(build('vit'), 'smallest', tmp_path / 'net-v1.2', 'timm')
+    assert (tmp_path / 'net-v1.2' / 'config.json').is_file()
+
+
+def test_packages_that_are_too_old(tmp_path, monkeypatch):
+    monkeypatch.setattr('importlib.metadata.version', lambda name: '1.0.15')
+    with pytest.raises(ModuleNotFoundError, match=r'timm 1\.0\.31 or newer, here is 1\.0\.15'):
+        export_subnet(build('vit'), 'smallest', tmp_path / 'net', 'timm')
+
+
+def test_packages_are_as_the_extra_has_them():
+    text = (ROOT / 'setup.py').read_text()
+    for chosen in FORMATS.values():
+        for name, oldest in chosen.packages.items():
+            assert f"'{name}>={oldest}'," in text
 
 
 def test_unknown_formats_and_sub_networks(tmp_path):

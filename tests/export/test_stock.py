@@ -70,9 +70,9 @@ def test_another_image_size_resizes_positions(tmp_path):
 
 def test_load_backbone_refuses_other_safetensors(tmp_path):
     path = tmp_path / 'net.safetensors'
-    export_subnet(build('vit'), 'smallest', path, 'timm')
+    export_subnet(build('vit'), 'smallest', tmp_path / 'net', 'timm')
     with pytest.raises(ValueError, match=r'no backbone of mmpretrain.*poa_mm\.export\.load_timm'):
-        poa_mm.load_backbone(path)
+        poa_mm.load_backbone(tmp_path / 'net' / 'model.safetensors')
     save_file({'weight': torch.zeros(1)}, path)
     with pytest.raises(ValueError, match='not of poa_mm'):
         poa_mm.load_backbone(path)

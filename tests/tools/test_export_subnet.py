@@ -41,7 +41,7 @@ def export(checkpoint, capsys):
 
 @pytest.mark.parametrize('branch', ['teacher', 'student'])
 def test_the_file_holds_the_sub_network_of_the_branch(export, supernets, tmp_path, branch):
-    path = tmp_path / 'new' / 'net.safetensors'
+    path = tmp_path / 'new' / 'net'
     code, out, err = export('w24-d3', path, '--to', 'timm', '--branch', branch)
     assert (code, err) == (0, '')
     batch = images('vit')
@@ -51,36 +51,38 @@ def test_the_file_holds_the_sub_network_of_the_branch(export, supernets, tmp_pat
     params = sum(p.numel() for p in load_timm(path).parameters())
     assert out.splitlines()[:2] == [
         f'w24-d3 ({params / 1e6:.2f} M parameters) → {path}',
-        f'model card: {path}.md, {path}.json',
+        f'model card: {path}/README.md, {path}/card.json',
     ]
-    assert (
-        json.loads((tmp_path / 'new' / 'net.safetensors.json').read_text())['parent']['branch']
-        == branch
-    )
+    assert json.loads((path / 'card.json').read_text())['parent']['branch'] == branch
 
 
 def test_without_a_name_the_file_lies_beside_the_checkpoint(export, supernets, tmp_path):
     source = save_checkpoint(tmp_path / 'iter_10.pth', **supernets)
-    path = tmp_path / 'w24-d3_timm.safetensors'
+    path = tmp_path / 'w24-d3_timm'
     code, out, _ = export('w24-d3', '--to', 'timm', source=source)
     assert code == 0
     assert f'→ {path}\n' in out
+    assert {one.name for one in tmp_path.iterdir()} == {source.name, path.name}
+    result = export('w24-d3', '--to', 'timm', source=source)
+    refused(result, str(path), 'exists already', '--overwrite')
+    file = tmp_path / 'w24-d3_torchscript.pt'
+    assert export('w24-d3', '--to', 'torchscript', source=source)[0] == 0
     assert {one.name for one in tmp_path.iterdir()} == {
         source.name,
         path.name,
-        f'{path.name}.json',
-        f'{path.name}.md',
+        file.name,
+        f'{file.name}.json',
+        f'{file.name}.md',
     }
-    refused(export('w24-d3', '--to', 'timm', source=source), str(path), 'exists already')
     refused(export('../w24-d3', '--to', 'timm', source=source), "'../w24-d3'", 'a width of')
 
 
 @pytest.mark.parametrize('to', FORMATS)
-def test_what_it_prints_is_code_to_paste(export, tmp_path, monkeypatch, to):
+def test_what_it_prints_is_code_to_paste(export, tmp_path, to):
+    """In whatever folder."""
     path = tmp_path / f'net{FORMATS[to].suffix}'
     code, out, _ = export('smallest', path, '--to', to)
     assert code == 0
-    monkeypatch.chdir(tmp_path)
     names = {}
     exec(out.split('\n\n', 1)[1], names)
     assert tuple(names['features'].shape) == (1, 16)
@@ -90,7 +92,7 @@ def test_what_it_prints_is_code_to_paste(export, tmp_path, monkeypatch, to):
 def test_the_other_families(export, tmp_path, family):
     net = build(family)
     source = save_checkpoint(tmp_path / 'iter_1.pth', net)
-    path = tmp_path / 'net.safetensors'
+    path = tmp_path / 'net'
     assert export('largest', path, '--to', 'timm', source=source)[0] == 0
     batch = images(family, size=64)  # the crops of the checkpoint's config
     with torch.no_grad():
@@ -125,6 +127,26 @@ def test_another_image_size(export, tmp_path):
     path = tmp_path / 'net.pth'
     assert export('smallest', path, '--to', 'mmpretrain', '--image-size', 24)[0] == 0
     assert poa_mm.load_backbone(path).patch_resolution == (6, 6)
+    wide = tmp_path / 'wide.pth'
+    assert export('smallest', wide, '--to', 'mmpretrain', '--image-size', '16x24')[0] == 0
+    assert poa_mm.load_backbone(wide).patch_resolution == (4, 6)
+
+
+def test_a_folder_of_something_else_is_kept(export, tmp_path):
+    path = tmp_path / 'net'
+    path.mkdir()
+    (path / 'thesis.tex').write_text('mine')
+    for options in ((), ('--overwrite',)):
+        result = export('smallest', path, '--to', 'timm', *options)
+        refused(result, str(path), 'thesis.tex' if options else 'exists already')
+        assert [file.read_text() for file in path.iterdir()] == ['mine']
+    refused(export('smallest', tmp_path / 'net.pth', '--to', 'timm'), 'a folder, got', 'try net')
+    (path / 'thesis.tex').unlink()
+    assert export('smallest', path, '--to', 'timm', '--overwrite')[0] == 0
+    weights = (path / 'model.safetensors').read_bytes()
+    assert export('largest', path, '--to', 'timm', '--overwrite')[0] == 0
+    assert (path / 'model.safetensors').read_bytes() != weights
+    assert [file.name for file in tmp_path.iterdir()] == ['net']
 
 
 def refused(result, *parts):

@@ -1,14 +1,19 @@
 """tools/extract_subnet.py on the checkpoint of a tiny supernet."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from helpers import load_tool
+from mmengine.config import Config
 from mmpretrain.models.backbones import VisionTransformer
 from tiny import TINY_BACKBONE, randomise
+from tiny_families import build, save_checkpoint
 
 import poa_mm
 from poa_mm.engine.checkpoint import SUPERNET_INFO
-from poa_mm.registry import ELASTIC_BACKBONES
+from poa_mm.registry import ELASTIC_BACKBONES, MODELS
 
 
 @pytest.fixture(scope='module')
@@ -77,6 +82,40 @@ def test_what_it_advises_works(extract, tmp_path):
     out = extract('w16-d2', path)[1]
     assert f"poa_mm.load_backbone('{path}')" in out
     assert f"init_cfg=dict(type='Pretrained', checkpoint='{path}')" in out
+    lines = out.split('\n\n', 1)[1]
+    assert 'custom_imports' not in lines  # mmpretrain has the class
+    config = Config.fromstring(lines, '.py')
+    net = MODELS.build(config.backbone)
+    net.init_weights()
+    expected = poa_mm.load_backbone(path).state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in net.state_dict().items())
+
+
+BUILD = """
+import sys
+from mmengine.config import Config
+from mmpretrain.registry import MODELS
+config = Config.fromfile(sys.argv[1])
+net = MODELS.build(config.backbone)
+net.init_weights()
+print(type(net).__name__, float(net.layer1[0].conv1.weight.sum()))
+"""
+
+
+def test_a_resnet_between_stock_depths_says_what_a_config_must_import(capsys, tmp_path):
+    """Built as in a config of any OpenMMLab library, in a process that knows nothing of poa_mm."""
+    source = save_checkpoint(tmp_path / 'iter_1.pth', build('resnet'))
+    path, config = tmp_path / 'net.pth', tmp_path / 'config.py'
+    assert load_tool('extract_subnet').main([str(source), 'smallest', str(path)]) == 0
+    lines = capsys.readouterr().out.split('\n\n', 1)[1]
+    assert "custom_imports = dict(imports=['poa_mm'], allow_failed_imports=False)" in lines
+    config.write_text(lines)
+    done = subprocess.run(
+        [sys.executable, '-c', BUILD, str(config)], capture_output=True, text=True, check=True
+    )
+    weight = poa_mm.load_backbone(path).layer1[0].conv1.weight
+    name, total = done.stdout.splitlines()[-1].split()
+    assert (name, float(total)) == ('BottleneckResNet', pytest.approx(float(weight.sum())))
 
 
 def refused(result, *parts):
