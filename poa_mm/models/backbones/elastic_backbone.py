@@ -50,8 +50,13 @@ class ElasticBackbone(metaclass=ABCMeta):
             TypeError: Something else than a floating-point tensor.
             ValueError: One of another shape.
         """
-        check_images(x, image_channels(self))
+        check_images(x, self._channels)
         return super().__call__(x, *args, **kwargs)  # type: ignore[misc] # of the stock class
+
+    @property
+    def _channels(self) -> int:
+        network: Any = self
+        return image_channels(network)
 
     def __repr__(self) -> str:
         """Say what there is to choose from, before the modules of the intact network."""
@@ -69,7 +74,7 @@ class ElasticBackbone(metaclass=ABCMeta):
             f'{type(self).__name__}: {len(space)} sub-networks, {space.smallest} to '
             f'{space.largest} ({axes})\n'
             f'{small:.3g} M to {large:.3g} M parameters\n'
-            f'images {images}, {image_channels(self)} channels'
+            f'images {images}, {self._channels} channels'
         )
 
     @property
