@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import Any
 
 from mmengine import fileio
 from mmengine.logging import print_log
@@ -28,7 +29,7 @@ SYSTEM_FOLDERS = frozenset(
 """Folders that operating systems make beside a user's. They are left out like hidden ones."""
 
 FILE, FOLDER, LINK = 'file', 'folder', 'link to a folder'
-HIDDEN, HIDDEN_FOLDER = 'hidden', 'hidden folders'
+HIDDEN, HIDDEN_FOLDER, BROKEN_LINK = 'hidden', 'hidden folders', 'broken links'
 NAMED = 5  # of a long list
 
 
@@ -74,11 +75,8 @@ class Listing:
             ValueError: There is no image, or none in a folder of a class.
         """
         root = printable(self.root)
-        common = sorted(self.ignored.items(), key=lambda item: (-item[1], item[0]))
-        kinds = [f'{count} {kind}' for kind, count in common]
-        others = (
-            f', {self.ignored.total()} other files ignored ({first_of(kinds)})' if kinds else ''
-        )
+        kinds = _in_words(self.ignored)
+        others = f', {self.ignored.total()} other files ignored ({kinds})' if kinds else ''
         nested = [image for image in self.images if '/' in image] if labelled else self.images
         if not nested:
             place = 'class sub-folders of ' if labelled else ''
@@ -98,7 +96,11 @@ class Listing:
             _log(self.closed_folders, logging.WARNING)
 
 
-def list_images(root: str, extensions: Sequence[str] = EXTENSIONS) -> Listing:
+def list_images(
+    root: str,
+    extensions: Sequence[str] = EXTENSIONS,
+    backend_args: dict[str, Any] | None = None,
+) -> Listing:
     """List the images below a folder, nested to any depth.
 
     Links to folders are followed, but each folder is read once: a link to a parent would have no
@@ -107,15 +109,18 @@ def list_images(root: str, extensions: Sequence[str] = EXTENSIONS) -> Listing:
 
     Args:
         root: Folder in any place that :mod:`mmengine.fileio` knows.
-        extensions: How the names of images end, in any letter case.
+        extensions: How the names of images end, in any letter case. An empty one takes all files.
+        backend_args: Options of :mod:`mmengine.fileio`.
 
     Raises:
         FileNotFoundError: There is no such folder.
     """
-    if not fileio.isdir(root):
+    backend = fileio.get_file_backend(root, backend_args=backend_args)
+    if not backend.isdir(root):
         raise FileNotFoundError(f'there is no image folder {printable(root)}')
     listing = Listing(root.rstrip('/') or '/', tuple(ending.lower() for ending in extensions))
-    for path in _remote_files(listing) if '://' in root else _local_files(listing):
+    local = isinstance(backend, fileio.LocalBackend)
+    for path in _local_files(listing) if local else _remote_files(listing, backend):
         if path.lower().endswith(listing.endings):
             listing.images.append(path)
         else:
@@ -131,6 +136,16 @@ def first_of(names: Iterable[str]) -> str:
     shown = [printable(name) for name in names]
     more = f' and {len(shown) - NAMED} more' if len(shown) > NAMED else ''
     return ', '.join(shown[:NAMED]) + more
+
+
+def count_kinds(paths: Iterable[str]) -> str:
+    """How many files there are of each kind, the most frequent first: ``3 .txt, 1 .db``."""
+    return _in_words(Counter(map(_kind_of_file, paths)))
+
+
+def _in_words(counts: Counter[str]) -> str:
+    common = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return first_of(f'{count} {kind}' for kind, count in common)
 
 
 def _local_files(listing: Listing) -> Iterator[str]:
@@ -182,17 +197,17 @@ def _kind_of(entry: os.DirEntry) -> str:
         return LINK if entry.is_symlink() else FOLDER
     if file:
         return FILE
-    return 'broken links' if entry.is_symlink() else 'pipes or devices'
+    return BROKEN_LINK if entry.is_symlink() else 'pipes or devices'
 
 
-def _remote_files(listing: Listing) -> Iterator[str]:
+def _remote_files(listing: Listing, backend: Any) -> Iterator[str]:
     """The same of a place where there are no links."""
-    for path in fileio.list_dir_or_file(listing.root, list_dir=False, recursive=True):
+    for path in backend.list_dir_or_file(listing.root, list_dir=False, recursive=True):
         if any(map(_is_hidden, path.split('/'))):
             listing.ignored[HIDDEN] += 1
         else:
             yield path
-    folders = fileio.list_dir_or_file(listing.root, list_file=False)
+    folders = backend.list_dir_or_file(listing.root, list_file=False)
     listing.folders.extend(name for name in folders if not _is_hidden(name))
 
 
