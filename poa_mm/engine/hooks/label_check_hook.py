@@ -1,75 +1,154 @@
 """No run with masks that its segmentor has no classes for."""
 
-from collections.abc import Iterator
-from pathlib import Path
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from mmcv.transforms import LoadAnnotations
-from mmengine import fileio
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
-from PIL import Image
 
-from poa_mm.errors import InputError
+from poa_mm.datasets.mask_check import Notes, all_transforms, look_through
+from poa_mm.datasets.mask_content import MaskContent
+from poa_mm.engine import label_settings
+from poa_mm.engine.first_rank import on_first_rank
+from poa_mm.engine.loss_trial import try_losses
+from poa_mm.errors import InputError, printable
 
-WIDE_MODES = ('I', 'F')  # 16 or 32 bits: I;16, I;16B, I, F
+VALIDATION = 'the validation data set'
 
 
 @HOOKS.register_module()
 class LabelCheckHook(Hook):
     """Compares the masks of a segmentation run with its model: before it starts, and each batch.
 
-    A label beyond the last class would end training with an assertion of the GPU that names neither
-    image nor label, and would be left out of the accuracy in silence; an image without a mask ends
-    a run wherever in the epoch it comes up. Registered with mmengine, so that configs of all scopes
-    find it.
+    Before a loop, heads, losses, metrics, pipelines and data sets must agree on the classes and on
+    the label that is ignored; the losses are tried; and all masks are read, by the first process
+    for all: they must hold classes, on the pixels of their images. Otherwise a label beyond the
+    last class would end training with an assertion of the GPU that names neither image nor label,
+    or be left out of the accuracy in silence. What lies in a folder and is left out, classes
+    without a pixel and the like are logged. In a batch there is left to look at what transforms
+    have made of masks.
+
+    Registered with mmengine, so that configs of all scopes find it.
+
+    Args:
+        max_masks: Read no more masks of a data set than these, evenly spaced; all by default.
 
     Raises:
-        FileNotFoundError: Before a loop, if images have no mask; says how many and which first.
-        ValueError: Before a loop, if the model has another number of classes than the data set, or
-            masks have more than 8 bits.
+        FileNotFoundError: Before a loop, if images have no mask, or are not there; says how many
+            and which first.
+        ValueError: Before a loop, if model, metrics and data disagree, or masks cannot be used;
+            says which and why.
         InputError: At a batch, if a mask has not the size of its image, or more than one channel,
             or holds a label beyond the last class.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_masks: int | None = None) -> None:
+        if max_masks is not None and max_masks < 1:
+            raise ValueError(f'max_masks must be at least 1, got {max_masks}')
+        self.max_masks = max_masks
         self._checked: list[Any] = []
+        self._learned: Sequence[str] | None = None
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: Mapping[str, Any]) -> None:
+        """Remember which classes the loaded model has learned."""
+        learned = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
+        self._learned = learned.get('classes')
 
     def before_train(self, runner: Runner) -> None:
-        """Look at the lists of images and the names of classes, of validation as well."""
-        self._check(runner, runner.train_dataloader.dataset)
+        """Check what the run learns from, and what it is validated with."""
+        dataset = runner.train_dataloader.dataset
+        checks = [self._settings(runner, dataset, 'the training data set')]
         if runner.val_loop is not None:
-            self._check(runner, runner.val_dataloader.dataset)
+            other = runner.val_dataloader.dataset
+            label_settings.check_same_classes(dataset.metainfo, other.metainfo)
+            checks.append(self._settings(runner, other, VALIDATION, runner.val_evaluator.metrics))
+        for check in checks:
+            self._check_files(runner, check)
 
     def before_val(self, runner: Runner) -> None:
-        """Look at the list of images and the names of classes, unless training has."""
-        self._check(runner, runner.val_dataloader.dataset)
+        """Check what a validation measures with, unless training has."""
+        dataset, metrics = runner.val_dataloader.dataset, runner.val_evaluator.metrics
+        if not any(dataset is checked for checked in self._checked):
+            self._check_files(runner, self._settings(runner, dataset, VALIDATION, metrics))
 
     def before_test(self, runner: Runner) -> None:
-        """Look at the list of images and the names of classes."""
-        self._check(runner, runner.test_dataloader.dataset)
+        """Check what a test measures with."""
+        dataset, metrics = runner.test_dataloader.dataset, runner.test_evaluator.metrics
+        self._check_files(runner, self._settings(runner, dataset, 'the test data set', metrics))
+        note = label_settings.other_classes(self._learned, dataset.metainfo)
+        if note:
+            runner.logger.log(logging.WARNING, note)
 
-    def _check(self, runner: Runner, dataset: Any) -> None:
-        """Check a data set once in a run."""
-        if any(dataset is checked for checked in self._checked):
-            return
-        _check_classes(dataset, _segmentor(runner.model).num_classes)
-        for part in _parts(dataset):
-            _check_masks(part)
-        self._checked.append(dataset)
+    def _settings(
+        self, runner: Runner, dataset: Any, name: str, metrics: Sequence[Any] | None = None
+    ) -> '_Check':
+        """Compare settings; a data set without metrics is there to learn from."""
+        segmentor, training = _segmentor(runner.model), metrics is None
+        classes = label_settings.check_classes(segmentor, dataset.metainfo, name, metrics or [])
+        label_settings.check_channels(segmentor)
+        ignored = label_settings.check_ignored(segmentor, metrics or [], all_transforms(dataset))
+        for note in label_settings.fill_padding(segmentor, ignored):
+            runner.logger.log(logging.WARNING, note)
+        doubts = try_losses(segmentor) if training else []
+        return _Check(dataset, name, classes, ignored, training, doubts)
+
+    def _check_files(self, runner: Runner, check: '_Check') -> None:
+        """Look at the files of a data set, on the first process for all."""
+        for level, text in on_first_rank(lambda: check.look(self.max_masks)):
+            runner.logger.log(level, text)
+        self._checked.append(check.dataset)
 
     def _before_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, mode: str = 'train'
     ) -> None:
         """Look at the labels of a batch of whatever loop, while they are still on the CPU."""
         segmentor = _segmentor(runner.model)
+        ignored = getattr(label_settings.main_head(segmentor), 'ignore_index', None)
         for sample in _samples(data_batch['data_samples']):
             if 'gt_sem_seg' in sample:
                 # Training resizes and crops mask and image alike, testing the image alone.
                 _check_shape(sample, sample.img_shape if mode == 'train' else sample.ori_shape)
-                _check_labels(sample, segmentor.num_classes, segmentor.decode_head.ignore_index)
+                _check_labels(sample, segmentor.num_classes, ignored)
+
+
+@dataclass(frozen=True)
+class _Check:
+    """A data set whose settings fit, and whose files are to be looked at.
+
+    Args:
+        dataset: Of whatever kind.
+        name: In a sentence.
+        classes: Their names.
+        ignored: The ignored label, or None.
+        training: Whether it is there to learn from.
+        doubts: What deserves a warning if any pixel is ignored.
+    """
+
+    dataset: Any
+    name: str
+    classes: Sequence[str]
+    ignored: int | None
+    training: bool
+    doubts: Sequence[str]
+
+    def look(self, most: int | None) -> Notes:
+        """Look at images and masks; no more than so many masks of each part."""
+        started = time.monotonic()
+        content = MaskContent(self.name, self.classes, self.ignored)
+        notes = look_through(self.dataset, content, most)
+        content.check(self.training)
+        doubts = self.doubts if any(content.ignored) else []
+        notes += [(logging.WARNING, text) for text in [*content.remarks(), *doubts]]
+        if content.paths:
+            seconds = time.monotonic() - started
+            text = f'{len(content.paths)} masks of {self.name} checked in {seconds:.1f} s'
+            notes.append((logging.INFO, text))
+        return notes
 
 
 def _segmentor(model: Any) -> Any:
@@ -97,75 +176,17 @@ def _check_shape(sample: Any, size: tuple[int, int]) -> None:
         )
 
 
-def _check_labels(sample: Any, num_classes: int, ignored: int) -> None:
+def _check_labels(sample: Any, num_classes: int, ignored: int | None) -> None:
     mask = sample.gt_sem_seg.data
-    beyond = (mask >= num_classes) & (mask != ignored)
+    beyond = mask >= num_classes
+    if ignored is not None:
+        beyond &= mask != ignored
     if beyond.any():
         raise InputError(
-            f'{_path(sample)} holds the labels {mask[beyond].unique().tolist()}, but the model has '
-            f'{num_classes} classes: 0 to {num_classes - 1}, and {ignored} for what is ignored'
+            f'{_path(sample)} becomes the labels {mask[beyond].unique().tolist()}, but the model '
+            f'has {num_classes} classes: 0 to {num_classes - 1}, and {ignored} for what is ignored'
         )
 
 
 def _path(sample: Any) -> str:
-    return sample.get('seg_map_path', 'a mask')
-
-
-def _check_classes(dataset: Any, num_classes: int) -> None:
-    classes = dataset.metainfo.get('classes')
-    if classes is not None and len(classes) != num_classes:
-        raise ValueError(
-            f'the data set has {len(classes)} classes, the model {num_classes}: set num_classes of '
-            'decode_head and auxiliary_head, or the metainfo of the data set'
-        )
-
-
-def _parts(dataset: Any) -> Iterator[Any]:
-    """The data sets with files of their own within what repeats, concatenates or mixes them."""
-    inner = getattr(dataset, 'datasets', None) or getattr(dataset, 'dataset', None)
-    if inner is None:
-        yield dataset
-        return
-    for part in inner if isinstance(inner, list) else [inner]:
-        yield from _parts(part)
-
-
-def _mask_loaders(pipeline: Any) -> Iterator[LoadAnnotations]:
-    """What loads masks in a pipeline, and in those that augment its tests."""
-    for transform in pipeline.transforms:
-        if isinstance(transform, LoadAnnotations):
-            yield transform
-        for inner in getattr(transform, 'subroutines', []):
-            yield from _mask_loaders(inner)
-
-
-def _check_masks(dataset: Any) -> None:
-    loaders = list(_mask_loaders(dataset.pipeline))
-    if not loaders:
-        return
-    items = [dataset.get_data_info(index) for index in range(len(dataset))]
-    missing = [item for item in items if not fileio.exists(item['seg_map_path'])]
-    if missing:
-        raise FileNotFoundError(
-            f'{len(missing)} of {len(items)} images have no mask; the first is '
-            f'{missing[0]["img_path"]}, without {missing[0]["seg_map_path"]}'
-        )
-    if all(loader.imdecode_backend == 'pillow' for loader in loaders):
-        _check_modes([item['seg_map_path'] for item in items])
-
-
-def _check_modes(paths: list[str]) -> None:
-    """Refuse what mmseg would cut to 8 bits in silence: 257 would become 1."""
-    modes = {path: _mode(path) for path in paths if Path(path).is_file()}
-    wide = [path for path, mode in modes.items() if mode.startswith(WIDE_MODES)]
-    if wide:
-        raise ValueError(
-            f'{len(wide)} of {len(paths)} masks have more than 8 bits a pixel, which would be cut '
-            f'off; the first is {wide[0]}, of mode {modes[wide[0]]}: save them with modes L or P'
-        )
-
-
-def _mode(path: str) -> str:
-    """Mode of an image, of which the head of its file alone is read."""
-    with Image.open(path) as image:
-        return image.mode
+    return printable(sample.get('seg_map_path', 'a mask'))
