@@ -6,6 +6,8 @@ import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
+LONGEST_LIST = 200  # characters of valid names that a message lists in full
+MOST_ALIKE = 6  # names of a longer list that it shows
 CLOSE = 0.75  # how alike (difflib's ratio) a misspelled name and the intended one are
 
 
@@ -74,7 +76,9 @@ def unknown_class(name: str, registry: Any) -> str:
 
 
 def advice(name: str, known: Collection[str]) -> str:
-    """What was meant by a name that is not among the known ones, if that is clear, and all of them.
+    """What was meant by a name that is not known, if that is clear, and what is valid.
+
+    Of many known names, it lists those that are most alike.
 
     Args:
         name: What the user has written.
@@ -82,7 +86,21 @@ def advice(name: str, known: Collection[str]) -> str:
     """
     near = nearest(name, known)
     meant = f'did you mean {near!r}? Valid' if near else 'valid'
-    return f'{meant}: {", ".join(sorted(known))}'
+    return f'{meant}: {_listed(name, sorted(known))}'
+
+
+def _listed(name: str, known: list[str]) -> str:
+    text = ', '.join(known)
+    if len(text) <= LONGEST_LIST:
+        return text
+    matcher = difflib.SequenceMatcher(b=name)
+
+    def likeness(other: str) -> float:
+        matcher.set_seq1(other)
+        return matcher.ratio()
+
+    alike = sorted(known, key=likeness, reverse=True)[:MOST_ALIKE]
+    return f'{", ".join(alike)} and {len(known) - MOST_ALIKE} more'
 
 
 def nearest(name: str, known: Collection[str], cutoff: float = CLOSE) -> str | None:

@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 USER_ERRORS = (OSError, ValueError)
+DEVICES = ('cpu', 'cuda', 'mps', 'xpu')
 
 
 def add_cfg_options(
@@ -83,6 +84,11 @@ def _device(name: str) -> 'torch.device':
     try:
         return torch.empty(0, device=name).device
     except (AssertionError, RuntimeError) as error:
+        if name.partition(':')[0] not in DEVICES:
+            raise argparse.ArgumentTypeError(
+                f'there is no device {name!r}; valid: {", ".join(DEVICES)}, also with a number '
+                'as in cuda:1'
+            ) from error
         raise argparse.ArgumentTypeError(f'{name}: {str(error).splitlines()[0]}') from error
 
 

@@ -1,8 +1,11 @@
 """Faults of what a user gives, and names of files as text."""
 
+import re
 from os import PathLike
 
 from poa_mm.arguments import explain
+
+WORKER_ERROR = re.compile(r'^[\w.]+Error: ')  # before the text, in a traceback
 
 
 class InputError(ValueError):
@@ -30,5 +33,5 @@ def one_line(error: Exception) -> str:
     text = explained or text
     lines = text.strip().splitlines() or [type(error).__name__]
     if any('Traceback' in line for line in lines):
-        return lines[-1]
+        return WORKER_ERROR.sub('', lines[-1])
     return ' '.join(' '.join(lines).split())

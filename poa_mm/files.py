@@ -3,6 +3,7 @@
 Tools look whether files are there before they import what reads them, so torch is imported late.
 """
 
+import errno
 import os
 import zipfile
 from collections.abc import Iterator
@@ -103,8 +104,13 @@ def replaced(path: str | PathLike) -> Iterator[Path]:
 
     Yields:
         Where to write. Taken away again if that fails.
+
+    Raises:
+        IsADirectoryError: ``path`` is a folder.
     """
     path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f'{path} is a folder; name a file')
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f'{path.name}{PARTIAL}')
     try:
@@ -134,9 +140,11 @@ def read_file(path: str | PathLike) -> Any:
     try:
         with log_buffers.allowed():
             return torch.load(path, map_location='cpu', weights_only=True, mmap=mapped)
-    except OSError:  # no permission, a disk that fails: not the file's fault
-        raise
     except Exception as error:  # a damaged pickle can raise anything
+        # No permission, a disk that fails: not the file's fault. But torch seeks beyond the start
+        # of a small file that was cut off.
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
         reason = 'no file that torch.save has finished'
         if mapped:  # else torch says what its parser stumbled over
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -82,3 +82,11 @@ def test_advice():
     assert nearest('embed_dim', ['embed_dims', 'depth']) == 'embed_dims'
     assert nearest('x', ['embed_dims']) is None
     assert advice('x', ['b', 'a']) == 'valid: a, b'
+
+
+def test_advice_on_many_names_lists_those_most_alike():
+    known = [f'setting_{number}' for number in range(100)]
+    words = advice('setting_7', known)
+    assert words.startswith("did you mean 'setting_7'? Valid: setting_7, ")
+    assert words.endswith(' and 94 more')
+    assert len(words) < 150

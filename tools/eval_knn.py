@@ -97,15 +97,14 @@ def build_evaluator(args: argparse.Namespace, cfg: 'Config') -> 'KnnEvaluator':
 
 def data_config(args: argparse.Namespace, backbone: Any | None) -> 'Config':
     """The config with the data sets; of the user's own folders if a backbone is to run on them."""
-    from mmengine.config import Config
-
     from poa_mm.engine import load_config
     from poa_mm.engine.config_check import override
+    from poa_mm.engine.config_file import read_config
     from poa_mm.evaluation.knn_evaluator import KNN_SETTINGS
     from poa_mm.evaluation.labelled_folders import use_labelled_folders
     from poa_mm.preprocessing import preprocessing_of
 
-    cfg = Config.fromfile(args.config) if args.config else load_config(args.checkpoint)
+    cfg = read_config(args.config) if args.config else load_config(args.checkpoint)
     override(cfg, cli.read_cfg_options(args.cfg_options), read=KNN_SETTINGS)
     if backbone is not None:
         use_labelled_folders(cfg, args.train_data, args.test_data, preprocessing_of(backbone, cfg))

@@ -48,12 +48,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def load_config(args: argparse.Namespace) -> 'Config':
     """The sweep's config with all options applied."""
-    from mmengine.config import Config
-
     from poa_mm.engine import launch
+    from poa_mm.engine.config_file import read_config
     from poa_mm.evaluation import seg_sweep
 
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config)
     launch.merge_options(cfg, cli.read_cfg_options(args.cfg_options))
     cfg = seg_sweep.sweep_config(cfg, args.lr)
     launch.set_work_dir(cfg, f'{Path(args.config).stem}_sweep.py', args.work_dir)

@@ -37,12 +37,11 @@ def parse_args() -> argparse.Namespace:
 
 def load_config(args: argparse.Namespace) -> 'Config':
     """The config with all options applied."""
-    from mmengine.config import Config
-
     from poa_mm.engine import launch
+    from poa_mm.engine.config_file import read_config
     from poa_mm.evaluation.labelled_folders import monitor_labelled_folders
 
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config)
     launch.merge_options(cfg, cli.read_cfg_options(args.cfg_options))
     missing = [key for key in REQUIRED if key not in cfg]
     if missing:

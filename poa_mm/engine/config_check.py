@@ -6,10 +6,11 @@ is a run with the default instead.
 
 import inspect
 from collections.abc import Collection, Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.registry import OPTIMIZERS
+from mmengine.registry import MODELS, OPTIMIZERS
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
@@ -52,6 +53,18 @@ PLAIN_SETTINGS: dict[str, frozenset[str]] = {
     'auto_scale_lr': frozenset({'enable', 'base_batch_size', 'rule'}),
 }
 
+SCOPES = ('mmpretrain', 'mmdet', 'mmseg')
+# Settings that count something, of which no run, or no step, comes of less than one.
+COUNTS = (
+    'train_cfg.max_iters',
+    'train_cfg.max_epochs',
+    'train_cfg.val_interval',
+    'train_dataloader.batch_size',
+    'val_dataloader.batch_size',
+    'test_dataloader.batch_size',
+    'optim_wrapper.accumulative_counts',
+)
+
 
 def override(
     cfg: Config, options: Mapping[str, Any] | None, read: Collection[str] = RUN_SETTINGS
@@ -67,11 +80,13 @@ def override(
         ValueError: A key that neither the config nor a run has; names the nearest one that they
             have. A variable that the config file has computed its settings from, which is too late
             to change. A key below something that has no keys, or an index beyond a list's end.
+            A number of iterations, epochs or images below one.
     """
     options = dict(options or {})
     for key in options:
         _check_key(cfg, key, read)
     cfg.merge_from_dict(options)
+    _check_counts(cfg)
 
 
 def check_config(cfg: Config) -> None:
@@ -83,8 +98,11 @@ def check_config(cfg: Config) -> None:
 
     Raises:
         ValueError: A name that nothing reads; says where it stands, and which ones there are. An
-            optimiser that does not exist.
+            optimiser or a scope that does not exist; a number of iterations, epochs or images
+            below one.
     """
+    _check_scope(cfg.get('default_scope'))
+    _check_counts(cfg)
     for name, value in cfg.items():
         if name in RUN_SETTINGS or not isinstance(value, Mapping | list | tuple):
             continue
@@ -103,6 +121,25 @@ def check_config(cfg: Config) -> None:
         with OPTIMIZERS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
             if registry.get(kind) is None:
                 raise ValueError(unknown_class(kind, registry))
+
+
+def _check_scope(scope: str | None) -> None:
+    """Check that there is a library of that name, without importing it."""
+    if scope is None or scope in MODELS.children or scope == MODELS.scope:
+        return
+    if not scope.isidentifier() or find_spec(scope) is None:
+        raise ValueError(
+            f'default_scope={scope!r} is no library that is installed; its classes are looked for '
+            f'there, as in {", ".join(SCOPES)}'
+        )
+
+
+def _check_counts(cfg: Config) -> None:
+    for path in COUNTS:
+        value = _at(cfg, path)
+        fine = isinstance(value, int | float) and value >= 1 and not value % 1 > 0
+        if value is not None and not fine:
+            raise ValueError(f'{path} must be a whole number of at least 1, got {value!r}')
 
 
 def _at(cfg: Config, path: str) -> Any:

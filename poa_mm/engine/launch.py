@@ -27,6 +27,7 @@ AMP_WRAPPERS = {'OptimWrapper': 'AmpOptimWrapper', 'GuardedOptimWrapper': 'Guard
 FLOAT32_WRAPPERS = {mixed: plain for plain, mixed in AMP_WRAPPERS.items()}
 LR_RULES: dict[str, Callable[[float], float]] = {'sqrt': math.sqrt, 'linear': float}
 WORLD_SIZE_VARIABLES = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS'}
+STARTERS = {'pytorch': 'torchrun or tools/dist_train.sh', 'slurm': 'srun'}
 
 
 @MODEL_WRAPPERS.register_module()
@@ -85,8 +86,14 @@ def _is_unknown_name(error: KeyError) -> bool:
 
 
 def set_work_dir(cfg: Config, config_path: str, work_dir: str | None) -> None:
-    """Where a run writes: the option, else the config's own, else ``work_dirs/<config name>``."""
+    """Where a run writes: the option, else the config's own, else ``work_dirs/<config name>``.
+
+    Raises:
+        NotADirectoryError: That is a file.
+    """
     cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(config_path).stem}'
+    if Path(cfg.work_dir).is_file():
+        raise NotADirectoryError(f'cannot write to {cfg.work_dir}, which is a file, not a folder')
 
 
 def set_resume(cfg: Config, resume: str | None) -> None:
@@ -174,6 +181,8 @@ def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
     """
     config_check.check_config(cfg)
     cfg.launcher = launcher
+    if not torch.distributed.is_initialized():
+        _world_size(launcher)  # mmengine would stumble over what is not there
     notes = [(logging.WARNING, note) for note in cfg.pop('run_notes', [])]
     notes += [(logging.WARNING, note) for note in _settle_resume(cfg)]
     if (cfg.get('auto_scale_lr') or {}).get('enable'):
@@ -220,7 +229,10 @@ def _world_size(launcher: str) -> int:
         return 1
     variable = WORLD_SIZE_VARIABLES[launcher]
     if variable not in os.environ:
-        raise ValueError(f'--launcher {launcher} needs the environment variable {variable}')
+        raise ValueError(
+            f'--launcher {launcher} needs the environment variable {variable}, which '
+            f'{STARTERS[launcher]} sets: start the run with that, or leave --launcher out'
+        )
     return int(os.environ[variable])
 
 

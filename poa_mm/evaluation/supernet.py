@@ -7,8 +7,8 @@ from typing import Any
 from mmengine.config import Config
 
 from poa_mm.engine.checkpoint import load_config, load_supernet
+from poa_mm.engine.config_file import read_config
 from poa_mm.evaluation.cost import build_on_meta
-from poa_mm.files import check_file
 from poa_mm.registry import ELASTIC_BACKBONES
 
 
@@ -26,7 +26,7 @@ def open_supernet(path: str | PathLike) -> Any:
     path = Path(path)
     if path.suffix != '.py':
         return load_supernet(path)
-    backbone = _read_config(path).get('model', {}).get('backbone', {})
+    backbone = read_config(path).get('model', {}).get('backbone', {})
     if str(backbone.get('type')).split('.')[-1] not in ELASTIC_BACKBONES.module_dict:
         raise ValueError(
             f'model.backbone of {path} is of type {backbone.get("type")}; elastic are '
@@ -38,15 +38,4 @@ def open_supernet(path: str | PathLike) -> Any:
 def supernet_config(path: str | PathLike) -> Config:
     """The config that :func:`open_supernet` reads, or that of the run that wrote a checkpoint."""
     path = Path(path)
-    return _read_config(path) if path.suffix == '.py' else load_config(path)
-
-
-def _read_config(path: Path) -> Config:
-    check_file(path, 'config')
-    try:
-        return Config.fromfile(path)
-    except Exception as error:  # a config is a program: it can raise anything
-        reason = str(error).splitlines()[0] if str(error) else ''
-        raise ValueError(
-            f'{path} cannot be read as a config: {type(error).__name__}: {reason}'
-        ) from error
+    return read_config(path) if path.suffix == '.py' else load_config(path)

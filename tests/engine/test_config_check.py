@@ -6,7 +6,7 @@ import pytest
 from helpers import CONFIG, ROOT
 from mmengine.config import Config
 
-from poa_mm.engine.config_check import RUN_SETTINGS, check_config, override
+from poa_mm.engine.config_check import COUNTS, RUN_SETTINGS, check_config, override
 
 
 @pytest.fixture
@@ -96,3 +96,27 @@ def test_configs_of_the_package_pass():
 
 def test_the_settings_of_a_run_are_those_of_the_runner():
     assert {'model', 'train_cfg', 'optim_wrapper', 'load_from', 'randomness'} <= RUN_SETTINGS
+
+
+@pytest.mark.parametrize('key', COUNTS)
+@pytest.mark.parametrize('value', [0, -5, 1.5, 'ten', [1]])
+def test_counts_are_whole_numbers_of_at_least_one(cfg, key, value):
+    with pytest.raises(
+        ValueError, match=f'{key} must be .* at least 1, got {re.escape(repr(value))}'
+    ):
+        override(cfg, {key: value})
+
+
+def test_a_count_may_be_a_whole_float(cfg):
+    override(cfg, {'train_cfg.max_iters': 1e3})
+    check_config(cfg)
+
+
+def test_a_scope_that_no_library_has_is_refused(cfg):
+    for scope in ('mmpretrian', 'no.library', ''):
+        cfg.default_scope = scope
+        with pytest.raises(ValueError, match=f'default_scope={scope!r} is no library'):
+            check_config(cfg)
+    for scope in ('mmpretrain', 'mmengine'):
+        cfg.default_scope = scope
+        check_config(cfg)

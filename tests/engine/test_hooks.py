@@ -2,6 +2,7 @@
 
 import copy
 import math
+import re
 
 import pytest
 import torch
@@ -271,10 +272,15 @@ def test_a_part_of_the_cosine(tmp_path):
         ('cosine_fraction', 0),
         ('cosine_fraction', 1.1),
         ('epoch_length', 0),
+        ('momentum', 0.99),
+        ('momentum', (0.99, 1.5)),
+        ('momentum', [-0.1, 0.5]),
+        ('teacher_temp', (0, 0.07)),
+        ('teacher_temp', (0.04, 0.05, 0.07)),
     ],
 )
 def test_wrong_options_of_poa_hook(option, value):
-    with pytest.raises(ValueError, match=f'{option} must .*got {value}'):
+    with pytest.raises(ValueError, match=f'{option} .*must .*got {re.escape(str(value))}'):
         POAHook(**{option: value})
 
 

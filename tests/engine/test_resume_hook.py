@@ -250,3 +250,13 @@ def test_nothing_to_resume_from_starts_anew_and_says_so(tmp_path):
     _, rates = train(tmp_path, 'auto')
     assert list(rates) == [0, 1, 2, 3]
     assert any('holds no checkpoint to resume from' in line for line in warnings_of(tmp_path))
+
+
+def test_weights_of_another_model_are_no_start(tmp_path):
+    """mmengine would warn of names, and train on from random weights."""
+    path = tmp_path / 'other.pth'
+    torch.save({'state_dict': {'conv.weight': torch.ones(1)}}, path)
+    with pytest.raises(ValueError, match=r'other\.pth: none of its 1 weights .* such as line\.'):
+        train(tmp_path / 'run', load_from=str(path))
+    torch.save({'line.bias': torch.ones(1)}, path)  # a part will do, in a file of weights alone
+    train(tmp_path / 'run', load_from=str(path))

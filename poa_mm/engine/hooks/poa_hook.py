@@ -1,6 +1,6 @@
 """What POA needs around an optimiser step."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from mmengine import dist
@@ -25,6 +25,15 @@ def poa_of(runner: Runner, hook: Hook) -> POA:
     if not isinstance(model, POA):
         raise TypeError(f'{type(hook).__name__} works on POA, not on {type(model).__name__}')
     return model
+
+
+def _check_pair(name: str, values: Any, range_: str, fits: Callable[[float], bool]) -> None:
+    fine = isinstance(values, list | tuple) and len(values) == 2
+    if not fine or not all(isinstance(value, int | float) and fits(value) for value in values):
+        raise ValueError(
+            f'{name} of POAHook must be two numbers {range_}, at first and in the end, '
+            f'got {values!r}'
+        )
 
 
 @HOOKS.register_module()
@@ -53,9 +62,9 @@ class POAHook(Hook):
             the training data.
 
     Raises:
-        ValueError: A negative time, ``cosine_fraction`` outside (0, 1], ``epoch_length`` below 1;
-            before training, something to keep still with another optimiser wrapper, or crops that
-            the network cannot take.
+        ValueError: Momenta outside [0, 1], temperatures that are not positive, a negative time,
+            ``cosine_fraction`` outside (0, 1], ``epoch_length`` below 1; before training, something
+            to keep still with another optimiser wrapper, or crops that the network cannot take.
     """
 
     def __init__(
@@ -78,6 +87,8 @@ class POAHook(Hook):
         for name, epochs in times.items():
             if epochs < 0:
                 raise ValueError(f'{name} must not be negative, got {epochs}')
+        _check_pair('momentum', momentum, 'within [0, 1]', lambda value: 0 <= value <= 1)
+        _check_pair('teacher_temp', teacher_temp, 'above 0', lambda value: value > 0)
         if not 0 < cosine_fraction <= 1:
             raise ValueError(f'cosine_fraction must be within (0, 1], got {cosine_fraction}')
         if epoch_length is not None and epoch_length < 1:

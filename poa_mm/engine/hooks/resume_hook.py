@@ -39,19 +39,21 @@ class ResumeHook(Hook):
     hook to every run.
 
     Raises:
-        ValueError: When resuming, if the file has no optimiser state, another family, search space
-            or head, weights or parameter groups that do not fit the model, or the state of another
-            kind of optimiser; if a schedule that depends on metrics cannot be brought to where it
-            would be.
+        ValueError: When starting from weights (``load_from``), if none of them is one of the
+            model's, of which mmengine would only warn. When resuming, if the file has no optimiser
+            state, another family, search space or head, weights or parameter groups that do not fit
+            the model, or the state of another kind of optimiser; if a schedule that depends on
+            metrics cannot be brought to where it would be.
     """
 
     priority = 'VERY_LOW'  # after hooks that compare the checkpoint with what they know of the run
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Look at a checkpoint and put the config's settings into it."""
-        if not runner.cfg.get('resume'):
-            return
         name = runner.cfg.get('load_from') or 'the checkpoint'
+        if not runner.cfg.get('resume'):
+            _check_any_weight(runner.model, checkpoint.get('state_dict', checkpoint), name)
+            return
         missing = [key for key in REQUIRED if key not in checkpoint]
         if missing:
             raise ValueError(
@@ -88,6 +90,17 @@ def _differences(runner: Runner, checkpoint: dict[str, Any]) -> list[config_diff
         except ValueError:  # objects, which no text can say
             saved = None
     return config_diff.differences(saved, runner.cfg.to_dict()) if saved else []
+
+
+def _check_any_weight(model: Any, weights: dict[str, Any], name: str) -> None:
+    model = model.module if is_model_wrapper(model) else model
+    own = model.state_dict()
+    saved = {key.removeprefix('module.') for key in weights}
+    if not saved & own.keys():
+        raise ValueError(
+            f'load_from={name}: none of its {len(saved)} weights is one of the model, which has '
+            f'such as {next(iter(own))}; for those of a backbone alone set model.backbone.init_cfg'
+        )
 
 
 def _check_weights(model: Any, weights: dict[str, Any], name: str) -> None:
