@@ -37,7 +37,7 @@ def check_options(owner: str, options: Mapping[str, Any], checks: Mapping[str, C
 
 def _unknown(owner: str, options: Mapping[str, Any], checks: Mapping[str, Check]) -> str:
     """What to say of names that there are not, or ''."""
-    unknown = [str(name) for name in options if name not in checks]
+    unknown = [repr(str(name)) for name in options if name not in checks]
     return f'{owner} takes {", ".join(sorted(checks))}; got {", ".join(unknown)}' if unknown else ''
 
 

@@ -141,8 +141,8 @@ REFUSED = {
         ({'patch_cfg': {'stride': 0}}, 'patch_cfg: stride must be .* at least 1.* got 0'),
         ({'patch_cfg': {'norm_cfg': BN}}, "patch_cfg: norm_cfg .* 'LN' or None, got 'BN'"),
         ({'patch_cfg': {'conv_type': 'Conv1d'}}, r"conv_type must be .*'Conv2d'.* got 'Conv1d'"),
-        ({'patch_cfg': {'embed_dims': 64}}, 'patch_cfg takes bias, .*stride; got embed_dims'),
-        ({'patch_cfg': {'input_size': 32}}, 'patch_cfg takes .*; got input_size'),
+        ({'patch_cfg': {'embed_dims': 64}}, "patch_cfg takes bias, .*stride; got 'embed_dims'"),
+        ({'patch_cfg': {'input_size': 32}}, "patch_cfg takes .*; got 'input_size'"),
         ({'patch_cfg': None}, 'patch_cfg must be a dict, got None'),
         ({'layer_cfgs': [{}]}, 'layer_cfgs must be one dict or 3 of them, got 1'),
         ({'layer_cfgs': {'num_fcs': 3}}, r"layer_cfgs takes \('act_cfg',\).*got \['num_fcs'\]"),
@@ -263,7 +263,7 @@ def test_what_does_not_is_refused_when_it_is_built(family, changes, message):
 
 @pytest.mark.parametrize('family', FAMILIES)
 def test_arguments_that_there_are_not(family):
-    with pytest.raises(TypeError, match=r'takes .*, in_channels, .*; got colour'):
+    with pytest.raises(TypeError, match=r"takes .*, in_channels, .*; got 'colour'"):
         MODELS.build({**FAMILIES[family], 'colour': 1})
 
 
