@@ -140,7 +140,7 @@ def test_masks_need_a_folder_and_what_writes_them(folder, tmp_path, out, options
     cfg = tiny_config('linear_poa_vit-b', folder, tmp_path / 'run', iters=1)
     cfg.dump(tmp_path / 'c.py')
     options = ['--cfg-options', *options] if options else []
-    answer = call('test', tmp_path / 'c.py', 'none.pth', '--out', out, *options)
+    answer = call('test', tmp_path / 'c.py', tmp_path / 'c.py', '--out', out, *options)
     assert answer.startswith(message)
 
 
