@@ -44,32 +44,25 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Print a table of medians."""
     args = parse_args()
+    root = args.root.resolve()
     seconds: dict[str, list[float]] = {name: [] for name in COMMANDS}
     # In turns, so that a slow minute of the machine meets all of them.
     turns = [name for _ in range(args.repeats) for name in COMMANDS]
     for name in track(turns, 'starts', console=Console(stderr=True), transient=True):
-        seconds[name].append(start(COMMANDS[name], args.root.resolve()))
+        seconds[name].append(start(COMMANDS[name], root))
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     table = Table('', 'seconds', 'of import torch', 'modules')
     for name, median in medians.items():
-        modules = count_modules(COMMANDS[name], args.root) if name.startswith('import') else ''
+        modules = count_modules(COMMANDS[name], root) if name.startswith('import') else ''
         table.add_row(name, f'{median:.2f}', f'{median / medians[REFERENCE]:.2f}', modules)
     Console().print(table)
 
 
 def start(command: list[str], root: Path) -> float:
     """CPU seconds of a command, which on an idle machine are the seconds that a user waits."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [str(root / part) if (root / part).is_file() else part for part in command]
-        before = _cpu_seconds()
-        subprocess.run(
-            [sys.executable, '-W', 'ignore', *command],
-            capture_output=True,
-            check=False,
-            cwd=folder,  # so that a tool that would write writes there
-            env={**os.environ, 'PYTHONPATH': str(root), 'OMP_NUM_THREADS': '1'},
-        )
-        return _cpu_seconds() - before
+    before = _cpu_seconds()
+    _run([str(root / part) if (root / part).is_file() else part for part in command], root)
+    return _cpu_seconds() - before
 
 
 def _cpu_seconds() -> float:
@@ -77,17 +70,23 @@ def _cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def count_modules(command: list[str], root: Path) -> str:
-    """How many modules an ``-c`` command has imported."""
-    code = f'{command[1]}; import sys; print(len(sys.modules))'
-    done = subprocess.run(
-        [sys.executable, '-W', 'ignore', '-c', code],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, 'PYTHONPATH': str(root)},
-    )
+def _run(command: list[str], root: Path) -> str:
+    """Run Python on a checkout, from a folder that vanishes; what it prints."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [sys.executable, '-W', 'ignore', *command],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=folder,
+            env={**os.environ, 'PYTHONPATH': str(root), 'OMP_NUM_THREADS': '1'},
+        )
     return done.stdout.strip()
+
+
+def count_modules(command: list[str], root: Path) -> str:
+    """How many modules there are after a ``-c`` command."""
+    return _run(['-c', f'{command[1]}; import sys; print(len(sys.modules))'], root)
 
 
 if __name__ == '__main__':

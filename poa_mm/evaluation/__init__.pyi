@@ -1,5 +1,5 @@
 # What the room offers, imported when it is used.
-from .cost import Cost, build_on_meta, module_cost, subnet_cost
+from .cost import Cost, build_on_meta, module_cost, params_and_flops, subnet_cost
 from .cost_profile import LatencySettings, ProfileRow, profile_rows
 from .csv_rows import save_csv
 from .features import extract_features, extract_pixels, feature_loader
@@ -34,6 +34,7 @@ __all__ = [
     'measure_latency',
     'module_cost',
     'open_supernet',
+    'params_and_flops',
     'pick_subnet',
     'profile_from_csv',
     'profile_rows',

@@ -5,8 +5,9 @@ are copied, and a sub-network of a full-size supernet takes a tenth of a second.
 """
 
 import copy
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from poa_mm.evaluation.cost_trace import FusedAttention, Tracer
 from poa_mm.models.backbones.supernet_layers import image_channels
 from poa_mm.registry import MODELS
 
-__all__ = ['Cost', 'ImageSize', 'build_on_meta', 'module_cost', 'subnet_cost']
+__all__ = ['Cost', 'ImageSize', 'build_on_meta', 'module_cost', 'params_and_flops', 'subnet_cost']
 
 ImageSize = int | tuple[int, int]
 
@@ -81,6 +82,43 @@ def subnet_cost(
     return _cost(build_on_meta(backbone.subnet_cfg(subnet)), image_size)
 
 
+def params_and_flops(
+    backbone: Any, subnets: Iterable[Subnet], image_size: ImageSize = 224
+) -> Iterator[tuple[Subnet, int, int]]:
+    """Parameters and FLOPs of sub-networks, as :func:`subnet_cost` counts them, from few traces.
+
+    A block costs the same in all sub-networks of one width, whichever others they keep. So one is
+    traced only if it has a block that none before it had: with evenly spread blocks, about one for
+    each width.
+
+    Args:
+        backbone: Elastic backbone, with or without weights.
+        subnets: Sub-networks that can be extracted.
+        image_size: Side of the images in pixels, or (height, width).
+
+    Yields:
+        A sub-network, its parameters and its FLOPs; deep ones come first.
+
+    Raises:
+        ValueError: As for :func:`subnet_cost`.
+    """
+    rests: dict[int, _Share] = {}  # by width: what lies outside of the blocks
+    blocks: dict[tuple[int, str, int], _Share] = {}  # by width, list and index
+    for subnet in sorted(subnets, key=lambda subnet: subnet.num_blocks, reverse=True):
+        kept = {  # and their names in the stock network
+            (subnet.width, name, index): f'{name}.{position}'
+            for name, indices in backbone.kept_blocks(subnet).items()
+            for position, index in enumerate(indices)
+        }
+        if not kept.keys() <= blocks.keys() or subnet.width not in rests:
+            net = build_on_meta(backbone.subnet_cfg(subnet))
+            shares = _shares(net, kept.values(), image_size)
+            blocks |= {key: shares.pop(name) for key, name in kept.items()}
+            rests[subnet.width] = shares['']
+        parts = [rests[subnet.width], *(blocks[key] for key in kept)]
+        yield subnet, sum(part.params for part in parts), sum(part.flops for part in parts)
+
+
 def build_on_meta(cfg: dict[str, Any]) -> nn.Module:
     """Build a registered network without allocating or initialising its weights.
 
@@ -114,20 +152,52 @@ def _cost(net: nn.Module, image_size: ImageSize) -> Cost:
     net.eval()
     inference, training = _trace(net, image_size, False), _trace(net, image_size, True)
     return Cost(
-        params=sum(parameter.numel() for parameter in net.parameters()),
+        params=_num_params(net),
         flops=inference.flops // 2,  # PyTorch counts a multiply-accumulate as two
         activation_bytes=inference.peak,
         training_bytes=training.bytes,
     )
 
 
-def _trace(net: nn.Module, image_size: ImageSize, grad: bool) -> Tracer:
-    """The tracer of a forward pass, with what it was when the pass had returned its output."""
+class _Share(NamedTuple):
+    """What a part of a network costs."""
+
+    params: int
+    flops: int
+
+
+def _shares(net: nn.Module, names: Iterable[str], image_size: ImageSize) -> dict[str, _Share]:
+    """Costs of blocks of a network on the meta device, and under '' of all that is in none."""
+    modules = {name: net.get_submodule(name) for name in names}
+    tracer = _trace(net, image_size, False, modules)
+    shares = {
+        name: _Share(_num_params(module), tracer.within[name] // 2)
+        for name, module in modules.items()
+    }
+    params = _num_params(net) - sum(share.params for share in shares.values())
+    flops = tracer.flops // 2 - sum(share.flops for share in shares.values())
+    return {**shares, '': _Share(params, flops)}
+
+
+def _num_params(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _trace(
+    net: nn.Module,
+    image_size: ImageSize,
+    grad: bool,
+    modules: Mapping[str, nn.Module] | None = None,
+) -> Tracer:
+    """The tracer of a forward pass, with what it was when the pass had returned its output.
+
+    It also counts what runs within ``modules``.
+    """
     height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
     if min(height, width) < 1:
         raise ValueError(f'image_size must be positive, got {image_size}')
     try:
-        with torch.set_grad_enabled(grad), FusedAttention(), Tracer(net) as tracer:
+        with torch.set_grad_enabled(grad), FusedAttention(), Tracer(net, modules) as tracer:
             output = net(torch.empty(1, image_channels(net), height, width, device='meta'))
             tracer.followed.clear()  # what is freed from now on no longer counts
             del output

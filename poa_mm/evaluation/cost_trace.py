@@ -1,6 +1,7 @@
 """Tracing a network on the meta device: FLOPs and the memory of its activations."""
 
 import weakref
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -23,14 +24,32 @@ class Tracer(TorchDispatchMode):
         bytes: Memory of the tensors that are alive now.
         peak: The most that :attr:`bytes` has been.
         followed: Ids of the storages that are alive now, weights excluded.
+        within: FLOPs so far within modules of the network, by name.
+
+    Args:
+        net: The network that will run.
+        modules: Modules of it to count FLOPs within, by name; they keep a hook.
     """
 
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, net: nn.Module, modules: Mapping[str, nn.Module] | None = None) -> None:
         super().__init__()
         self.flops = self.bytes = self.peak = 0
         self.followed: set[int] = set()
         weights = (*net.parameters(), *net.buffers())
         self._weights = {id(tensor.untyped_storage()) for tensor in weights}
+        self.within = dict.fromkeys(modules or {}, 0)
+        for name, module in (modules or {}).items():
+            self._count_within(name, module)
+
+    def _count_within(self, name: str, module: nn.Module) -> None:
+        def begin(*args: Any) -> None:
+            self.within[name] -= self.flops
+
+        def end(*args: Any) -> None:
+            self.within[name] += self.flops
+
+        module.register_forward_pre_hook(begin)
+        module.register_forward_hook(end)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import track
 
 from poa_mm.elastic import Subnet
-from poa_mm.evaluation.cost import ImageSize, subnet_cost
+from poa_mm.evaluation.cost import ImageSize, params_and_flops
 from poa_mm.evaluation.cost_profile import extractable
 from poa_mm.evaluation.pick_inputs import Profiled, format_amount, parse_amount
 from poa_mm.evaluation.pick_latency import LatencySearch
@@ -181,21 +181,17 @@ def _candidates(
     if not members:
         raise ValueError('accuracies and profile have no sub-network of this supernet in common')
     members, _ = extractable(backbone, members)
-    candidates = []
+    accuracy = dict(accuracies or {})
+    if profile is not None:
+        return [
+            Candidate(s, profile[s].params, profile[s].flops, accuracy.get(s), profile[s].latency)
+            for s in members
+        ]
     screen = Console(stderr=True)  # what is chosen goes to the standard output, alone
-    silent = not progress or profile is not None or not screen.is_terminal
-    for subnet in track(members, 'costs', console=screen, disable=silent, transient=True):
-        cost = subnet_cost(backbone, subnet, image_size) if profile is None else profile[subnet]
-        candidates.append(
-            Candidate(
-                subnet,
-                cost.params,
-                cost.flops,
-                accuracy=(accuracies or {}).get(subnet),
-                latency=getattr(cost, 'latency', None),
-            )
-        )
-    return candidates
+    silent = not progress or not screen.is_terminal
+    found = params_and_flops(backbone, members, image_size)
+    costs = track(found, 'costs', len(members), console=screen, disable=silent, transient=True)
+    return [Candidate(s, params, flops, accuracy.get(s)) for s, params, flops in costs]
 
 
 def _rank(candidate: Candidate) -> tuple[float, float]:

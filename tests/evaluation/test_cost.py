@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.analysis import get_model_complexity_info
 from mmengine.config import Config
+from tiny_families import SUPERNETS, build
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from poa_mm.evaluation import build_on_meta, module_cost, subnet_cost
+from poa_mm.evaluation import build_on_meta, cost, module_cost, params_and_flops, subnet_cost
 from poa_mm.registry import MODELS
 
 # FLOPs in G as reported by DeiT (ViT-S, ViT-B), timm (ViT-L) and Swin's authors at 224 pixels.
@@ -56,6 +57,30 @@ def test_images_of_any_number_of_channels(channels):
     assert costs[1].flops - costs[0].flops == (channels - 3) * 16 * 8 * 8 * 32
     assert costs[1].params - costs[0].params == (channels - 3) * 8 * 8 * 32
     assert module_cost(MODELS.build({**TINY, 'in_channels': channels}), 32) == costs[1]
+
+
+OFFICIAL = {'swin': {'official': True, 'widths': [32]}}  # norms of all stages, own window shifts
+
+
+@pytest.mark.parametrize(
+    ('family', 'changes'), [*((family, {}) for family in SUPERNETS), *OFFICIAL.items()]
+)
+def test_all_sub_networks_cost_what_each_costs_alone(family, changes):
+    supernet = build(family, **changes)
+    costs = {subnet: both for subnet, *both in params_and_flops(supernet, supernet.space, 64)}
+    assert set(costs) == set(supernet.space)
+    for subnet, both in costs.items():
+        alone = subnet_cost(supernet, subnet, 64)
+        assert both == [alone.params, alone.flops]
+
+
+@pytest.mark.parametrize('family', PUBLISHED)
+def test_one_trace_serves_all_depths_of_a_width(supernets, monkeypatch, family):
+    traced, trace = [], cost._trace
+    monkeypatch.setattr(cost, '_trace', lambda *args: traced.append(1) or trace(*args))
+    space = supernets[family].space
+    assert sum(1 for _ in params_and_flops(supernets[family], space)) == len(space)
+    assert len(traced) == len(space.widths)
 
 
 @pytest.mark.parametrize(
