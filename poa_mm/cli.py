@@ -9,6 +9,7 @@ import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from poa_mm.errors import one_line
@@ -22,6 +23,8 @@ __all__ = [
     'add_device',
     'add_labelled_data',
     'add_launcher',
+    'add_overwrite',
+    'beside',
     'check_labelled_data',
     'default_device',
     'exit_on_error',
@@ -131,6 +134,25 @@ def check_labelled_data(args: argparse.Namespace) -> bool:
         if folder is not None:
             check_folder(folder)
     return not missing
+
+
+def add_overwrite(parser: argparse.ArgumentParser) -> None:
+    """Add ``--overwrite``, which :func:`poa_mm.files.check_free` advises."""
+    parser.add_argument('--overwrite', action='store_true', help='replace what exists already')
+
+
+def beside(checkpoint: Path, what: str, suffix: str = '') -> Path:
+    """Where a tool writes by default: beside the checkpoint, and named after it.
+
+    Args:
+        checkpoint: Such as ``run/iter_1000.pth``.
+        what: What is written, such as ``knn``.
+        suffix: Of a file, such as ``.csv``.
+
+    Returns:
+        Such as ``run/knn_iter_1000``.
+    """
+    return checkpoint.parent / f'{what}_{checkpoint.stem}{suffix}'
 
 
 def run(

@@ -38,14 +38,15 @@ intact width can be extracted; all of them run."""
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__, usage='%(prog)s IN OUT [options]', epilog=EPILOG
+        description=__doc__, usage='%(prog)s IN [OUT] [options]', epilog=EPILOG
     )
     add = parser.add_argument
     add('source', metavar='IN', type=Path, help="their checkpoint: {'teacher': …[, 'student': …]}")
-    add('out', metavar='OUT', type=Path, help='file to write')
+    out_help = 'file to write (default: converted_IN.pth beside IN)'
+    add('out', metavar='OUT', nargs='?', type=Path, help=out_help)
     for name, kind, text in SETTINGS:
         add(f'--{name}', type=kind, metavar='N', help=text + defaults(name.replace('-', '_')))
-    add('--overwrite', action='store_true', help='replace an existing file')
+    cli.add_overwrite(parser)
     return parser.parse_args(argv)
 
 
@@ -68,6 +69,7 @@ def main(argv: list[str] | None = None) -> int:
 def convert(args: argparse.Namespace) -> None:
     """Write the file."""
     check_file(args.source, 'checkpoint')
+    args.out = args.out or cli.beside(args.source, 'converted', '.pth')
     check_free(args.out, args.overwrite)
     from poa_mm.engine.official import OfficialSettings, convert_official
 

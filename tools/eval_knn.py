@@ -34,14 +34,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     cli.add_device(parser)
     add('--dtype', choices=DTYPES, help='of the networks (default: bfloat16 on GPUs, else float32)')
     add('--max-memory', type=float, default=8, metavar='GIB', help=MEMORY_HELP)
-    add('--out-dir', type=Path, help='default: knn_<checkpoint> beside the checkpoint')
-    add('--overwrite', action='store_true', help='replace results in the output folder')
+    add('--out-dir', type=Path, help='default: knn_CHECKPOINT beside the checkpoint')
+    cli.add_overwrite(parser)
     cli.add_labelled_data(parser, 'your own images, a sub-folder for each class: these vote')
     add('--config', help="config with the data sets (default: the checkpoint's own)")
     cli.add_cfg_options(parser, 'knn_train_dataset.data_root=/data/train')
-    args = parser.parse_args(argv)
-    args.out_dir = args.out_dir or args.checkpoint.with_name(f'knn_{args.checkpoint.stem}')
-    return args
+    return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -52,6 +50,7 @@ def evaluate(args: argparse.Namespace) -> None:
     check_file(args.checkpoint, 'checkpoint')
     if args.config:
         check_file(args.config, 'config')
+    args.out_dir = args.out_dir or cli.beside(args.checkpoint, 'knn')
     csv_path, plot_path = args.out_dir / 'knn.csv', args.out_dir / 'frontier.png'
     for path in (csv_path, plot_path):
         check_free(path, args.overwrite)

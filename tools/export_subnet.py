@@ -28,7 +28,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         'out',
         type=Path,
         nargs='?',
-        help=f'what to write: {_names()} (default: SUBNET_FORMAT beside the checkpoint)',
+        help=f'what to write: {_names()} (default: SUBNET_FORMAT_CHECKPOINT beside the checkpoint)',
     )
     add('--to', choices=FORMATS, required=True, help='what it is for')
     add(
@@ -39,12 +39,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add('--accuracy', type=Path, metavar='CSV', help='table of tools/eval_knn.py, for the card')
     add('--branch', choices=['teacher', 'student'], default='teacher')
-    add('--overwrite', action='store_true', help='replace an earlier export')
-    args = parser.parse_args(argv)
-    if args.out is None:
-        name = f'{args.subnet}_{args.to}{FORMATS[args.to].suffix}'
-        args.out = args.checkpoint.parent / name
-    return args
+    cli.add_overwrite(parser)
+    return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -57,6 +53,9 @@ def export(args: argparse.Namespace) -> None:
     check_file(args.checkpoint, 'checkpoint')
     if args.accuracy:
         check_file(args.accuracy, 'CSV file')
+    if args.out is None:
+        what = f'{args.subnet}_{args.to}'
+        args.out = cli.beside(args.checkpoint, what, FORMATS[args.to].suffix)
     check_targets(args.out, args.to, args.overwrite)
     from poa_mm.export import export_subnet
 

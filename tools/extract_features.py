@@ -18,18 +18,24 @@ if TYPE_CHECKING:
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__, usage='%(prog)s CHECKPOINT FOLDER OUT [options]'
+        description=__doc__, usage='%(prog)s CHECKPOINT FOLDER [OUT] [options]'
     )
     add = parser.add_argument
     add('checkpoint', type=Path, help='training checkpoint, or file of an extracted backbone')
     add('folder', type=Path, help='images, flat or nested; sub-folders count as classes')
-    add('out', type=Path, help='file to write: *.npz with features, paths, labels, classes')
+    add(
+        'out',
+        nargs='?',
+        type=Path,
+        help='file to write: *.npz with features, paths, labels, classes '
+        '(default: features_FOLDER_CHECKPOINT.npz beside the checkpoint)',
+    )
     add('--subnet', help='which sub-network of a training checkpoint: vit-s, smallest, …')
     add('--image-size', type=int, help='side of the centre crop (default: that of pre-training)')
     add('--batch-size', type=int, default=64)
     add('--workers', type=int, default=2, help='processes that read images')
     cli.add_device(parser)
-    add('--overwrite', action='store_true', help='replace an existing file')
+    cli.add_overwrite(parser)
     return parser.parse_args(argv)
 
 
@@ -40,6 +46,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def extract(args: argparse.Namespace) -> None:
     """Write the file."""
+    if args.out is None:
+        what = f'features_{args.folder.resolve().name}'
+        args.out = cli.beside(args.checkpoint, what, '.npz')
     if args.out.suffix != '.npz':
         raise ValueError(f'the file to write must end in .npz, got {args.out}')
     if args.image_size is not None and args.image_size < 1:

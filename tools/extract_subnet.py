@@ -16,9 +16,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('checkpoint', type=Path, help='training checkpoint')
     parser.add_argument('subnet', help='which sub-network: vit-s, w448-d13, smallest, largest, …')
-    parser.add_argument('out', type=Path, help='file to write')
+    parser.add_argument(
+        'out',
+        nargs='?',
+        type=Path,
+        help='file to write (default: SUBNET_CHECKPOINT.pth beside the checkpoint)',
+    )
     parser.add_argument('--branch', choices=['teacher', 'student'], default='teacher')
-    parser.add_argument('--overwrite', action='store_true', help='replace an existing file')
+    cli.add_overwrite(parser)
     return parser.parse_args(argv)
 
 
@@ -30,6 +35,7 @@ def main(argv: list[str] | None = None) -> int:
 def extract(args: argparse.Namespace) -> None:
     """Write the file."""
     check_file(args.checkpoint, 'checkpoint')
+    args.out = args.out or cli.beside(args.checkpoint, args.subnet, '.pth')
     check_free(args.out, args.overwrite)
     from poa_mm.engine import load_config, save_backbone
     from poa_mm.preprocessing import preprocessing_of

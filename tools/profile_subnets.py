@@ -13,6 +13,10 @@ from poa_mm.files import check_free, check_supernet
 if TYPE_CHECKING:
     from poa_mm.evaluation import ProfileRow
 
+OUT_DIR_HELP = (
+    'default: profile_CHECKPOINT beside the checkpoint; of a config, work_dirs/profile_CONFIG'
+)
+
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
@@ -27,12 +31,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--batch-size', type=int, default=1, help='for the latency (default: 1)')
     add('--threads', type=int, default=1, help='of the CPU, for the latency (default: 1)')
     cli.add_device(parser, 'for the latency (default: a GPU, if any)')
-    add('--out-dir', type=Path, help='default: work_dirs/profile_<name of the file>')
-    add('--overwrite', action='store_true', help='replace results in the output folder')
+    add('--out-dir', type=Path, help=OUT_DIR_HELP)
+    cli.add_overwrite(parser)
     args = parser.parse_args(argv)
     if args.image_size and len(args.image_size) > 2:
         parser.error(f'--image-size takes one or two numbers, got {args.image_size}')
-    args.out_dir = args.out_dir or Path('work_dirs') / f'profile_{args.supernet.stem}'
     return args
 
 
@@ -44,6 +47,10 @@ def main(argv: list[str] | None = None) -> int:
 def profile(args: argparse.Namespace) -> None:
     """Profile, write and print."""
     check_supernet(args.supernet)
+    # Configs are source files: what is made of one does not lie beside it.
+    is_config = args.supernet.suffix == '.py'
+    base = Path('work_dirs', args.supernet.name) if is_config else args.supernet
+    args.out_dir = args.out_dir or cli.beside(base, 'profile')
     csv_path, plot_path = args.out_dir / 'profile.csv', args.out_dir / 'profile.png'
     for path in (csv_path, plot_path):
         check_free(path, args.overwrite)

@@ -134,6 +134,13 @@ def test_the_tool_writes_what_the_function_returns(folder, tmp_path, capsys):
     assert 'exists already' in capsys.readouterr().err
 
 
+def test_without_a_name_the_arrays_lie_beside_the_checkpoint(folder, tmp_path):
+    checkpoint = tmp_path / 'smallest.pth'
+    save_backbone(randomise(MODELS.build(dict(VIT))), 'smallest', checkpoint)
+    assert tool.main([str(checkpoint), str(folder), '--workers', '0', '--image-size', '16']) == 0
+    assert (tmp_path / f'features_{folder.name}_smallest.npz').is_file()
+
+
 def test_a_sub_network_of_a_training_checkpoint(folder, tmp_path):
     """The transform is that of the checkpoint's config."""
     supernet = randomise(MODELS.build(dict(VIT)))

@@ -52,9 +52,9 @@ def test_it_converts_and_says_what_it_found(convert, source, tmp_path):
 
 
 def test_it_says_where_the_student_comes_from(convert, tmp_path):
-    source, out = tmp_path / 'theirs.pth', tmp_path / 'ours.pth'
+    source, out = tmp_path / 'theirs.pth', tmp_path / 'converted_theirs.pth'  # unless it is named
     torch.save({'teacher': vit.state(0)}, source)
-    code, printed, _ = convert(source, out, *FLAGS, '--width-interval', 16)
+    code, printed, _ = convert(source, *FLAGS, '--width-interval', 16)
     assert code == 0
     assert 'the student is a copy of the teacher' in printed
     assert poa_mm.load_supernet(out, 'student').space.widths == (8, 24)

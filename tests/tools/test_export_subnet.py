@@ -58,7 +58,7 @@ def test_the_file_holds_the_sub_network_of_the_branch(export, supernets, tmp_pat
 
 def test_without_a_name_the_file_lies_beside_the_checkpoint(export, supernets, tmp_path):
     source = save_checkpoint(tmp_path / 'iter_10.pth', **supernets)
-    path = tmp_path / 'w24-d3_timm'
+    path = tmp_path / 'w24-d3_timm_iter_10'
     code, out, _ = export('w24-d3', '--to', 'timm', source=source)
     assert code == 0
     assert f'→ {path}\n' in out

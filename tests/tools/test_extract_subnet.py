@@ -157,6 +157,17 @@ def test_files_that_are_no_training_checkpoints(extract, tmp_path):
     assert not out.exists()
 
 
+def test_without_a_name_the_file_lies_beside_the_checkpoint(extract, checkpoint, tmp_path):
+    source = tmp_path / 'iter_9.pth'
+    source.write_bytes(checkpoint.read_bytes())
+    code, out, _ = extract('w24-d3', source=source)
+    assert code == 0
+    path = tmp_path / 'w24-d3_iter_9.pth'
+    assert f'→ {path}\n' in out
+    assert poa_mm.load_backbone(path).embed_dims == 24
+    refused(extract('w24-d3', source=source), f'{path} exists already', '--overwrite')
+
+
 def test_an_unknown_branch_is_refused(extract, tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
         extract('smallest', tmp_path / 'net.pth', '--branch', 'ema')

@@ -44,6 +44,20 @@ def test_a_checkpoint(run, checkpoint, tmp_path):
     assert str(tmp_path / 'out' / 'profile.csv') in printed.out
 
 
+def test_tables_lie_beside_the_checkpoint_and_not_beside_a_config(
+    run, checkpoint, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert run(checkpoint, '--subnets', 'smallest')[0] == 0
+    assert (tmp_path / 'profile_iter_10' / 'profile.csv').is_file()
+    (tmp_path / 'configs').mkdir()
+    config = tmp_path / 'configs' / 'tiny.py'
+    config.write_text(f'model = dict(type="POA", backbone={VIT})')
+    assert run(config, '--subnets', 'smallest')[0] == 0
+    assert (tmp_path / 'work_dirs' / 'profile_tiny' / 'profile.csv').is_file()
+    assert list(config.parent.iterdir()) == [config]
+
+
 def test_a_config_with_latency(run, tmp_path):
     options = ['--subnets', 'named', '--image-size', 32, 48, '--latency', '--device', 'cpu']
     code, _ = run(ROOT / 'configs/pretrain/poa_vit-tiny_photos.py', *options, '--out-dir', tmp_path)
