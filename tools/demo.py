@@ -17,26 +17,14 @@ CONFIG = TOOLS.parent / 'configs/pretrain/poa_vit-tiny_photos.py'
 CONSOLE = Console(highlight=False)
 
 
-def run(*command: str | Path, only: str | None = None) -> None:
-    """Run one of the tools with this interpreter.
-
-    Args:
-        *command: The tool and its arguments.
-        only: Show just the lines of its output that contain this, shortened.
-    """
+def run(*command: str | Path) -> None:
+    """Run one of the tools, with its arguments, by this interpreter."""
     CONSOLE.print(f'[dim]$ python {" ".join(map(str, command))}[/dim]', soft_wrap=True)
     # Threads that wait for a core which a data loader holds make a small machine many times slower.
     threads = str(max(1, (os.cpu_count() or 1) - 1))
-    process = subprocess.Popen(
-        [sys.executable, *map(str, command)],
-        stdout=subprocess.PIPE if only else None,
-        text=True,
-        env={'OMP_NUM_THREADS': threads, **os.environ},
-    )
-    for line in process.stdout or ():
-        if only is not None and only in line:
-            CONSOLE.print(line[line.index(only) :].strip().replace('  ', ' '), soft_wrap=True)
-    if process.wait():
+    environment = {'OMP_NUM_THREADS': threads, **os.environ}
+    words = [sys.executable, *map(str, command)]
+    if subprocess.run(words, check=False, env=environment).returncode:
         sys.exit(
             f'error: {command[0]} failed; its output above, or the log in the work dir, says why'
         )
@@ -59,7 +47,7 @@ def main() -> None:
     started = time.time()
 
     CONSOLE.print(Rule('1. Pre-train one elastic ViT on patches of 20 photographs'))
-    run(TOOLS / 'train.py', CONFIG, '--work-dir', work_dir, only='Iter(train)')
+    run(TOOLS / 'train.py', CONFIG, '--work-dir', work_dir)
     checkpoint = work_dir / (work_dir / 'last_checkpoint').read_text().strip().rsplit('/', 1)[-1]
 
     CONSOLE.print(Rule('2. k-NN of every sub-network, beside random weights and raw pixels'))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from poa_mm import cli
-from poa_mm.files import check_file, write_file
+from poa_mm.files import check_file, check_free, write_file
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from poa_mm.evaluation.seg_sweep import SweepRow
 
+TABLE, BEST = 'sweep.csv', 'best.pth'
 RATES = [1e-5, 3e-5, 1e-4, 3e-4, 7e-4, 2e-3, 5e-3, 1e-2]
 
 
@@ -30,7 +31,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar='RATE',
         help=f'learning rates (default: {" ".join(f"{rate:g}" for rate in RATES)})',
     )
-    parser.add_argument('--work-dir', help='where to write (work_dirs/<config name>_sweep)')
+    parser.add_argument('--work-dir', help='where to write (default: work_dirs/CONFIG_sweep)')
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -41,6 +42,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--keep-all', action='store_true', help='save all heads, not the best alone'
     )
+    cli.add_overwrite(parser)
     cli.add_cfg_options(parser)
     cli.add_launcher(parser)
     return parser.parse_args(argv)
@@ -57,6 +59,8 @@ def load_config(args: argparse.Namespace) -> 'Config':
     cfg = seg_sweep.sweep_config(cfg, args.lr)
     launch.set_work_dir(cfg, f'{Path(args.config).stem}_sweep.py', args.work_dir)
     launch.set_resume(cfg, args.resume)
+    for name in (TABLE, BEST):
+        check_free(Path(cfg.work_dir) / name, args.overwrite or cfg.get('resume', False))
     return cfg
 
 
@@ -65,11 +69,11 @@ def save(runner: 'Runner', rows: list['SweepRow'], keep_all: bool) -> None:
     from poa_mm.evaluation import save_csv, seg_sweep
 
     folder = Path(runner.work_dir)
-    save_csv(rows, folder / 'sweep.csv')
+    save_csv(rows, folder / TABLE)
     meta = {'iter': runner.iter, 'dataset_meta': dict(runner.visualizer.dataset_meta)}
     for index, row in enumerate(rows):
         names = [f'lr_{row.lr:g}.pth'] if keep_all else []
-        for name in [*names, *(['best.pth'] if row.best else [])]:
+        for name in [*names, *([BEST] if row.best else [])]:
             content = seg_sweep.head_checkpoint(runner.model, index, {**meta, 'lr': row.lr})
             write_file(content, folder / name)
 
@@ -86,10 +90,10 @@ def show(rows: list['SweepRow'], args: argparse.Namespace, folder: str) -> None:
         values = [f'{row.metrics[name]:.2f}' for name in seg_sweep.METRICS]
         table.add_row(f'{row.lr:g}', *values, style='bold' if row.best else None)
     Console().print(table)
-    command = ['python', 'tools/test.py', args.config, f'{folder}/best.pth']
+    command = ['python', 'tools/test.py', args.config, f'{folder}/{BEST}']
     if args.cfg_options:
         command += ['--cfg-options', *args.cfg_options]
-    print(f'{folder}/sweep.csv; test the best head with')
+    print(f'{folder}/{TABLE}; test the best head with')
     print(shlex.join(command))
 
 
@@ -105,7 +109,7 @@ def main(argv: list[str] | None = None) -> None:
     from poa_mm.engine import launch
     from poa_mm.evaluation import seg_sweep
 
-    with launch.one_line_errors() as progress:
+    with launch.one_line_errors() as screen:
         cfg = load_config(args)
         runner = launch.build_runner(cfg, args.launcher)
         results = seg_sweep.SweepResults(args.lr)
@@ -113,7 +117,7 @@ def main(argv: list[str] | None = None) -> None:
         if note:
             runner.logger.warning(note)
         runner.register_hook(results)
-        runner.register_hook(progress)
+        runner.register_hook(screen)
         runner.train()
         if not results.rows:  # resumed where nothing was left to train
             runner.val()

@@ -18,11 +18,12 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint of a run with this config')
-    parser.add_argument('--work-dir', help='for logs and figures (work_dirs/<config name>)')
+    parser.add_argument('--work-dir', help='for logs and scores (default: work_dirs/CONFIG)')
     parser.add_argument('--show-dir', help='draw predictions on the images, into this folder')
     parser.add_argument(
         '--out', help='save the predictions: to FILE.pkl; segmentation: as masks to a folder'
     )
+    cli.add_overwrite(parser)
     parser.add_argument('--tta', action='store_true', help='average over several views')
     cli.add_cfg_options(parser, 'test_dataloader.num_workers=8')
     cli.add_launcher(parser)
@@ -41,9 +42,9 @@ def load_config(args: argparse.Namespace) -> 'Config':
         raise ValueError(f'{args.config} is no config to test: it has no {", ".join(missing)}')
     launch.set_work_dir(cfg, args.config, args.work_dir)
     if args.show_dir:
-        testing.set_show_dir(cfg, args.show_dir)
+        testing.set_show_dir(cfg, args.show_dir, args.overwrite)
     if args.out:
-        testing.set_out(cfg, args.out)
+        testing.set_out(cfg, args.out, args.overwrite)
     if args.tta:
         testing.set_tta(cfg)
     return cfg
@@ -56,13 +57,18 @@ def main() -> None:
         check_file(args.config, 'config')
         if '://' not in args.checkpoint:
             check_file(args.checkpoint, 'checkpoint')
+    from mmengine.dist import is_main_process
+
     from poa_mm.engine import launch, testing
 
-    with launch.one_line_errors() as progress:
+    with launch.one_line_errors() as screen:
         cfg = load_config(args)
         runner = testing.build_test_runner(cfg, args.checkpoint, args.launcher)
-        runner.register_hook(progress)
+        runner.register_hook(screen)
         runner.test()
+    for kind, place in (('predictions', args.out), ('drawings', args.show_dir)):
+        if place and is_main_process():
+            print(f'{kind} in {place}')
 
 
 if __name__ == '__main__':

@@ -17,7 +17,7 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
-    parser.add_argument('--work-dir', help='where to write (default: work_dirs/<config name>)')
+    parser.add_argument('--work-dir', help='where to write (default: work_dirs/CONFIG)')
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -67,10 +67,10 @@ def main() -> None:
         cli.check_labelled_data(args)
     from poa_mm.engine import launch
 
-    with launch.one_line_errors() as progress:
+    with launch.one_line_errors() as screen:
         cfg = load_config(args)
         runner = launch.build_runner(cfg, args.launcher)
-        runner.register_hook(progress)
+        runner.register_hook(screen)
         runner.train()
 
 

@@ -11,10 +11,11 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from mmengine import fileio
-from mmengine.logging import print_log
+from mmengine.logging import MMLogger
 from PIL import features
 
 from poa_mm.errors import printable
+from poa_mm.screen import tell
 
 AVIF = 'avif' in features.modules and features.check_module('avif')
 EXTENSIONS = (
@@ -227,4 +228,4 @@ def _join(root: str, path: str) -> str:
 
 
 def _log(text: str, level: int = logging.INFO) -> None:
-    print_log(text, logger='current', level=level)
+    tell(MMLogger.get_current_instance(), text, level)

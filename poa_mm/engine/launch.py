@@ -11,21 +11,26 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.hooks import Hook
+from mmengine.dist import is_main_process
+from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
 from mmengine.registry import MODEL_WRAPPERS
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
+from poa_mm import screen
 from poa_mm.engine import config_check, hooks, run_folder
 from poa_mm.engine.gloo import init_gloo
 from poa_mm.engine.run_length import merge_options as merge_options
+from poa_mm.engine.run_screen import RunScreen
+from poa_mm.engine.run_summary import log_file, shown
 from poa_mm.errors import InputError, one_line
 from poa_mm.files import check_file
 
 AMP_WRAPPERS = {'OptimWrapper': 'AmpOptimWrapper', 'GuardedOptimWrapper': 'GuardedAmpOptimWrapper'}
 FLOAT32_WRAPPERS = {mixed: plain for plain, mixed in AMP_WRAPPERS.items()}
 LR_RULES: dict[str, Callable[[float], float]] = {'sqrt': math.sqrt, 'linear': float}
+INTERRUPTED = 130  # exit code, as shells have it
 WORLD_SIZE_VARIABLES = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS'}
 STARTERS = {'pytorch': 'torchrun or tools/dist_train.sh', 'slurm': 'srun'}
 
@@ -41,8 +46,37 @@ class CPUDistributedDataParallel(MMDistributedDataParallel):
 class CheckedRunner(Runner):
     """mmengine's runner with the hooks that check every run and keep it in bounds.
 
-    They are the launcher's, not the config's: a config stays one for the libraries' own tools.
+    They are the launcher's, not the config's: a config stays one for the libraries' own tools. The
+    terminal shows what matters of the log, and the log file all of it.
     """
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """Have the terminal show what matters."""
+        logger = super().build_logger(*args, **kwargs)
+        screen.quiet(logger)
+        if is_main_process():
+            screen.tell(logger, f'starting; everything is logged to {shown(log_file(self))}')
+        return logger
+
+    def load_or_resume(self) -> None:
+        """Load without words."""
+        with screen.prints_logged(self.logger):
+            super().load_or_resume()
+
+    def build_train_loop(self, loop: Any) -> BaseLoop:
+        """Read the annotations without words; likewise of validation and test."""
+        with screen.prints_logged(self.logger):
+            return super().build_train_loop(loop)
+
+    def build_val_loop(self, loop: Any) -> BaseLoop:
+        """See :meth:`build_train_loop`."""
+        with screen.prints_logged(self.logger):
+            return super().build_val_loop(loop)
+
+    def build_test_loop(self, loop: Any) -> BaseLoop:
+        """See :meth:`build_train_loop`."""
+        with screen.prints_logged(self.logger):
+            return super().build_test_loop(loop)
 
     def register_hooks(self, *args: Any, **kwargs: Any) -> None:
         """Register those of the config, and these."""
@@ -51,33 +85,42 @@ class CheckedRunner(Runner):
             self.register_hook(hook())
 
 
-class Progress(Hook):
-    """Knows whether a run has begun: until then a wrong setting deserves one line."""
+class TestRunner(CheckedRunner):
+    """A runner that tests alone: the config of the run that trained lies in the same work dir."""
 
-    running = False
+    __test__ = False  # not for pytest
 
-    def _before_iter(self, *args: Any, **kwargs: Any) -> None:
-        """The first iteration of any loop is about to start."""
-        self.running = True
+    def dump_config(self) -> None:
+        """Leave the config beside the log."""
+        self.cfg.dump(Path(self.log_dir) / Path(self.cfg.filename or 'config.py').name)
 
 
 @contextmanager
-def one_line_errors() -> Iterator[Progress]:
+def one_line_errors() -> Iterator[RunScreen]:
     """End the program with ``error: …`` for whatever is wrong before the first iteration.
+
+    One that the user interrupts ends with what is needed to go on.
 
     Yields:
         The hook to register with the runner. Once iterations run, an error other than an
         :class:`InputError` is not the user's mistake, and shows where it happened.
     """
-    progress = Progress()
+    run = RunScreen()
     try:
-        yield progress
+        yield run
     except InputError as error:
         sys.exit(f'error: {one_line(error)}')
     except (KeyError, OSError, SyntaxError, TypeError, ValueError) as error:
-        if progress.running or (isinstance(error, KeyError) and not _is_unknown_name(error)):
+        if run.running or (isinstance(error, KeyError) and not _is_unknown_name(error)):
             raise
         sys.exit(f'error: {one_line(error)}')
+    except KeyboardInterrupt:
+        run.close()
+        if is_main_process():
+            print(run.how_to_resume(), file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    finally:
+        run.close()
 
 
 def _is_unknown_name(error: KeyError) -> bool:
@@ -166,12 +209,19 @@ def set_auto_scale_lr(cfg: Config) -> None:
     cfg.auto_scale_lr.enable = True
 
 
-def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
+def build_runner(
+    cfg: Config, launcher: str = 'none', kind: type[CheckedRunner] = CheckedRunner
+) -> Runner:
     """Build the runner of a config, started by ``torchrun`` (``'pytorch'``), slurm or alone.
 
     mmengine picks a GPU before it starts a process group. On a machine without one this starts the
     group itself, with gloo, tells DDP that there is no device to pin, trains in float32 what the
     config would train in mixed precision, and leaves batch normalisation to each rank.
+
+    Args:
+        cfg: Config, with its ``work_dir`` set.
+        launcher: ``'none'``, ``'pytorch'`` or ``'slurm'``.
+        kind: Class of the runner.
 
     Raises:
         ValueError: The config has a setting that nothing reads; the learning rate is to be scaled,
@@ -198,9 +248,9 @@ def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
             'device_ids': None,
         }
         os.environ.setdefault('LOCAL_RANK', '0')
-    runner = CheckedRunner.from_cfg(cfg)
+    runner = kind.from_cfg(cfg)
     for level, note in notes:
-        runner.logger.log(level, note)
+        screen.tell(runner.logger, note, level)
     return runner
 
 

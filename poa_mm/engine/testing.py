@@ -22,14 +22,19 @@ DRAWING: dict[str, dict[str, Any]] = {
 DRAWING_FOLDER = {'mmdet': 'test_out_dir', 'mmpretrain': 'out_dir'}
 
 
-def set_show_dir(cfg: Config, folder: str | PathLike) -> None:
+def set_show_dir(cfg: Config, folder: str | PathLike, overwrite: bool = False) -> None:
     """Draw the predictions of every image into a folder.
 
+    Args:
+        cfg: Config of the test, changed in place.
+        folder: Where to.
+        overwrite: The folder may hold something; files of the same name are replaced.
+
     Raises:
-        FileExistsError: The folder holds something already.
+        FileExistsError: The folder holds something already, and ``overwrite`` is not set.
         ValueError: The config's library is none of ours, or has no hook that draws.
     """
-    _check_empty(folder, '--show-dir')
+    _check_empty(folder, '--show-dir', overwrite)
     path = Path(folder).absolute()
     scope = cfg.get('default_scope')
     hook = (cfg.get('default_hooks') or {}).get('visualization')
@@ -47,34 +52,40 @@ def set_show_dir(cfg: Config, folder: str | PathLike) -> None:
     cfg.visualizer.update(save_dir=str(path), vis_backends=[{'type': 'LocalVisBackend'}])
 
 
-def set_out(cfg: Config, out: str) -> None:
+def set_out(cfg: Config, out: str, overwrite: bool = False) -> None:
     """Save all predictions as the library's own tools do.
 
     That is a pickle file, or, for segmentation, a folder with a PNG for each image (the number of
     the class, 1 more under ``reduce_zero_label``): a pickle would hold the logits of all classes.
 
+    Args:
+        cfg: Config of the test, changed in place.
+        out: The file or folder.
+        overwrite: Replace the file, or files of the same name in the folder.
+
     Raises:
-        FileExistsError: There is such a file, or a folder that holds something.
+        FileExistsError: There is such a file, or a folder that holds something, and ``overwrite``
+            is not set.
         ValueError: It is to be of another kind, or a segmentation config has no ``IoUMetric``.
     """
     evaluators: Any = cfg.test_evaluator
     evaluators = list(evaluators) if isinstance(evaluators, list | tuple) else [evaluators]
     if cfg.get('default_scope') == 'mmseg':
-        _set_mask_folder(evaluators, out)
+        _set_mask_folder(evaluators, out, overwrite)
         _check_names(cfg, out, suffix='.png')
         return
     if not out.endswith(DUMP_SUFFIXES):
         raise ValueError(f'--out must end with {" or ".join(DUMP_SUFFIXES)}, got {out!r}')
-    check_free(out, overwrite=False)
+    check_free(out, overwrite)
     # mmdet's packs the masks.
     kind = 'DumpDetResults' if cfg.get('default_scope') == 'mmdet' else 'DumpResults'
     cfg.test_evaluator = [*evaluators, {'type': kind, 'out_file_path': out}]
 
 
-def _set_mask_folder(evaluators: list[Any], folder: str) -> None:
+def _set_mask_folder(evaluators: list[Any], folder: str, overwrite: bool) -> None:
     if folder.endswith(DUMP_SUFFIXES):
         raise ValueError(f'--out is a folder of masks for segmentation, got {folder!r}')
-    _check_empty(folder, '--out')
+    _check_empty(folder, '--out', overwrite)
     writers = [metric for metric in evaluators if metric['type'] == 'IoUMetric']
     if not writers:
         raise ValueError('--out needs an IoUMetric among the test_evaluator, which writes masks')
@@ -87,10 +98,15 @@ def _check_names(cfg: Config, folder: str | PathLike, suffix: str | None = None)
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
 
 
-def _check_empty(folder: str | PathLike, option: str) -> None:
+def _check_empty(folder: str | PathLike, option: str, overwrite: bool) -> None:
     path = Path(folder)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise FileExistsError(f'{folder} exists already; choose an empty folder for {option}')
+    if path.exists() and not path.is_dir():
+        raise FileExistsError(f'{option} needs a folder; {folder} is a file')
+    if path.exists() and any(path.iterdir()) and not overwrite:
+        raise FileExistsError(
+            f'{folder} exists already; choose an empty folder for {option}, or replace what has '
+            'the same names with --overwrite'
+        )
 
 
 def set_tta(cfg: Config) -> None:
@@ -124,7 +140,7 @@ def build_test_runner(cfg: Config, checkpoint: str, launcher: str = 'none') -> R
     if '://' not in checkpoint:
         read_file(checkpoint)  # mapped, not loaded: a damaged one shows before the model is built
     cfg.load_from, cfg.resume = checkpoint, False
-    runner = launch.build_runner(cfg, launcher)
+    runner = launch.build_runner(cfg, launcher, launch.TestRunner)
     model = runner.model
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module

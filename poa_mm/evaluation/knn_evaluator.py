@@ -10,6 +10,7 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from poa_mm.datasets.description import describe
 from poa_mm.elastic import Subnet
 from poa_mm.evaluation.features import (
     PIXELS,
@@ -20,7 +21,6 @@ from poa_mm.evaluation.features import (
     num_images,
 )
 from poa_mm.evaluation.knn import PAPER_KS, TEMPERATURE, knn_accuracy
-from poa_mm.evaluation.labelled_folders import describe
 from poa_mm.registry import DATASETS, MODELS
 
 __all__ = ['Accuracies', 'KnnEvaluator']

@@ -16,6 +16,7 @@ from poa_mm.engine.hooks.poa_hook import poa_of
 from poa_mm.evaluation.features import FEATURES
 from poa_mm.evaluation.knn_evaluator import KnnEvaluator
 from poa_mm.registry import HOOKS
+from poa_mm.screen import tell
 
 COLUMNS = ('iteration', 'subnet', 'k', 'accuracy')
 
@@ -80,9 +81,9 @@ class KnnMonitorHook(Hook):
         device = next(runner.model.parameters()).device
         dtype = torch.bfloat16 if device.type == 'cuda' else torch.float32
         self.evaluator = KnnEvaluator.from_config(
-            runner.cfg, device=device, dtype=dtype, progress=dist.is_main_process(), **self.settings
+            runner.cfg, device=device, dtype=dtype, progress=False, **self.settings
         )
-        runner.logger.info(f'k-NN monitor: {self.evaluator.data}')
+        tell(runner.logger, f'k-NN monitor: {self.evaluator.data}')
         self.csv_path = Path(runner.work_dir) / 'knn_curve.csv'
         # What a resumed run will do again is dropped.
         rows = _read(self.csv_path) if runner.iter else []
@@ -116,7 +117,7 @@ class KnnMonitorHook(Hook):
         scalars = {f'knn/{name}': accuracy for name, accuracy in accuracies.items()}
         runner.visualizer.add_scalars(scalars, step=iteration)
         text = ', '.join(f'{name} {accuracy:.1f}' for name, accuracy in accuracies.items())
-        runner.logger.info(f'k-NN accuracy (%) of the teacher, k = {self.k}: {text}')
+        tell(runner.logger, f'k-NN accuracy (%) of the teacher, k = {self.k}: {text}')
         _write(self.rows, self.csv_path)
         from poa_mm.visualization import plot_training_curve  # with it comes matplotlib
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from torch.utils.data import Dataset
 
 from poa_mm.evaluation.cost import build_on_meta
 from poa_mm.preprocessing import Preprocessing, preprocessing_of
@@ -68,16 +67,6 @@ def monitor_labelled_folders(cfg: Config, train: str | PathLike, test: str | Pat
     if not any(hook['type'] == 'KnnMonitorHook' for hook in hooks):
         interval = max(cfg.train_cfg.max_iters // MONITORED, 1)
         cfg.custom_hooks = [*hooks, {'type': 'KnnMonitorHook', 'interval': interval}]
-
-
-def describe(dataset: Dataset) -> str:
-    """Say in one line which data were measured on: images, classes, and where they come from."""
-    meta = getattr(dataset, 'metainfo', {})
-    classes = meta.get('classes')
-    of_classes = f' of {len(classes)} classes' if classes else ''
-    place = getattr(dataset, 'img_prefix', '') or getattr(dataset, 'data_root', '')
-    source = str(place).rstrip('/') or type(dataset).__name__
-    return f'{len(dataset):,} images{of_classes} from {source}'  # type: ignore[arg-type]
 
 
 def _dataset(folder: Path, preprocessing: Preprocessing) -> dict[str, Any]:

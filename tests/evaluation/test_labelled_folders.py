@@ -8,9 +8,10 @@ from PIL import Image
 from supernets import TINY
 from torchvision import transforms
 
+from poa_mm.datasets.description import describe
 from poa_mm.elastic import Subnet
 from poa_mm.evaluation import KnnEvaluator, knn_accuracy
-from poa_mm.evaluation.labelled_folders import describe, use_labelled_folders
+from poa_mm.evaluation.labelled_folders import use_labelled_folders
 from poa_mm.preprocessing import Preprocessing
 from poa_mm.registry import ELASTIC_BACKBONES
 

@@ -80,6 +80,16 @@ def test_a_finished_sweep_is_not_written_over(sweep, tmp_path):
     assert {path: path.read_bytes() for path in before} == before
 
 
+@pytest.mark.parametrize('name', ['sweep.csv', 'best.pth'])
+def test_results_of_a_sweep_are_not_written_over(sweep, tmp_path, name):
+    (tmp_path / 'w').mkdir()
+    (tmp_path / 'w' / name).write_text('mine')
+    message = sweep('--lr', '0.1', '--work-dir', 'w')
+    assert message.startswith(f'error: w/{name} exists already')
+    assert '--overwrite' in message
+    assert (tmp_path / 'w' / name).read_text() == 'mine'
+
+
 def test_resuming_a_finished_sweep_gives_its_table_again(sweep, tmp_path):
     assert sweep('--lr', '1e-3', '0.1', '--work-dir', 'w') is None
     table = rows(tmp_path / 'w')

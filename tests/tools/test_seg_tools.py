@@ -111,7 +111,12 @@ def test_predictions_are_saved_as_masks_of_the_data_set(trained, folder, tmp_pat
         labelled += known.sum()
     assert metrics(work_dir)['aAcc'] == pytest.approx(100 * right / labelled, abs=0.006)
     answer = call('test', config, checkpoint, '--work-dir', work_dir, '--out', out)
-    assert answer == f'error: {out} exists already; choose an empty folder for --out'
+    assert answer.startswith(f'error: {out} exists already; choose an empty folder for --out')
+    assert '--overwrite' in answer
+    (out / '0.png').write_bytes(b'broken')
+    args = ['--work-dir', work_dir, '--out', out, '--overwrite']
+    assert call('test', config, checkpoint, *args) is None
+    assert np.asarray(Image.open(out / '0.png')).shape == SIZE
 
 
 def test_masks_of_images_of_one_name_do_not_replace_each_other(trained, folder, tmp_path):

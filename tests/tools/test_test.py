@@ -108,7 +108,10 @@ def test_nothing_is_written_over(trained, config, tmp_path):
     there.write_text('mine')
     assert 'exists already' in error(config, checkpoint, '--out', there)
     message = error(config, checkpoint, '--show-dir', tmp_path)
-    assert message == f'error: {tmp_path} exists already; choose an empty folder for --show-dir'
+    assert message == (
+        f'error: {tmp_path} exists already; choose an empty folder for --show-dir, or replace what '
+        'has the same names with --overwrite'
+    )
     assert there.read_text() == 'mine'
     message = error(config, checkpoint, '--out', tmp_path / 'new.json')
     assert message == f"error: --out must end with .pkl or .pickle, got '{tmp_path}/new.json'"

@@ -1,6 +1,7 @@
 """tools/train.py on the demo's config, a few iterations at a time."""
 
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from helpers import CONFIG, load_tool
 from PIL import Image
 
 import poa_mm
-from poa_mm.engine import load_config
+from poa_mm.engine import POAHook, load_config
 from poa_mm.models.selfsup import POA
 
 SMALL = [
@@ -66,6 +67,51 @@ def test_a_run_leaves_a_checkpoint_that_opens(train, tmp_path):
     cfg = load_config(path)
     assert cfg.train_dataloader.batch_size == 4  # --cfg-options are part of the config
     assert cfg.launcher == 'none'
+
+
+def test_the_terminal_says_what_a_run_is_and_how_to_go_on(train, capsys):
+    assert train() is None
+    folder = f'work_dirs/{CONFIG.stem}'
+    before, *steps = capsys.readouterr().out.split('Iter(train)')
+    lines = before.splitlines()
+    assert len(lines) <= 12
+    said = {line.partition('  ')[0]: line.partition('  ')[2].strip() for line in lines}
+    assert said['data'] == '20 images of 20 classes from PhotoPatches'
+    assert said['network'].startswith('POA with ElasticVisionTransformer: 9 sub-networks, w32-d2')
+    assert said['optimiser'] == 'AdamW, learning rate 0.0008'
+    assert said['length'] == '2 iterations of 4 images: 0.4 passes over the data'
+    assert said['work dir'] == folder
+    assert len(steps) == 2
+    assert f'last    {folder}/iter_2.pth' in steps[1]
+    assert f'python tools/eval_knn.py {folder}/iter_2.pth' in steps[1]
+    (log,) = Path(folder).glob('*/*.log')
+    assert str(log) in lines[0]
+    written = log.read_text()
+    for part in (
+        'System environment',
+        'train_dataloader = dict(',
+        'Hooks will be executed',
+        'next:',
+    ):
+        assert part in written
+
+
+def test_an_interrupted_run_says_how_to_go_on(train, capsys, monkeypatch):
+    done = POAHook.after_train_iter
+
+    def interrupt(self, runner, *args, **kwargs):
+        if runner.iter == 3:
+            raise KeyboardInterrupt
+        done(self, runner, *args, **kwargs)
+
+    monkeypatch.setattr(POAHook, 'after_train_iter', interrupt)
+    assert train('--work-dir', 'w', iters=6) == 130
+    printed = capsys.readouterr()
+    assert printed.err.splitlines()[-1].startswith(
+        f'stopped after iteration 3 of 6; go on from w/iter_2.pth with: python train.py {CONFIG} '
+    )
+    assert printed.err.rstrip().endswith('--resume')
+    monkeypatch.undo()
 
 
 def test_work_dir_decides_where_a_run_writes(train, tmp_path):
