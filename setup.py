@@ -1,4 +1,4 @@
-"""Package definition: lower bounds only; CI pins exact versions in requirements/constraints.txt."""
+"""Package definition: lower bounds only; CI pins exact versions in .ci/constraints.txt."""
 
 from pathlib import Path
 

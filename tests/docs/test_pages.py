@@ -1,4 +1,4 @@
-"""README and the pages on pre-training and choosing, followed block by block.
+"""README and the pages on pre-training, choosing and export, followed block by block.
 
 See ``pages.py`` for what differs from a reader's machine.
 """
@@ -21,9 +21,10 @@ from poa_mm import cli
 
 pytestmark = pytest.mark.slow
 
-WALK = ('README.md', 'docs/pretraining.md', 'docs/choosing.md')
+WALK = ('README.md', 'docs/pretraining.md', 'docs/choosing.md', 'docs/export.md')
 # What only the reader has: commands on it must end in one line that names it.
 READERS_OWN = (
+    'work_dirs/poa_mixer-tiny_photos/',
     'teacher_checkpoint.pth',
     'ours.pth',
     'work_dirs/poa_vit-l/',
