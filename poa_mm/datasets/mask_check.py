@@ -1,53 +1,23 @@
 """The files of segmentation data sets, whatever wraps them, looked through before a run."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mmcv.transforms import LoadAnnotations, LoadImageFromFile
+from mmcv.transforms import LoadAnnotations
 from mmengine import fileio
 
+from poa_mm.datasets.image_sizes import image_loader
 from poa_mm.datasets.listing import count_kinds
-from poa_mm.datasets.load_image import LoadImage
 from poa_mm.datasets.mask_content import LabelScale, MaskContent
 from poa_mm.datasets.mask_pairs import left_out, unused_files
 from poa_mm.datasets.mask_scan import scan
 from poa_mm.datasets.masks import label_table
+from poa_mm.datasets.nested import parts_of, transforms_of
 from poa_mm.errors import printable
 
 Item = Mapping[str, Any]
 Notes = list[tuple[int, str]]
 """Levels of :mod:`logging` and a sentence each."""
-
-
-def parts_of(dataset: Any) -> Iterator[Any]:
-    """The data sets with files of their own within what repeats, concatenates or mixes them."""
-    inner = getattr(dataset, 'datasets', None) or getattr(dataset, 'dataset', None)
-    if inner is None:
-        yield dataset
-        return
-    for part in inner if isinstance(inner, list) else [inner]:
-        yield from parts_of(part)
-
-
-def transforms_of(pipeline: Any) -> Iterator[Any]:
-    """All transforms of a pipeline, with those that one of them chooses from or repeats."""
-    if isinstance(pipeline, list | tuple):
-        for transform in pipeline:
-            yield from transforms_of(transform)
-        return
-    yield pipeline
-    for inner in ('transforms', 'subroutines'):
-        yield from transforms_of(getattr(pipeline, inner, []))
-
-
-def all_transforms(dataset: Any) -> Iterator[Any]:
-    """All transforms of a data set, of its parts and of what wraps them."""
-    while dataset is not None:
-        yield from transforms_of(getattr(dataset, 'pipeline', []))
-        inner = getattr(dataset, 'dataset', None)
-        for part in getattr(dataset, 'datasets', []):
-            yield from all_transforms(part)
-        dataset = inner
 
 
 def look_through(dataset: Any, content: MaskContent, most: int | None = None) -> Notes:
@@ -84,7 +54,7 @@ def look_through(dataset: Any, content: MaskContent, most: int | None = None) ->
         table = label_table(items[0].get('reduce_zero_label', False), items[0].get('label_map'))
         step = 1 if most is None else -(-len(items) // most)
         scale = LabelScale(num_classes, ignored, table)
-        scan(items[::step], loaders[0], _image_loader(transforms), scale, content)
+        scan(items[::step], loaders[0], image_loader(transforms), scale, content)
     return notes
 
 
@@ -113,17 +83,6 @@ def _check_masks(part: Any, items: Sequence[Item], loader: LoadAnnotations) -> N
             f'{len(missing)} of {len(items)} images have no mask; the first is '
             f'{printable(first["img_path"])}, without {printable(first["seg_map_path"])}{found}'
         )
-
-
-def _image_loader(transforms: Iterable[Any]) -> LoadImageFromFile | None:
-    """What loads images, if its ways are known and they are files of this machine."""
-    for transform in transforms:
-        if isinstance(transform, LoadImageFromFile):
-            known = (LoadImageFromFile.transform, LoadImage.transform)
-            backend = fileio.get_file_backend('', backend_args=transform.backend_args)
-            local = isinstance(backend, fileio.LocalBackend)
-            return transform if local and type(transform).transform in known else None
-    return None
 
 
 def check_numbering(

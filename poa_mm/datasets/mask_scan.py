@@ -1,25 +1,15 @@
 """All masks of a data set read before a run, and what is wrong with them in one line."""
 
-import os
-import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from PIL import Image
-from rich.progress import Progress
-
+from poa_mm.datasets.image_sizes import upright_size
 from poa_mm.datasets.images import UnreadableImageError, unreadable
 from poa_mm.datasets.mask_content import LabelScale, MaskContent
 from poa_mm.datasets.masks import Mask, MaskError, read_mask
-from poa_mm.datasets.metadata import TURNS, turn_of
+from poa_mm.datasets.threads import each
 from poa_mm.errors import printable
-
-PATIENCE = 3.0  # seconds until a bar shows progress
-MOST_THREADS = 16
-QUARTER_TURNS = [TURNS[value] for value in (5, 6, 7, 8)]  # which swap height and width
 
 Item = Mapping[str, Any]
 Size = tuple[int, ...]
@@ -52,7 +42,7 @@ def scan(
 
     with warnings.catch_warnings():  # Pillow's do not name the file
         warnings.simplefilter('ignore')
-        found = list(_each(look, items))
+        found = list(each(look, items, 'masks'))
     faults = _Faults(len(items))
     for item, (mask, size) in zip(items, found, strict=True):
         path = printable(item['seg_map_path'])
@@ -109,24 +99,9 @@ class _Faults:
         return f'{start}{texts[0]}' if kind.endswith(': ') else f'{start}; the first is {texts[0]}'
 
 
-def _each(look: Callable[[Item], Any], items: Sequence[Item]) -> Iterator[Any]:
-    """What all items look like, from several threads, with a bar if it takes long."""
-    started = time.monotonic()
-    threads = min(MOST_THREADS, os.cpu_count() or 1)
-    progress: Progress | None = None
-    with ThreadPoolExecutor(threads) as pool, ExitStack() as stack:
-        for number, result in enumerate(pool.map(look, items), 1):
-            yield result
-            if progress is None and time.monotonic() - started > PATIENCE:
-                progress = stack.enter_context(Progress(transient=True))
-                task = progress.add_task('masks', total=len(items))
-            if progress is not None:
-                progress.update(task, completed=number)
-
-
 def _other_size(shape: Size, path: str, loader: Any) -> Size | None:
     """Height and width of an image as it is loaded, if they are not those of its mask."""
-    if loader is None or _upright_size(path, loader) == shape:
+    if loader is None or upright_size(path, loader) == shape:
         return None
     # Decoders differ in what they make of a file's head; what is loaded counts.
     try:
@@ -138,20 +113,3 @@ def _other_size(shape: Size, path: str, loader: Any) -> Size | None:
         return None
     size = tuple(loaded['img_shape'])
     return None if size == shape else size
-
-
-def _upright_size(path: str, loader: Any) -> Size | None:
-    """Height and width by the head of a file, or None if that does not say."""
-    try:
-        with Image.open(path) as image:
-            # Where a PNG does not say so in its head, Pillow would read all of it.
-            quick = image.format != 'PNG' or 'exif' in image.info
-            if not quick or turn_of(image.getexif) not in QUARTER_TURNS:
-                return image.height, image.width
-            # Turned by 90 degrees, if the decoder is asked to and knows the format's way to say so.
-            if image.format not in ('JPEG', 'MPO'):
-                return None
-            turns = loader.color_type in ('color', 'grayscale')
-            return (image.width, image.height) if turns else (image.height, image.width)
-    except Exception:  # damaged, or of a format that Pillow does not know
-        return None

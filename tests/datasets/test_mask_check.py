@@ -7,8 +7,9 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image
 
-from poa_mm.datasets.mask_check import all_transforms, check_numbering, look_through, transforms_of
+from poa_mm.datasets.mask_check import check_numbering, look_through
 from poa_mm.datasets.mask_content import MaskContent
+from poa_mm.datasets.nested import all_transforms, transforms_of
 from poa_mm.registry import DATASETS
 
 SHAPE = (6, 8)

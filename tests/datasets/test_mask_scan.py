@@ -8,7 +8,7 @@ from mmcv.transforms import LoadImageFromFile
 from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image
 
-from poa_mm.datasets import mask_scan
+from poa_mm.datasets import mask_scan, threads
 from poa_mm.datasets.load_image import LoadImage
 from poa_mm.datasets.mask_content import LabelScale, MaskContent
 from poa_mm.datasets.masks import label_table
@@ -162,9 +162,9 @@ def test_a_bar_shows_what_takes_long(items, monkeypatch, capsys):
     scan(items)
     assert capsys.readouterr().out == ''
     done = []
-    monkeypatch.setattr(mask_scan, 'PATIENCE', -1)
+    monkeypatch.setattr(threads, 'PATIENCE', -1)
     monkeypatch.setattr(
-        mask_scan.Progress, 'update', lambda self, task, completed: done.append(completed)
+        threads.Progress, 'update', lambda self, task, completed: done.append(completed)
     )
     scan(items)
     assert done == [1, 2, 3]

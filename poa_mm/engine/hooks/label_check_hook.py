@@ -11,8 +11,9 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from poa_mm.datasets.mask_check import Notes, all_transforms, look_through
+from poa_mm.datasets.mask_check import Notes, look_through
 from poa_mm.datasets.mask_content import MaskContent
+from poa_mm.datasets.nested import all_transforms
 from poa_mm.engine import label_settings
 from poa_mm.engine.first_rank import on_first_rank
 from poa_mm.engine.loss_trial import try_losses
