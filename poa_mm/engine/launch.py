@@ -12,14 +12,17 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
+from mmengine.evaluator import Evaluator
 from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
 from mmengine.registry import MODEL_WRAPPERS
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
+from torch.utils.data import DataLoader
 
 from poa_mm import screen
 from poa_mm.engine import config_check, hooks, run_folder
+from poa_mm.engine.annotation_files import with_checked_files
 from poa_mm.engine.gloo import init_gloo
 from poa_mm.engine.run_length import merge_options as merge_options
 from poa_mm.engine.run_screen import RunScreen
@@ -47,7 +50,8 @@ class CheckedRunner(Runner):
     """mmengine's runner with the hooks that check every run and keep it in bounds.
 
     They are the launcher's, not the config's: a config stays one for the libraries' own tools. The
-    terminal shows what matters of the log, and the log file all of it.
+    terminal shows what matters of the log, and the log file all of it. mmdet's data sets and
+    metrics check the annotation files that they read.
     """
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
@@ -78,11 +82,23 @@ class CheckedRunner(Runner):
         with screen.prints_logged(self.logger):
             return super().build_test_loop(loop)
 
+    @staticmethod
+    def build_dataloader(dataloader: Any, *args: Any, **kwargs: Any) -> DataLoader:
+        """Build the loader of a config."""
+        return Runner.build_dataloader(with_checked_files(dataloader), *args, **kwargs)
+
+    def build_evaluator(self, evaluator: Any) -> Evaluator:
+        """Build the metrics of a config."""
+        return super().build_evaluator(with_checked_files(evaluator))
+
     def register_hooks(self, *args: Any, **kwargs: Any) -> None:
         """Register those of the config, and these."""
         super().register_hooks(*args, **kwargs)
         for hook in (hooks.ResumeHook, hooks.ScheduleCheckHook, hooks.HistoryHook):
             self.register_hook(hook())
+        detection = self.default_scope.scope_name == 'mmdet'
+        if detection and not any(isinstance(h, hooks.AnnotationCheckHook) for h in self.hooks):
+            self.register_hook(hooks.AnnotationCheckHook())
 
 
 class TestRunner(CheckedRunner):

@@ -1,6 +1,7 @@
 """Hooks of the training loop."""
 
 from poa_mm.engine.hooks.activation_checkpoint_hook import ActivationCheckpointHook
+from poa_mm.engine.hooks.annotation_check_hook import AnnotationCheckHook
 from poa_mm.engine.hooks.checkpoint_hook import RunCheckpointHook
 from poa_mm.engine.hooks.class_check_hook import ClassCheckHook
 from poa_mm.engine.hooks.history_hook import HistoryHook
@@ -17,6 +18,7 @@ from poa_mm.engine.hooks.throughput_hook import ThroughputHook
 
 __all__ = [
     'ActivationCheckpointHook',
+    'AnnotationCheckHook',
     'ClassCheckHook',
     'HistoryHook',
     'LabelCheckHook',

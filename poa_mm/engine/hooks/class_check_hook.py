@@ -79,9 +79,10 @@ def _check_metrics(evaluator: Any, classes: list[str]) -> None:
         index = getattr(metric, '_coco_api', None)
         if index is None:
             continue
-        names = [category['name'] for category in index.dataset['categories']]
-        if [name for name in names if name in classes] != classes:
+        names = [category['name'].strip() for category in index.dataset['categories']]
+        wanted = [name.strip() for name in classes]
+        if [name for name in names if name in wanted] != wanted:
             raise ValueError(
-                f'the data set has the classes {classes}, ann_file of its '
-                f'{type(metric).__name__} {names}: set ann_file of val_evaluator or test_evaluator'
+                f'the data set has the classes {classes}, ann_file of its CocoMetric {names}: '
+                'set ann_file of val_evaluator or test_evaluator'
             )
