@@ -9,6 +9,7 @@ import sys
 import pytest
 import torch
 import torch.multiprocessing
+from coco_files import ANNOTATIONS
 from helpers import load_tool
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.config import Config
@@ -77,6 +78,36 @@ def test_accumulated_batches(train, tmp_path):
     assert len(rows) == 4
     state = checkpoint(tmp_path, 'run', 4)
     assert {s['step'].item() for s in state['optimizer']['state'].values()} == {2.0}
+
+
+PLAIN = """
+train_dataloader['dataset']['type'] = 'CocoDataset'
+val_dataloader['dataset']['type'] = 'CocoDataset'
+val_evaluator['type'] = 'CocoMetric'
+train_cfg['max_iters'] = train_cfg['val_interval'] = 1
+"""
+
+
+def test_a_file_of_another_tool_trains_and_validates(coco, train, tmp_path):
+    """With mmdet's own classes in the config: numbered from 0, without areas, names of Windows."""
+    path = coco / ANNOTATIONS
+    whole = path.read_text()
+    content = json.loads(whole)
+    for number, annotation in enumerate(content['annotations']):
+        annotation['id'] = number
+        del annotation['area'], annotation['iscrowd']
+    for image in content['images']:
+        image['file_name'] = f'images\\{image["file_name"]}'
+    path.write_text(json.dumps(content))
+    try:
+        (row,) = train('run', text=PLAIN)
+    finally:
+        path.write_text(whole)
+    assert math.isfinite(row['loss'])
+    (log,) = (tmp_path / 'run').rglob('*.log')
+    text = log.read_text()
+    assert text.count('WARNING - ' + str(path) + ': no iscrowd, taken as 0: ') == 1
+    assert 'coco/bbox_mAP: ' in text
 
 
 def test_mixed_precision_is_bf16_and_keeps_the_layers_rates(coco, tmp_path, monkeypatch):
