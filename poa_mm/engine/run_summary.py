@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.model import is_model_wrapper
 from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from poa_mm.datasets.description import describe
+from poa_mm.engine.inner_model import inner_model
 
 __all__ = [
     'log_file',
@@ -180,7 +180,7 @@ def _counts_epochs(runner: Runner) -> bool:
 
 def _model(runner: Runner) -> Any:
     model: Any = runner.model
-    return model.module if is_model_wrapper(model) else model
+    return inner_model(model)
 
 
 def _millions(number: int) -> str:

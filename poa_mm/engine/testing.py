@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 
 from poa_mm.engine import launch
+from poa_mm.engine.inner_model import inner_model
 from poa_mm.files import check_free, read_file
 from poa_mm.models.backbones.pretrained import load_pretrained
 
@@ -141,8 +141,5 @@ def build_test_runner(cfg: Config, checkpoint: str, launcher: str = 'none') -> R
         read_file(checkpoint)  # mapped, not loaded: a damaged one shows before the model is built
     cfg.load_from, cfg.resume = checkpoint, False
     runner = launch.build_runner(cfg, launcher, launch.TestRunner)
-    model = runner.model
-    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
-    load_pretrained(model, checkpoint)
+    load_pretrained(inner_model(runner.model), checkpoint)
     return runner

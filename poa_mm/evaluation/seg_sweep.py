@@ -8,10 +8,10 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from poa_mm.engine.inner_model import inner_model
 from poa_mm.evaluation.seg_iou import HeadIoUMetric
 
 METRICS = ('mIoU', 'aAcc', 'mAcc')
@@ -153,7 +153,7 @@ def head_checkpoint(model: Any, index: int, meta: Mapping[str, Any]) -> dict[str
         index: Which head.
         meta: Plain data to go along, such as the names of the classes.
     """
-    segmentor: nn.Module = model.module if is_model_wrapper(model) else model
+    segmentor: nn.Module = inner_model(model)
     prefix = _head(index)
     state = {}
     for name, value in segmentor.state_dict().items():

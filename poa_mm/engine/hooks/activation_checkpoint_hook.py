@@ -4,11 +4,12 @@ import functools
 from collections.abc import Sequence
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.checkpoint import checkpoint
+
+from poa_mm.engine.inner_model import inner_model
 
 
 @HOOKS.register_module()
@@ -32,7 +33,7 @@ class ActivationCheckpointHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Wrap the blocks, once their weights are there."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = inner_model(runner.model)
         recompute_blocks(model, self.modules)
 
 

@@ -3,10 +3,11 @@
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
+
+from poa_mm.engine.inner_model import inner_model
 
 WITHOUT_CLASSES = ('backbone', 'rpn_head')  # an RPN head has one class, "object"
 
@@ -58,7 +59,7 @@ def _classes(dataset: Any) -> list[str]:
 
 
 def _check_heads(model: nn.Module, classes: list[str]) -> None:
-    detector: Any = model.module if is_model_wrapper(model) else model
+    detector: Any = inner_model(model)
     counts = {
         name: module.num_classes
         for name, module in detector.named_modules()

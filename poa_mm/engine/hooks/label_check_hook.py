@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
@@ -16,6 +15,7 @@ from poa_mm.datasets.mask_content import MaskContent
 from poa_mm.datasets.nested import all_transforms
 from poa_mm.engine import label_settings
 from poa_mm.engine.first_rank import on_first_rank
+from poa_mm.engine.inner_model import inner_model
 from poa_mm.engine.loss_trial import try_losses
 from poa_mm.errors import InputError, printable
 
@@ -89,7 +89,7 @@ class LabelCheckHook(Hook):
         self, runner: Runner, dataset: Any, name: str, metrics: Sequence[Any] | None = None
     ) -> '_Check':
         """Compare settings; a data set without metrics is there to learn from."""
-        segmentor, training = _segmentor(runner.model), metrics is None
+        segmentor, training = inner_model(runner.model), metrics is None
         classes = label_settings.check_classes(segmentor, dataset.metainfo, name, metrics or [])
         label_settings.check_channels(segmentor)
         ignored = label_settings.check_ignored(segmentor, metrics or [], all_transforms(dataset))
@@ -108,7 +108,7 @@ class LabelCheckHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: Any = None, mode: str = 'train'
     ) -> None:
         """Look at the labels of a batch of whatever loop, while they are still on the CPU."""
-        segmentor = _segmentor(runner.model)
+        segmentor = inner_model(runner.model)
         ignored = getattr(label_settings.main_head(segmentor), 'ignore_index', None)
         for sample in _samples(data_batch['data_samples']):
             if 'gt_sem_seg' in sample:
@@ -150,13 +150,6 @@ class _Check:
             text = f'{len(content.paths)} masks of {self.name} checked in {seconds:.1f} s'
             notes.append((logging.INFO, text))
         return notes
-
-
-def _segmentor(model: Any) -> Any:
-    """The segmentor within what distributes it and what augments its tests."""
-    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
-    return model
 
 
 def _samples(samples: Any) -> Iterator[Any]:

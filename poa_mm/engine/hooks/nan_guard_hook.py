@@ -5,9 +5,9 @@ from typing import Any
 
 from mmengine import dist
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from poa_mm.engine.inner_model import inner_model
 from poa_mm.engine.optim_wrapper import StepGuard
 from poa_mm.registry import HOOKS
 
@@ -99,7 +99,7 @@ def _history(runner: Runner, name: str) -> Any:
 
 
 def _model(runner: Runner) -> Any:
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+    return inner_model(runner.model)
 
 
 def _subnet(runner: Runner) -> str | None:

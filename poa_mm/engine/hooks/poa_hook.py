@@ -5,10 +5,10 @@ from typing import Any
 
 from mmengine import dist
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from poa_mm.engine.hooks.view_check import check_views
+from poa_mm.engine.inner_model import inner_model
 from poa_mm.engine.optim_wrapper import LAST_LAYER, StepGuard
 from poa_mm.engine.schedules import cosine, linear
 from poa_mm.models.selfsup import POA
@@ -21,7 +21,7 @@ def poa_of(runner: Runner, hook: Hook) -> POA:
     Raises:
         TypeError: It trains something else.
     """
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = inner_model(runner.model)
     if not isinstance(model, POA):
         raise TypeError(f'{type(hook).__name__} works on POA, not on {type(model).__name__}')
     return model

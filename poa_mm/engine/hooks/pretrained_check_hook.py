@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
+from poa_mm.engine.inner_model import inner_model
 from poa_mm.models.backbones.pretrained import load_into
 
 PRETRAINED = 'Pretrained'
@@ -36,7 +36,7 @@ class PretrainedCheckHook(Hook):
         """Fill what is to be filled, strictly. mmengine initialises the model only after this."""
         if not isinstance(runner._train_loop, BaseLoop):  # validation and test load a whole model
             return
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = inner_model(runner.model)
         for module, init_cfg in _pretrained(model):
             load_into(module, init_cfg)
 

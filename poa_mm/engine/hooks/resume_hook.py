@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from poa_mm.engine import config_diff
 from poa_mm.engine.checkpoint import SUPERNET_INFO
+from poa_mm.engine.inner_model import inner_model
 from poa_mm.engine.resumed_schedule import settle_schedule
 
 REQUIRED = ('state_dict', 'meta', 'message_hub', 'optimizer')
@@ -93,7 +93,7 @@ def _differences(runner: Runner, checkpoint: dict[str, Any]) -> list[config_diff
 
 
 def _check_any_weight(model: Any, weights: dict[str, Any], name: str) -> None:
-    model = model.module if is_model_wrapper(model) else model
+    model = inner_model(model)
     own = model.state_dict()
     saved = {key.removeprefix('module.') for key in weights}
     if not saved & own.keys():
@@ -104,7 +104,7 @@ def _check_any_weight(model: Any, weights: dict[str, Any], name: str) -> None:
 
 
 def _check_weights(model: Any, weights: dict[str, Any], name: str) -> None:
-    model = model.module if is_model_wrapper(model) else model
+    model = inner_model(model)
     own = {key: _shape(value) for key, value in model.state_dict().items()}
     saved = {key.removeprefix('module.'): _shape(value) for key, value in weights.items()}
     differ = [key for key in own.keys() | saved.keys() if own.get(key) != saved.get(key)]
