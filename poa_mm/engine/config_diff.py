@@ -8,6 +8,7 @@ from poa_mm.engine.config_check import RUN_SETTINGS
 
 MISSING = 'not set'
 SHOWN = 12  # differences, each a line
+LONGEST = 80  # letters of a value
 # Where a run writes and how it is started; ResumeHook settles rates, schedules, length and seed.
 NO_MATTER = (
     *('work_dir', 'load_from', 'resume', 'launcher', 'experiment_name', 'log_level'),
@@ -41,7 +42,7 @@ class Difference(NamedTuple):
 
     def __str__(self) -> str:
         """Say what holds now."""
-        return f'{self.path} is {self.new!r} in place of {self.old!r}'
+        return f'{self.path} is {_text(self.new)} in place of {_text(self.old)}'
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Difference]:
@@ -84,6 +85,12 @@ def shown(found: Sequence[Difference]) -> Iterator[str]:
     yield from map(str, found[:SHOWN])
     if len(found) > SHOWN:
         yield f'{len(found) - SHOWN} more settings differ, from {found[SHOWN].path} on'
+
+
+def _text(value: Any) -> str:
+    """A value as the terminal shows it: whole sections of a config are cut."""
+    text = MISSING if value == MISSING else repr(value)
+    return text if len(text) <= LONGEST else f'{text[: LONGEST - 1]}…'
 
 
 def parse_config(text: str) -> dict[str, Any]:

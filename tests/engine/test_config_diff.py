@@ -82,6 +82,14 @@ def test_many_differences_are_counted():
     assert lines[SHOWN:] == [f'3 more settings differ, from model.s{SHOWN} on']
 
 
+def test_values_are_shown_in_short():
+    assert str(Difference('model.a', 'not set', 1)) == 'model.a is 1 in place of not set'
+    long = str(Difference('model', list(range(100)), None))
+    assert long.startswith('model is None in place of [0, 1, 2,')
+    assert long.endswith('…')
+    assert len(long) < 120
+
+
 def test_a_config_s_text_is_read_without_running_it(tmp_path):
     cfg = training_config(tmp_path)
     parsed = parse_config(cfg.pretty_text)

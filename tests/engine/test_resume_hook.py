@@ -166,6 +166,7 @@ def test_the_seed_and_the_classes_are_told(tmp_path, whole):
     )
     assert runner.seed == 0
     assert told(tmp_path / 'rest') == [
+        "train_dataloader.dataset.classes is ('one', 'zwei', 'drei') in place of not set",
         "the seed goes on as 0, not the config's 3: images and random numbers come as they would "
         'have',
         'its heads were trained on other classes than those of the data, which hold: class 1 was '

@@ -65,7 +65,7 @@ def test_without_a_name_the_file_lies_beside_the_checkpoint(export, supernets, t
     assert {one.name for one in tmp_path.iterdir()} == {source.name, path.name}
     result = export('w24-d3', '--to', 'timm', source=source)
     refused(result, str(path), 'exists already', '--overwrite')
-    file = tmp_path / 'w24-d3_torchscript.pt'
+    file = tmp_path / 'w24-d3_torchscript_iter_10.pt'
     assert export('w24-d3', '--to', 'torchscript', source=source)[0] == 0
     assert {one.name for one in tmp_path.iterdir()} == {
         source.name,
