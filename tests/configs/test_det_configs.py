@@ -166,7 +166,7 @@ def test_image_settings_of_the_protocol(name):
     cfg = load(name)
     train = cfg.train_dataloader.dataset
     assert train.pipeline == [
-        {'type': 'LoadImageFromFile'},
+        {'type': 'LoadImageFromFile', 'ignore_empty': True},
         {'type': 'LoadAnnotations', 'with_bbox': True, 'with_mask': True},
         {'type': 'RandomFlip', 'prob': 0.5},
         {'type': 'RandomChoice', 'transforms': [[RESIZE], [RESIZE_FIRST, CROP, RESIZE]]},

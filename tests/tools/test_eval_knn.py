@@ -227,7 +227,7 @@ def test_an_unknown_device_is_refused(tool, checkpoint, capsys):
     with pytest.raises(SystemExit) as error:
         tool.main([str(checkpoint), '--device', 'nonsense'])
     assert error.value.code == 2
-    assert 'argument --device: nonsense' in capsys.readouterr().err
+    assert "argument --device: there is no device 'nonsense'" in capsys.readouterr().err
 
 
 def test_folders_of_one_s_own_images(run, tmp_path):

@@ -3,6 +3,7 @@
 import importlib
 import json
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -120,7 +121,11 @@ def test_nothing_is_written_over(trained, config, tmp_path):
 def test_drawings_of_images_of_one_name_do_not_replace_each_other(trained, coco, config, tmp_path):
     annotations = json.loads((coco / 'annotations/instances_train2017.json').read_text())
     for image, camera in zip(annotations['images'], ('a', 'b'), strict=False):
+        there = coco / 'train2017' / image['file_name']
         image['file_name'] = f'{camera}/1.png'
+        own = there.parent / image['file_name']
+        own.parent.mkdir(exist_ok=True)
+        shutil.copyfile(there, own)
     (tmp_path / 'nested.json').write_text(json.dumps(annotations))
     option = f'test_dataloader.dataset.ann_file={tmp_path}/nested.json'
     drawn = tmp_path / 'drawn'
@@ -170,7 +175,7 @@ def test_a_truncated_annotation_file_is_named(coco, config, tmp_path):
     options = ['--work-dir', tmp_path / 'w', '--cfg-options']
     options += [f'train_dataloader.dataset.ann_file={path}']
     message = error(config, *options, tool='train')
-    assert message.startswith(f'error: {path} is no file of COCO: JSONDecodeError(')
+    assert message.startswith(f'error: {path} is no file of COCO: JSONDecodeError: ')
 
 
 def test_a_config_without_a_test(tmp_path):
