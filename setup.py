@@ -1,12 +1,13 @@
 """Package definition: lower bounds only; CI pins exact versions in .ci/constraints.txt."""
 
+import runpy
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 
-VERSION = '0.1.0'
+VERSION = runpy.run_path(str(ROOT / 'poa_mm' / 'version.py'))['__version__']
 
 # The two distributions of the OpenMMLab packages install the same import names, so they are
 # alternatives: exactly one of these extras belongs in an environment.

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from torch import nn
 
 import poa_mm  # noqa: F401  # registers the package's classes
-from poa_mm.evaluation import build_on_meta
+from poa_mm.checkpoints.build import build_on_meta
 
 PARTS = ('backbone', 'neck', 'decode_head', 'auxiliary_head')
 

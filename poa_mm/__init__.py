@@ -20,8 +20,7 @@ import lazy_loader  # noqa: E402  # after the check, so that its message comes f
 
 from poa_mm import compat, registration  # noqa: E402
 from poa_mm.families import load_families  # noqa: E402
-
-__version__ = '0.1.0'
+from poa_mm.version import __version__  # noqa: E402, F401
 
 compat.install()  # before anything of OpenMMLab is imported
 registration.install()

@@ -1,11 +1,25 @@
 # What the package offers, imported when it is used: read by lazy_loader, type checkers and editors.
-from . import compat, datasets, elastic, engine, evaluation, export, models, visualization
-from .engine import load_backbone, load_supernet
-from .preprocessing import image_transform
+from . import (
+    checkpoints,
+    compat,
+    datasets,
+    detection,
+    elastic,
+    engine,
+    evaluation,
+    export,
+    models,
+    segmentation,
+    selection,
+    visualization,
+)
+from .checkpoints import image_transform, load_backbone, load_supernet
 
 __all__ = [
+    'checkpoints',
     'compat',
     'datasets',
+    'detection',
     'elastic',
     'engine',
     'evaluation',
@@ -14,6 +28,8 @@ __all__ = [
     'load_backbone',
     'load_supernet',
     'models',
+    'segmentation',
+    'selection',
     'visualization',
 ]
 

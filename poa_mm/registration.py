@@ -13,14 +13,16 @@ from poa_mm.compat.on_import import after_import
 # All that register classes, but for the parts of detectors and segmentors: mmdet and mmseg are
 # optional, and configs that need these parts import them.
 MODULES = (
+    'poa_mm.checkpoints.subnet_scheme',  # which registers a scheme of addresses
     'poa_mm.datasets',
+    'poa_mm.detection',
     'poa_mm.engine.hooks',
     'poa_mm.engine.launch',
-    'poa_mm.engine.optim',
     'poa_mm.engine.optim_wrapper',
-    'poa_mm.engine.subnet_init',  # which registers a scheme of addresses
+    'poa_mm.engine.parameter_groups',
     'poa_mm.evaluation.knn_monitor_hook',
     'poa_mm.models',
+    'poa_mm.segmentation',
 )
 _begun = False
 
@@ -28,6 +30,7 @@ _begun = False
 def install() -> None:
     """Register before the first lookup, as soon as there are registries."""
     after_import('mmengine.registry', _watch_lookups)
+    after_import('mmseg.datasets.basesegdataset', _find_images_of_any_suffix)
 
 
 def register_all() -> None:
@@ -46,6 +49,10 @@ def register_all() -> None:
     except BaseException:
         _begun = False
         raise
+
+
+def _find_images_of_any_suffix() -> None:
+    importlib.import_module('poa_mm.segmentation.suffixes').install()
 
 
 def _watch_lookups() -> None:

@@ -3,7 +3,7 @@
 import torch
 from tiny import TINY_BACKBONE, randomise
 
-from poa_mm.engine.checkpoint import SUPERNET_INFO
+from poa_mm.checkpoints.checkpoint import SUPERNET_INFO
 from poa_mm.registry import ELASTIC_BACKBONES
 
 TINY_SWIN = {

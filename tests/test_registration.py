@@ -10,10 +10,14 @@ from helpers import ROOT
 
 # Parts of detectors and segmentors, which configs import by name.
 OPTIONAL = (
-    'poa_mm.datasets.coco',
-    'poa_mm.evaluation.seg_iou',
-    'poa_mm.models.detectors',
-    'poa_mm.models.segmentors',
+    'poa_mm.detection.coco',
+    'poa_mm.detection.float32',
+    'poa_mm.detection.mmdet_modules',
+    'poa_mm.segmentation.frozen',
+    'poa_mm.segmentation.head_iou',
+    'poa_mm.segmentation.mmseg_modules',
+    'poa_mm.segmentation.sweep',
+    'poa_mm.segmentation.trainable_constructor',
 )
 SCRIPT = """
 import json, sys

@@ -5,7 +5,7 @@ import copy
 import torch
 from tiny import TINY_BACKBONE, randomise
 
-from poa_mm.engine.checkpoint import SUPERNET_INFO
+from poa_mm.checkpoints.checkpoint import SUPERNET_INFO
 from poa_mm.registry import ELASTIC_BACKBONES
 
 SIZE = {'vit': 16, 'swin': 64, 'resnet': 32}  # of the images

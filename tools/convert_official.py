@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from poa_mm import cli
-from poa_mm.engine.official import DEFAULTS
+from poa_mm.checkpoints.official import DEFAULTS
 from poa_mm.files import check_file, check_free
 
 if TYPE_CHECKING:
-    from poa_mm.engine.official import Conversion
+    from poa_mm.checkpoints.official import Conversion
 
 
 def depth(text: str) -> int | tuple[int, ...]:
@@ -71,7 +71,7 @@ def convert(args: argparse.Namespace) -> None:
     check_file(args.source, 'checkpoint')
     args.out = args.out or cli.beside(args.source, 'converted', '.pth')
     check_free(args.out, args.overwrite)
-    from poa_mm.engine.official import OfficialSettings, convert_official
+    from poa_mm.checkpoints.official import OfficialSettings, convert_official
 
     names = [name.replace('-', '_') for name, _, _ in SETTINGS]
     settings = OfficialSettings(**{name: getattr(args, name) for name in names})

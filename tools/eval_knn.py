@@ -59,7 +59,9 @@ def evaluate(args: argparse.Namespace) -> None:
         raise ValueError('--train-data goes without --config and --cfg-options')
     from rich.console import Console
 
-    from poa_mm.evaluation import knn_rows, knn_table, save_csv, select_subnets, untrained_backbone
+    from poa_mm.elastic import select_subnets
+    from poa_mm.evaluation import knn_rows, knn_table, untrained_backbone
+    from poa_mm.tables import save_csv
     from poa_mm.visualization import plot_frontier
 
     backbone: Any = poa_mm.load_supernet(args.checkpoint, args.branch)
@@ -96,12 +98,12 @@ def build_evaluator(args: argparse.Namespace, cfg: 'Config') -> 'KnnEvaluator':
 
 def data_config(args: argparse.Namespace, backbone: Any | None) -> 'Config':
     """The config with the data sets; of the user's own folders if a backbone is to run on them."""
-    from poa_mm.engine import load_config
+    from poa_mm.checkpoints import load_config
+    from poa_mm.checkpoints.config_file import read_config
+    from poa_mm.checkpoints.preprocessing import preprocessing_of
     from poa_mm.engine.config_check import override
-    from poa_mm.engine.config_file import read_config
     from poa_mm.evaluation.knn_evaluator import KNN_SETTINGS
     from poa_mm.evaluation.labelled_folders import use_labelled_folders
-    from poa_mm.preprocessing import preprocessing_of
 
     cfg = read_config(args.config) if args.config else load_config(args.checkpoint)
     override(cfg, cli.read_cfg_options(args.cfg_options), read=KNN_SETTINGS)

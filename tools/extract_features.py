@@ -12,7 +12,7 @@ from poa_mm import cli
 from poa_mm.files import check_file, check_folder, check_free
 
 if TYPE_CHECKING:
-    from poa_mm.preprocessing import Preprocessing
+    from poa_mm.checkpoints.preprocessing import Preprocessing
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -83,9 +83,9 @@ def extract(args: argparse.Namespace) -> None:
 
 def open_network(path: Path, subnet: str | None, side: int | None) -> tuple[Any, 'Preprocessing']:
     """A stock backbone in evaluation mode, and what it expects of images."""
-    from poa_mm.engine import load_config
+    from poa_mm.checkpoints import load_config
+    from poa_mm.checkpoints.preprocessing import preprocessing_of
     from poa_mm.export.network import image_size_argument
-    from poa_mm.preprocessing import preprocessing_of
 
     if subnet is None:
         try:
@@ -104,7 +104,7 @@ def open_network(path: Path, subnet: str | None, side: int | None) -> tuple[Any,
 
 def expected_images(net: Any, path: Path, side: int | None) -> 'Preprocessing':
     """What the file of one backbone says of images, but for the side that the user wants."""
-    from poa_mm.preprocessing import imagenet_preprocessing, stored_preprocessing
+    from poa_mm.checkpoints.preprocessing import imagenet_preprocessing, stored_preprocessing
 
     stored = stored_preprocessing(path)
     preprocessing = stored or imagenet_preprocessing(net)

@@ -37,8 +37,8 @@ def extract(args: argparse.Namespace) -> None:
     check_file(args.checkpoint, 'checkpoint')
     args.out = args.out or cli.beside(args.checkpoint, args.subnet, '.pth')
     check_free(args.out, args.overwrite)
-    from poa_mm.engine import load_config, save_backbone
-    from poa_mm.preprocessing import preprocessing_of
+    from poa_mm.checkpoints import load_config, save_backbone
+    from poa_mm.checkpoints.preprocessing import preprocessing_of
 
     supernet: Any = poa_mm.load_supernet(args.checkpoint, args.branch)
     subnet = supernet.space.resolve(args.subnet)

@@ -13,9 +13,9 @@ from poa_mm.files import check_file, check_supernet
 
 if TYPE_CHECKING:
     from poa_mm.elastic import Subnet
-    from poa_mm.evaluation import Pick
-    from poa_mm.evaluation.cost import ImageSize
-    from poa_mm.evaluation.pick_inputs import Profiled
+    from poa_mm.selection import Pick
+    from poa_mm.selection.cost import ImageSize
+    from poa_mm.selection.pick_inputs import Profiled
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -56,31 +56,31 @@ def show(args: argparse.Namespace) -> None:
 
 def choose(args: argparse.Namespace) -> 'Pick':
     """Open the supernet and pick."""
-    from poa_mm import evaluation
-    from poa_mm.evaluation.supernet import open_supernet, supernet_config
-    from poa_mm.preprocessing import preprocessing_of
+    from poa_mm import selection
+    from poa_mm.checkpoints.open_supernet import open_supernet, supernet_config
+    from poa_mm.checkpoints.preprocessing import preprocessing_of
 
     backbone: Any = open_supernet(args.supernet)
-    profile = evaluation.profile_from_csv(args.profile, backbone) if args.profile else None
+    profile = selection.profile_from_csv(args.profile, backbone) if args.profile else None
     image_size = asked_image_size(args, profile)
     if image_size is None:
         image_size = preprocessing_of(backbone, supernet_config(args.supernet)).image_size
     device: Any = args.device or cli.default_device()
     measure = functools.partial(
-        evaluation.subnet_latency,
+        selection.subnet_latency,
         backbone,
         image_size=image_size,
         device=device,
         batch_size=1 if args.batch_size is None else args.batch_size,
         threads=1 if args.threads is None else args.threads,
     )
-    return evaluation.pick_subnet(
+    return selection.pick_subnet(
         backbone,
         max_params=args.max_params,
         max_flops=args.max_flops,
         max_latency=args.max_latency,
         accuracies=(
-            evaluation.accuracies_from_csv(args.accuracy, backbone) if args.accuracy else None
+            selection.accuracies_from_csv(args.accuracy, backbone) if args.accuracy else None
         ),
         profile=profile,
         latency=measure,

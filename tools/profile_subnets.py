@@ -11,7 +11,7 @@ from poa_mm import cli
 from poa_mm.files import check_free, check_supernet
 
 if TYPE_CHECKING:
-    from poa_mm.evaluation import ProfileRow
+    from poa_mm.selection import ProfileRow
 
 OUT_DIR_HELP = (
     'default: profile_CHECKPOINT beside the checkpoint; of a config, work_dirs/profile_CONFIG'
@@ -57,15 +57,16 @@ def profile(args: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.progress import track
 
-    from poa_mm.evaluation import save_csv, select_subnets
-    from poa_mm.evaluation.cost_profile import (
+    from poa_mm.checkpoints.open_supernet import open_supernet, supernet_config
+    from poa_mm.checkpoints.preprocessing import preprocessing_of
+    from poa_mm.elastic import select_subnets
+    from poa_mm.selection.profile import (
         LatencySettings,
         extractable,
         profile_rows,
         profile_table,
     )
-    from poa_mm.evaluation.supernet import open_supernet, supernet_config
-    from poa_mm.preprocessing import preprocessing_of
+    from poa_mm.tables import save_csv
     from poa_mm.visualization import plot_profile
 
     backbone: Any = open_supernet(args.supernet)

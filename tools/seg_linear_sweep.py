@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mmengine.config import Config
     from mmengine.runner import Runner
 
-    from poa_mm.evaluation.seg_sweep import SweepRow
+    from poa_mm.segmentation.sweep_config import SweepRow
 
 TABLE, BEST = 'sweep.csv', 'best.pth'
 RATES = [1e-5, 3e-5, 1e-4, 3e-4, 7e-4, 2e-3, 5e-3, 1e-2]
@@ -50,13 +50,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def load_config(args: argparse.Namespace) -> 'Config':
     """The sweep's config with all options applied."""
+    from poa_mm.checkpoints.config_file import read_config
     from poa_mm.engine import launch
-    from poa_mm.engine.config_file import read_config
-    from poa_mm.evaluation import seg_sweep
+    from poa_mm.segmentation import sweep_config
 
     cfg = read_config(args.config)
     launch.merge_options(cfg, cli.read_cfg_options(args.cfg_options))
-    cfg = seg_sweep.sweep_config(cfg, args.lr)
+    cfg = sweep_config.sweep_config(cfg, args.lr)
     launch.set_work_dir(cfg, f'{Path(args.config).stem}_sweep.py', args.work_dir)
     launch.set_resume(cfg, args.resume)
     for name in (TABLE, BEST):
@@ -66,7 +66,8 @@ def load_config(args: argparse.Namespace) -> 'Config':
 
 def save(runner: 'Runner', rows: list['SweepRow'], keep_all: bool) -> None:
     """Write the table and the heads, each with its backbone: a checkpoint of the linear config."""
-    from poa_mm.evaluation import save_csv, seg_sweep
+    from poa_mm.segmentation import sweep_config
+    from poa_mm.tables import save_csv
 
     folder = Path(runner.work_dir)
     save_csv(rows, folder / TABLE)
@@ -74,7 +75,7 @@ def save(runner: 'Runner', rows: list['SweepRow'], keep_all: bool) -> None:
     for index, row in enumerate(rows):
         names = [f'lr_{row.lr:g}.pth'] if keep_all else []
         for name in [*names, *([BEST] if row.best else [])]:
-            content = seg_sweep.head_checkpoint(runner.model, index, {**meta, 'lr': row.lr})
+            content = sweep_config.head_checkpoint(runner.model, index, {**meta, 'lr': row.lr})
             write_file(content, folder / name)
 
 
@@ -83,11 +84,11 @@ def show(rows: list['SweepRow'], args: argparse.Namespace, folder: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from poa_mm.evaluation import seg_sweep
+    from poa_mm.segmentation import sweep_config
 
-    table = Table('lr', *seg_sweep.METRICS, title='Percent of the validation set')
+    table = Table('lr', *sweep_config.METRICS, title='Percent of the validation set')
     for row in rows:
-        values = [f'{row.metrics[name]:.2f}' for name in seg_sweep.METRICS]
+        values = [f'{row.metrics[name]:.2f}' for name in sweep_config.METRICS]
         table.add_row(f'{row.lr:g}', *values, style='bold' if row.best else None)
     Console().print(table)
     command = ['python', 'tools/test.py', args.config, f'{folder}/{BEST}']
@@ -107,13 +108,13 @@ def main(argv: list[str] | None = None) -> None:
     from mmengine.dist import is_main_process
 
     from poa_mm.engine import launch
-    from poa_mm.evaluation import seg_sweep
+    from poa_mm.segmentation import sweep_config
 
     with launch.one_line_errors() as screen:
         cfg = load_config(args)
         runner = launch.build_runner(cfg, args.launcher)
-        results = seg_sweep.SweepResults(args.lr)
-        note = seg_sweep.batch_note(cfg, runner.world_size)
+        results = sweep_config.SweepResults(args.lr)
+        note = sweep_config.batch_note(cfg, runner.world_size)
         if note:
             runner.logger.warning(note)
         runner.register_hook(results)

@@ -32,8 +32,8 @@ def parse_args() -> argparse.Namespace:
 
 def load_config(args: argparse.Namespace) -> 'Config':
     """The config with all options applied."""
-    from poa_mm.engine import launch, testing
-    from poa_mm.engine.config_file import read_config
+    from poa_mm.checkpoints.config_file import read_config
+    from poa_mm.engine import launch, launch_test
 
     cfg = read_config(args.config)
     launch.merge_options(cfg, cli.read_cfg_options(args.cfg_options))
@@ -42,11 +42,11 @@ def load_config(args: argparse.Namespace) -> 'Config':
         raise ValueError(f'{args.config} is no config to test: it has no {", ".join(missing)}')
     launch.set_work_dir(cfg, args.config, args.work_dir)
     if args.show_dir:
-        testing.set_show_dir(cfg, args.show_dir, args.overwrite)
+        launch_test.set_show_dir(cfg, args.show_dir, args.overwrite)
     if args.out:
-        testing.set_out(cfg, args.out, args.overwrite)
+        launch_test.set_out(cfg, args.out, args.overwrite)
     if args.tta:
-        testing.set_tta(cfg)
+        launch_test.set_tta(cfg)
     return cfg
 
 
@@ -59,11 +59,11 @@ def main() -> None:
             check_file(args.checkpoint, 'checkpoint')
     from mmengine.dist import is_main_process
 
-    from poa_mm.engine import launch, testing
+    from poa_mm.engine import launch, launch_test
 
     with launch.one_line_errors() as screen:
         cfg = load_config(args)
-        runner = testing.build_test_runner(cfg, args.checkpoint, args.launcher)
+        runner = launch_test.build_test_runner(cfg, args.checkpoint, args.launcher)
         runner.register_hook(screen)
         runner.test()
     for kind, place in (('predictions', args.out), ('drawings', args.show_dir)):

@@ -37,8 +37,8 @@ def parse_args() -> argparse.Namespace:
 
 def load_config(args: argparse.Namespace) -> 'Config':
     """The config with all options applied."""
+    from poa_mm.checkpoints.config_file import read_config
     from poa_mm.engine import launch
-    from poa_mm.engine.config_file import read_config
     from poa_mm.evaluation.labelled_folders import monitor_labelled_folders
 
     cfg = read_config(args.config)

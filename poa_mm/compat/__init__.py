@@ -18,7 +18,6 @@ MENDS = {
     'mmengine.runner.checkpoint': 'prefix_metadata',
     'mmpretrain.models.backbones.vision_transformer': 'position_grid',
     'mmpretrain.models.utils.embed': 'relative_bias',
-    'mmseg.datasets.basesegdataset': 'seg_suffixes',
     'torch': 'log_buffers',
 }
 

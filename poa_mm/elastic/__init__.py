@@ -15,7 +15,15 @@ from poa_mm.elastic.layers import (
     num_sliced,
 )
 from poa_mm.elastic.sampling import SubnetSampler
-from poa_mm.elastic.space import AXES, Depth, SearchSpace, Subnet, active_blocks
+from poa_mm.elastic.space import (
+    AXES,
+    Depth,
+    SearchSpace,
+    Subnet,
+    active_blocks,
+    select_subnets,
+    well_known_name,
+)
 
 __all__ = [
     'AXES',
@@ -36,4 +44,6 @@ __all__ = [
     'active_blocks',
     'make_elastic',
     'num_sliced',
+    'select_subnets',
+    'well_known_name',
 ]

@@ -236,6 +236,32 @@ class SearchSpace(Sequence[Subnet]):
         return f'<blocks of each stage, joined by ->: {", ".join(ranges)}'
 
 
+def select_subnets(space: SearchSpace, which: str) -> list[Subnet]:
+    """Sub-networks that a user asked for.
+
+    Args:
+        space: The supernet's sub-networks.
+        which: ``'all'``, ``'named'`` (those with a name) or names separated by commas.
+
+    Returns:
+        Sub-networks without repetition, from small to large unless listed one by one.
+
+    Raises:
+        ValueError: On an unknown name; lists the valid ones.
+    """
+    if which == 'all':
+        return list(space)
+    if which == 'named':
+        return [subnet for subnet in space if subnet in space.names.values()]
+    return list(dict.fromkeys(space[name.strip()] for name in which.split(',')))
+
+
+def well_known_name(space: SearchSpace, subnet: Subnet) -> str:
+    """A sub-network's name, rather 'vit-s' than 'smallest', or ''."""
+    names = [name for name, member in space.names.items() if member == subnet]
+    return min(names, key=lambda name: name in ('smallest', 'largest'), default='')
+
+
 def _checked_depths(depths: Sequence[Depth]) -> tuple[Depth, ...]:
     depths = list(depths)
     if all(isinstance(depth, int | float) for depth in depths):

@@ -1,5 +1,8 @@
-"""Around the training loop: hooks, schedules, checkpoints."""
+"""Around the training loop: launching, hooks, optimisers, schedules."""
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+from poa_mm.moved import also_former
+
+_here, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__ = also_former(__name__, _here)

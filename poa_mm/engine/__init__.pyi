@@ -1,36 +1,37 @@
 # What the room offers, imported when it is used.
-from .checkpoint import load_backbone, load_config, load_supernet, save_backbone
 from .hooks import (
     ActivationCheckpointHook,
-    ClassCheckHook,
-    LabelCheckHook,
+    HistoryHook,
+    NameCheckHook,
     NanGuardHook,
     POAHook,
     PretrainedCheckHook,
+    ResumeHook,
+    RunCheckpointHook,
+    ScheduleCheckHook,
     StepSeedHook,
     SupernetInfoHook,
     ThroughputHook,
 )
-from .optim import LayerDecayConstructor
+from .launch import build_runner
 from .optim_wrapper import GuardedAmpOptimWrapper, GuardedOptimWrapper
-from .subnet_init import load_from_subnet
+from .parameter_groups import LayerDecayConstructor
 
 __all__ = [
     'ActivationCheckpointHook',
-    'ClassCheckHook',
     'GuardedAmpOptimWrapper',
     'GuardedOptimWrapper',
-    'LabelCheckHook',
+    'HistoryHook',
     'LayerDecayConstructor',
+    'NameCheckHook',
     'NanGuardHook',
     'POAHook',
     'PretrainedCheckHook',
+    'ResumeHook',
+    'RunCheckpointHook',
+    'ScheduleCheckHook',
     'StepSeedHook',
     'SupernetInfoHook',
     'ThroughputHook',
-    'load_backbone',
-    'load_config',
-    'load_from_subnet',
-    'load_supernet',
-    'save_backbone',
+    'build_runner',
 ]

@@ -13,7 +13,7 @@ CHECKED = {'CocoDataset': 'CheckedCocoDataset', 'CocoMetric': 'CheckedCocoMetric
 def with_checked_files(part: Any) -> Any:
     """A part of a config in which mmdet's plain ``CocoDataset`` and ``CocoMetric`` check files.
 
-    They believe every file: in their place come the classes of :mod:`poa_mm.datasets.coco`, within
+    They believe every file: in their place come the classes of :mod:`poa_mm.detection.coco`, within
     data sets that wrap others as well. Classes derived from them stay as they are.
 
     Args:
@@ -24,7 +24,7 @@ def with_checked_files(part: Any) -> Any:
     """
     if not any(_is_plain(found) for found in _typed(part)):
         return part
-    import_module('poa_mm.datasets.coco')  # mmdet is optional
+    import_module('poa_mm.detection.coco')  # mmdet is optional
     part = deepcopy(part)
     for found in _typed(part):
         if _is_plain(found):

@@ -15,7 +15,7 @@ from mmengine.dist import is_main_process
 from mmengine.evaluator import Evaluator
 from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
-from mmengine.registry import MODEL_WRAPPERS
+from mmengine.registry import HOOKS, MODEL_WRAPPERS
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
 from torch.utils.data import DataLoader
@@ -35,6 +35,8 @@ FLOAT32_WRAPPERS = {mixed: plain for plain, mixed in AMP_WRAPPERS.items()}
 LR_RULES: dict[str, Callable[[float], float]] = {'sqrt': math.sqrt, 'linear': float}
 INTERRUPTED = 130  # exit code, as shells have it
 WORLD_SIZE_VARIABLES = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS'}
+# By default scope: the hook that no run does without, registered by the room of that library.
+DATA_CHECKS = {'mmdet': 'AnnotationCheckHook'}
 STARTERS = {'pytorch': 'torchrun or tools/dist_train.sh', 'slurm': 'srun'}
 
 
@@ -96,9 +98,9 @@ class CheckedRunner(Runner):
         super().register_hooks(*args, **kwargs)
         for hook in (hooks.ResumeHook, hooks.ScheduleCheckHook, hooks.HistoryHook):
             self.register_hook(hook())
-        detection = self.default_scope.scope_name == 'mmdet'
-        if detection and not any(isinstance(h, hooks.AnnotationCheckHook) for h in self.hooks):
-            self.register_hook(hooks.AnnotationCheckHook())
+        check = DATA_CHECKS.get(self.default_scope.scope_name)
+        if check is not None and not any(isinstance(h, HOOKS.get(check)) for h in self.hooks):
+            self.register_hook({'type': check})
 
 
 class TestRunner(CheckedRunner):

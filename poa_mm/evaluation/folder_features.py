@@ -13,11 +13,11 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from poa_mm.checkpoints.preprocessing import Preprocessing
 from poa_mm.datasets.images import UnreadableImageError, middle_of, read_image
 from poa_mm.datasets.listing import list_images
 from poa_mm.datasets.notes import FileNotes
 from poa_mm.errors import printable
-from poa_mm.preprocessing import Preprocessing
 
 Item = tuple[int, Tensor | None, str]  # row, image or None, why there is none
 

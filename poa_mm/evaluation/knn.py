@@ -14,18 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ['PAPER_KS', 'TEMPERATURE', 'headline_k', 'knn_accuracy', 'knn_predict']
+__all__ = ['PAPER_KS', 'TEMPERATURE', 'knn_accuracy', 'knn_predict']
 
 PAPER_KS = (10, 20, 100, 200)
 TEMPERATURE = 0.07
 
 # Elements of the similarity matrix (test rows x training images) held at once: 128 MB in float32.
 _CHUNK_ELEMENTS = 2**25
-
-
-def headline_k(ks: Sequence[int]) -> int:
-    """The k whose accuracy stands for a network: 20 as in DINO, else the evaluated one nearest."""
-    return min(ks, key=lambda k: (abs(k - 20), k))
 
 
 def knn_predict(

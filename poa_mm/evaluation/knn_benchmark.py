@@ -10,14 +10,13 @@ import torch
 from mmengine.logging import MMLogger
 from torch import nn
 
-from poa_mm.elastic import Depth, SearchSpace, Subnet
-from poa_mm.evaluation.csv_rows import depth_cell
+from poa_mm.elastic import Depth, Subnet, well_known_name
 from poa_mm.evaluation.features import FEATURES
-from poa_mm.evaluation.knn import headline_k
 from poa_mm.evaluation.knn_evaluator import Accuracies, KnnEvaluator
 from poa_mm.registry import ELASTIC_BACKBONES
+from poa_mm.tables import depth_cell, headline_k
 
-__all__ = ['KnnRow', 'knn_rows', 'select_subnets', 'untrained_backbone', 'well_known_name']
+__all__ = ['KnnRow', 'knn_rows', 'untrained_backbone']
 
 
 @dataclass(frozen=True)
@@ -119,26 +118,6 @@ def knn_rows(
         )
 
 
-def select_subnets(space: SearchSpace, which: str) -> list[Subnet]:
-    """Sub-networks that a user asked for.
-
-    Args:
-        space: The supernet's sub-networks.
-        which: ``'all'``, ``'named'`` (those with a name) or names separated by commas.
-
-    Returns:
-        Sub-networks without repetition, from small to large unless listed one by one.
-
-    Raises:
-        ValueError: On an unknown name; lists the valid ones.
-    """
-    if which == 'all':
-        return list(space)
-    if which == 'named':
-        return [subnet for subnet in space if subnet in space.names.values()]
-    return list(dict.fromkeys(space[name.strip()] for name in which.split(',')))
-
-
 def untrained_backbone(backbone: Any, seed: int = 0) -> nn.Module:
     """The same supernet with random weights, those of its default initialisation.
 
@@ -158,9 +137,3 @@ def untrained_backbone(backbone: Any, seed: int = 0) -> nn.Module:
         logger.setLevel(level)
     untrained.eval()
     return untrained
-
-
-def well_known_name(space: SearchSpace, subnet: Subnet) -> str:
-    """A sub-network's name, rather 'vit-s' than 'smallest', or ''."""
-    names = [name for name, member in space.names.items() if member == subnet]
-    return min(names, key=lambda name: name in ('smallest', 'largest'), default='')

@@ -6,8 +6,8 @@ from typing import Any
 
 from mmengine.config import Config
 
-from poa_mm.evaluation.cost import build_on_meta
-from poa_mm.preprocessing import Preprocessing, preprocessing_of
+from poa_mm.checkpoints.build import build_on_meta
+from poa_mm.checkpoints.preprocessing import Preprocessing, preprocessing_of
 from poa_mm.registry import ELASTIC_BACKBONES
 
 MONITORED = 10  # times in a run

@@ -10,15 +10,14 @@ from typing import Any
 import rich.progress
 from rich.console import Console
 
-import poa_mm
-from poa_mm.elastic import Subnet
-from poa_mm.engine.checkpoint import load_config
-from poa_mm.evaluation.cost import subnet_cost
-from poa_mm.evaluation.knn_benchmark import well_known_name
+from poa_mm.checkpoints.checkpoint import load_config
+from poa_mm.checkpoints.preprocessing import ImageSize, preprocessing_of
+from poa_mm.elastic import Subnet, well_known_name
 from poa_mm.export.formats import FORMATS, Format, card_paths, check_targets, put
 from poa_mm.export.job import Job
 from poa_mm.export.model_card import ModelCard, accuracy_from_csv
-from poa_mm.preprocessing import ImageSize, preprocessing_of
+from poa_mm.selection.cost import subnet_cost
+from poa_mm.version import __version__
 
 CHUNK = 2**20  # bytes
 
@@ -129,6 +128,4 @@ def _sha256(path: str | PathLike) -> str:
 
 def _versions(chosen: Format) -> dict[str, str]:
     names = ('torch', *chosen.packages)
-    return {'poa_mm': poa_mm.__version__} | {
-        name: importlib.metadata.version(name) for name in names
-    }
+    return {'poa_mm': __version__} | {name: importlib.metadata.version(name) for name in names}

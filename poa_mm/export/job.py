@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from poa_mm.checkpoints.preprocessing import Preprocessing
 from poa_mm.elastic import Subnet
 from poa_mm.export.check import largest_difference
 from poa_mm.export.network import FeatureNet, feature_net
-from poa_mm.preprocessing import Preprocessing
 
 TOLERANCE = 1e-4  # between a sub-network and its extracted form, in any precision but 16 bits
 

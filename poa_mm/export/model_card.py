@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from poa_mm.checkpoints.preprocessing import Preprocessing
 from poa_mm.elastic import Subnet
-from poa_mm.evaluation.csv_rows import finite_cell, subnet_rows
-from poa_mm.preprocessing import Preprocessing
+from poa_mm.tables import finite_cell, subnet_rows
 
 # By format: the Hub shows and finds a model by these lines.
 FRONT_MATTER = {

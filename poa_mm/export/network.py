@@ -9,10 +9,10 @@ from mmpretrain.models.backbones import VisionTransformer
 from mmpretrain.models.utils import ShiftWindowMSA
 from torch import Tensor, nn
 
+from poa_mm.checkpoints.preprocessing import ImageSize
 from poa_mm.elastic import Subnet
 from poa_mm.export.check import example_images
 from poa_mm.models.backbones.supernet_layers import image_channels
-from poa_mm.preprocessing import ImageSize
 from poa_mm.registry import MODELS
 
 # What a stock backbone's last output can be, and what its pooled features are then.

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import torch
 
-from poa_mm.engine.checkpoint import BACKBONE_INFO, load_backbone, save_backbone
-from poa_mm.engine.tensor_file import write_tensors
+from poa_mm.checkpoints.checkpoint import BACKBONE_INFO, load_backbone, save_backbone
+from poa_mm.checkpoints.preprocessing import ABOUT
+from poa_mm.checkpoints.safetensors_file import write_tensors
 from poa_mm.export.job import Job, Written
 from poa_mm.export.network import image_size_argument
-from poa_mm.preprocessing import ABOUT
 from poa_mm.registry import package_to_import
 
 OUTPUTS = "a tuple of features, those of mmpretrain's class"

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from poa_mm.engine.tensor_file import read_tensors, write_tensors
+from poa_mm.checkpoints.preprocessing import ABOUT, Preprocessing
+from poa_mm.checkpoints.safetensors_file import read_tensors, write_tensors
 from poa_mm.export.check import largest_difference
 from poa_mm.export.formats import CONFIG, WEIGHTS
 from poa_mm.export.job import Job, Written
 from poa_mm.export.timm_forms import TimmForm, timm_form
-from poa_mm.preprocessing import ABOUT, Preprocessing
 
 TOLERANCE = 1e-9  # of the outputs, in float64
 LOAD = """\

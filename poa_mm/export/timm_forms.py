@@ -11,8 +11,8 @@ from mmpretrain.models.backbones import ResNet, SwinTransformer, VisionTransform
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from poa_mm.checkpoints.preprocessing import ImageSize
 from poa_mm.export.timm_limits import ANOTHER, activation, check_convolution, common_eps
-from poa_mm.preprocessing import ImageSize
 
 STEM_CHANNELS = 64  # of timm's ResNet
 STRIDES = (1, 2, 2, 2)  # likewise

@@ -11,10 +11,10 @@ from mmpretrain.models.utils import resize_pos_embed
 from tiny import TINY_POA, randomise
 from tiny_training import make_runner
 
+from poa_mm.checkpoints import save_backbone
+from poa_mm.checkpoints.checkpoint import SUPERNET_INFO
 from poa_mm.compat.position_grid import GRID, fit_positions, with_grid
 from poa_mm.compat.prefix_metadata import without_prefix
-from poa_mm.engine import save_backbone
-from poa_mm.engine.checkpoint import SUPERNET_INFO
 from poa_mm.registry import MODELS
 
 ELASTIC = {

@@ -7,8 +7,8 @@ from mmpretrain.models.backbones import SwinTransformer
 from supernets import TINY_SWIN
 from tiny import randomise
 
+from poa_mm.checkpoints import save_backbone
 from poa_mm.compat.relative_bias import _places, resize_bias_table
-from poa_mm.engine import save_backbone
 from poa_mm.registry import MODELS
 
 

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import TRANSFORMS
 
-from poa_mm.evaluation import build_on_meta
+from poa_mm.checkpoints.build import build_on_meta
 from poa_mm.models.backbones.pretrained import _misfits
 from poa_mm.registry import MODELS
 

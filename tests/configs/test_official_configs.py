@@ -12,10 +12,10 @@ from mmengine.optim import build_optim_wrapper
 from mmpretrain.registry import PARAM_SCHEDULERS
 from official import recipe, resnet, swin, vit
 
-from poa_mm.engine.official.convert import HEAD_KEYS
-from poa_mm.engine.official.resnet import RESNET
-from poa_mm.engine.official.swin import SWIN
-from poa_mm.engine.official.vit import VIT
+from poa_mm.checkpoints.official.convert import HEAD_KEYS
+from poa_mm.checkpoints.official.resnet import RESNET
+from poa_mm.checkpoints.official.swin import SWIN
+from poa_mm.checkpoints.official.vit import VIT
 from poa_mm.registry import HOOKS, MODELS
 
 LR, WD = 0.5, 0.04

@@ -7,8 +7,8 @@ import yaml
 from helpers import ROOT
 from mmengine.config import Config
 
+from poa_mm.checkpoints.build import build_on_meta
 from poa_mm.elastic import Subnet
-from poa_mm.evaluation.cost import build_on_meta
 from poa_mm.registry import MODELS
 
 FOLDER = ROOT / 'configs' / 'pretrain'

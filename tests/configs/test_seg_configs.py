@@ -17,8 +17,8 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from segmentation import FOLDER, draw, tiny_config
 
+from poa_mm.checkpoints.build import build_on_meta
 from poa_mm.engine import launch
-from poa_mm.evaluation import build_on_meta
 
 NAMES = sorted(path.stem for path in FOLDER.glob('*.py'))
 FULL = [name for name in NAMES if 'tiny' not in name]
@@ -64,7 +64,7 @@ def test_every_config_builds_at_full_size(name):
     model = build(cfg)
     assert model.num_classes == 150
     assert cfg.train_dataloader.dataset.type == 'ADE20KDataset'
-    assert cfg.custom_imports.imports == ['poa_mm', 'poa_mm.models.segmentors']
+    assert cfg.custom_imports.imports == ['poa_mm', 'poa_mm.segmentation.mmseg_modules']
     assert [hook.type.split('.')[-1] for hook in cfg.custom_hooks] == [
         'PretrainedCheckHook',
         'LabelCheckHook',

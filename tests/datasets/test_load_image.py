@@ -7,8 +7,8 @@ from mmengine.registry import TRANSFORMS, DefaultScope
 from mmseg.datasets import BaseSegDataset
 from PIL import Image
 
-import poa_mm.models.detectors
-import poa_mm.models.segmentors  # noqa: F401
+import poa_mm.detection.mmdet_modules
+import poa_mm.segmentation.mmseg_modules  # noqa: F401
 from poa_mm.datasets import UnreadableImageError
 from poa_mm.datasets.load_image import LoadImage
 from poa_mm.errors import InputError

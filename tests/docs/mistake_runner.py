@@ -21,7 +21,7 @@ from mmengine.runner.loops import _InfiniteDataloaderIterator
 from PIL import Image
 
 import poa_mm
-from poa_mm.engine import save_backbone
+from poa_mm.checkpoints import save_backbone
 
 DEMO = 'configs/pretrain/poa_vit-tiny_photos.py'  # $DEMO on the page
 PAGE = ROOT / 'docs' / 'troubleshooting.md'

@@ -6,7 +6,8 @@ import pytest
 from helpers import ROOT, load_tool
 from mmengine.config import Config
 
-from poa_mm.evaluation import build_on_meta, subnet_cost
+from poa_mm.checkpoints.build import build_on_meta
+from poa_mm.selection import subnet_cost
 
 PAGE = (ROOT / 'docs' / 'choosing.md').read_text(encoding='utf-8')
 

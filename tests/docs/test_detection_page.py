@@ -7,7 +7,7 @@ from helpers import ROOT
 from mmengine.config import Config
 from scenes import CLASSES, write_coco
 
-from poa_mm.evaluation import build_on_meta
+from poa_mm.checkpoints.build import build_on_meta
 from poa_mm.models.backbones.pretrained import _misfits
 from poa_mm.registry import DATASETS
 

@@ -10,9 +10,9 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from scenes import write_coco, write_config
 
+from poa_mm.detection import AnnotationCheckHook
 from poa_mm.engine import launch
 from poa_mm.engine.annotation_files import with_checked_files
-from poa_mm.engine.hooks import AnnotationCheckHook
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from supernets import TINY_RESNET, TINY_SWIN, save_supernet
 from tiny import TINY_BACKBONE
 
-from poa_mm.engine import save_backbone
+from poa_mm.checkpoints import save_backbone
 
 _runs = itertools.count()
 DENSE = {

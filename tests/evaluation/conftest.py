@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-from helpers import VIT
 from mmengine.config import Config
 
-from poa_mm.evaluation import KnnEvaluator, build_on_meta
+from poa_mm.evaluation import KnnEvaluator
 from poa_mm.registry import ELASTIC_BACKBONES
 
 PIPELINE = [{'type': 'NumpyToPIL', 'to_rgb': True}, {'type': 'PackInputs'}]
@@ -58,9 +57,3 @@ def backbone():
 @pytest.fixture(scope='module')
 def evaluator(cfg):
     return KnnEvaluator.from_config(cfg, progress=False)
-
-
-@pytest.fixture
-def net():
-    """Six sub-networks without values, for their costs."""
-    return build_on_meta(dict(VIT))

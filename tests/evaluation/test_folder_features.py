@@ -13,10 +13,10 @@ from tiny import randomise
 from tiny_families import SUPERNETS, build, images, save_checkpoint
 from torchvision import transforms
 
-from poa_mm.engine.checkpoint import save_backbone
+from poa_mm.checkpoints.checkpoint import save_backbone
+from poa_mm.checkpoints.preprocessing import Preprocessing
 from poa_mm.evaluation.folder_features import folder_features, pooled
 from poa_mm.export import FORMATS
-from poa_mm.preprocessing import Preprocessing
 from poa_mm.registry import MODELS
 
 tool = load_tool('extract_features')

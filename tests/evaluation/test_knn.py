@@ -9,7 +9,8 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 
-from poa_mm.evaluation.knn import headline_k, knn_accuracy, knn_predict
+from poa_mm.evaluation.knn import knn_accuracy, knn_predict
+from poa_mm.tables import headline_k
 
 
 @pytest.fixture

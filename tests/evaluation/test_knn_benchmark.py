@@ -4,14 +4,8 @@ import pytest
 import torch
 from mmengine.logging import MMLogger
 
-from poa_mm.elastic import SearchSpace, Subnet
-from poa_mm.evaluation import (
-    extract_pixels,
-    knn_accuracy,
-    knn_rows,
-    select_subnets,
-    untrained_backbone,
-)
+from poa_mm.elastic import SearchSpace, Subnet, select_subnets
+from poa_mm.evaluation import extract_pixels, knn_accuracy, knn_rows, untrained_backbone
 
 
 def test_rows_without_baselines(backbone, evaluator):

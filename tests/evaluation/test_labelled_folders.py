@@ -8,11 +8,11 @@ from PIL import Image
 from supernets import TINY
 from torchvision import transforms
 
+from poa_mm.checkpoints.preprocessing import Preprocessing
 from poa_mm.datasets.description import describe
 from poa_mm.elastic import Subnet
 from poa_mm.evaluation import KnnEvaluator, knn_accuracy
 from poa_mm.evaluation.labelled_folders import use_labelled_folders
-from poa_mm.preprocessing import Preprocessing
 from poa_mm.registry import ELASTIC_BACKBONES
 
 PREPROCESSING = Preprocessing((16, 16), (10.0, 20.0, 30.0), (40.0, 50.0, 60.0), crop_ratio=0.8)

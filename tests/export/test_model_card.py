@@ -5,11 +5,12 @@ import json
 import pytest
 from tiny_families import build
 
+from poa_mm.checkpoints.preprocessing import Preprocessing
 from poa_mm.elastic import Subnet
-from poa_mm.evaluation import KnnRow, save_csv
+from poa_mm.evaluation import KnnRow
 from poa_mm.export import ModelCard
 from poa_mm.export.model_card import accuracy_from_csv
-from poa_mm.preprocessing import Preprocessing
+from poa_mm.tables import save_csv
 
 CARD = ModelCard(
     file='vit-s.onnx',

@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 from tiny_families import IMAGES, SIZE, SUPERNETS, build, images, save_checkpoint
 from torchvision import transforms
 
+from poa_mm.checkpoints.preprocessing import Preprocessing
 from poa_mm.export import export_subnet, load_timm
 from poa_mm.export.timm import _images
-from poa_mm.preprocessing import Preprocessing
 
 
 def features(net, batch, subnet):

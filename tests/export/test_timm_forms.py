@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mmengine.config import Config
 from torch import nn
 
-from poa_mm.evaluation.cost import build_on_meta
+from poa_mm.checkpoints.build import build_on_meta
 from poa_mm.export import TimmForm, timm_form
 from poa_mm.registry import MODELS
 

@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
-from poa_mm.engine.checkpoint import SUPERNET_INFO
+from poa_mm.checkpoints.checkpoint import SUPERNET_INFO
 from poa_mm.evaluation import KnnEvaluator
 from poa_mm.registry import ELASTIC_BACKBONES
 

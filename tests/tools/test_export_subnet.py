@@ -11,8 +11,9 @@ from tiny_families import build, images, save_checkpoint
 
 import poa_mm
 from poa_mm.elastic import Subnet
-from poa_mm.evaluation import KnnRow, save_csv
+from poa_mm.evaluation import KnnRow
 from poa_mm.export import FORMATS, load_timm
+from poa_mm.tables import save_csv
 
 
 @pytest.fixture(scope='module')

@@ -12,7 +12,7 @@ from tiny import TINY_BACKBONE, randomise
 from tiny_families import build, save_checkpoint
 
 import poa_mm
-from poa_mm.engine.checkpoint import SUPERNET_INFO
+from poa_mm.checkpoints.checkpoint import SUPERNET_INFO
 from poa_mm.registry import ELASTIC_BACKBONES, MODELS
 
 

@@ -3,9 +3,11 @@
 import torch
 from helpers import VIT, load_tool
 
-from poa_mm import evaluation
+from poa_mm import selection
+from poa_mm.checkpoints import open_supernet
 from poa_mm.elastic import Subnet
-from poa_mm.evaluation import LatencySettings, open_supernet, profile_rows, save_csv
+from poa_mm.selection import LatencySettings, profile_rows
+from poa_mm.tables import save_csv
 
 tool = load_tool('pick_subnet')
 
@@ -45,7 +47,7 @@ def test_what_a_profile_lacks_is_measured_at_its_image_size(tmp_path, capsys, mo
         asked.append(settings)
         return 1e-3
 
-    monkeypatch.setattr(evaluation, 'subnet_latency', latency)
+    monkeypatch.setattr(selection, 'subnet_latency', latency)
     options = ['--max-latency', '10s', '--batch-size', '4', '--device', 'cpu']
     assert tool.main([str(config), '--profile', str(table), *options]) == 0
     settings = {'batch_size': 4, 'threads': 1, 'device': torch.device('cpu')}

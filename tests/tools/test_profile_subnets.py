@@ -5,9 +5,9 @@ import torch
 from helpers import ROOT, VIT, load_tool
 from PIL import Image
 
-from poa_mm.engine.checkpoint import SUPERNET_INFO
-from poa_mm.evaluation.csv_rows import read_csv
+from poa_mm.checkpoints.checkpoint import SUPERNET_INFO
 from poa_mm.registry import ELASTIC_BACKBONES
+from poa_mm.tables import read_csv
 
 SUBNETS = ['w16-d2', 'w16-d3', 'w24-d2', 'w24-d3', 'w32-d2', 'w32-d3']
 

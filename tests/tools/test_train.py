@@ -9,7 +9,8 @@ from helpers import CONFIG, load_tool
 from PIL import Image
 
 import poa_mm
-from poa_mm.engine import POAHook, load_config
+from poa_mm.checkpoints import load_config
+from poa_mm.engine import POAHook
 from poa_mm.models.selfsup import POA
 
 SMALL = [

@@ -3,7 +3,7 @@
 _base_ = 'mmdet::_base_/default_runtime.py'
 
 custom_imports = dict(
-    imports=['poa_mm', 'poa_mm.datasets.coco', 'poa_mm.models.detectors'],
+    imports=['poa_mm', 'poa_mm.detection.coco', 'poa_mm.detection.mmdet_modules'],
     allow_failed_imports=False,
 )
 

@@ -1,7 +1,9 @@
 """Runtime of all segmentation configs: mmseg's scope, iterations, one checkpoint an evaluation."""
 
 default_scope = 'mmseg'
-custom_imports = dict(imports=['poa_mm', 'poa_mm.models.segmentors'], allow_failed_imports=False)
+custom_imports = dict(
+    imports=['poa_mm', 'poa_mm.segmentation.mmseg_modules'], allow_failed_imports=False
+)
 
 custom_hooks = [
     dict(type='PretrainedCheckHook'),

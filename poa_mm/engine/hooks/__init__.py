@@ -1,11 +1,8 @@
 """Hooks of the training loop."""
 
 from poa_mm.engine.hooks.activation_checkpoint_hook import ActivationCheckpointHook
-from poa_mm.engine.hooks.annotation_check_hook import AnnotationCheckHook
 from poa_mm.engine.hooks.checkpoint_hook import RunCheckpointHook
-from poa_mm.engine.hooks.class_check_hook import ClassCheckHook
 from poa_mm.engine.hooks.history_hook import HistoryHook
-from poa_mm.engine.hooks.label_check_hook import LabelCheckHook
 from poa_mm.engine.hooks.name_check_hook import NameCheckHook
 from poa_mm.engine.hooks.nan_guard_hook import NanGuardHook
 from poa_mm.engine.hooks.poa_hook import POAHook
@@ -18,10 +15,7 @@ from poa_mm.engine.hooks.throughput_hook import ThroughputHook
 
 __all__ = [
     'ActivationCheckpointHook',
-    'AnnotationCheckHook',
-    'ClassCheckHook',
     'HistoryHook',
-    'LabelCheckHook',
     'NameCheckHook',
     'NanGuardHook',
     'POAHook',

@@ -9,8 +9,8 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import IterBasedTrainLoop, Runner
 
+from poa_mm.checkpoints.checkpoint import SUPERNET_INFO
 from poa_mm.engine import config_diff
-from poa_mm.engine.checkpoint import SUPERNET_INFO
 from poa_mm.engine.inner_model import inner_model
 from poa_mm.engine.resumed_schedule import settle_schedule
 

@@ -3,7 +3,7 @@
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from poa_mm.engine.checkpoint import SUPERNET_INFO
+from poa_mm.checkpoints.checkpoint import SUPERNET_INFO
 from poa_mm.engine.hooks.poa_hook import poa_of
 from poa_mm.registry import HOOKS
 

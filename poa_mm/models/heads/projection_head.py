@@ -9,7 +9,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from poa_mm.elastic import ElasticInputLinear
-from poa_mm.models.losses.precision import full_precision
+from poa_mm.models.losses.chunks import full_precision
 from poa_mm.registry import MODELS
 
 PROTOTYPE_INITS = ('trunc_normal', 'linear')

@@ -7,13 +7,17 @@ tokens at a time, and again in the backward pass.
 
 from collections.abc import Callable, Iterator
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from poa_mm.models.losses.precision import full_precision
-
 MAX_LOGITS = 2**24  # of one chunk; 64 MiB in float32
+
+
+def full_precision(x: Tensor) -> Tensor:
+    """``x`` in float32, or in float64 where it is given so: bf16 logits lose the loss's detail."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def prototype_logits(features: Tensor, prototypes: Tensor, temperature: float) -> Tensor:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from poa_mm.models.losses.precision import full_precision
+from poa_mm.models.losses.chunks import full_precision
 
 NUM_GLOBAL = 2  # global views of an image; the formulas of the paper hold for two
 

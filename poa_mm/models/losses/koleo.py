@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from poa_mm.models.losses.precision import full_precision
+from poa_mm.models.losses.chunks import full_precision
 
 EPS = 1e-8  # two equal features have distance zero, whose loss would be infinite
 

@@ -6,7 +6,7 @@ import torch
 from mmengine import dist
 from torch import Tensor
 
-from poa_mm.models.losses.precision import full_precision
+from poa_mm.models.losses.chunks import full_precision
 
 
 @torch.no_grad()

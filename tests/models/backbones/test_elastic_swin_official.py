@@ -11,8 +11,8 @@ from mmpretrain.models.backbones import SwinTransformer
 from tiny import randomise
 
 import poa_mm
+from poa_mm.checkpoints import save_backbone
 from poa_mm.elastic import Subnet
-from poa_mm.engine import save_backbone
 from poa_mm.registry import MODELS
 
 ARCH = {'embed_dims': 32, 'depths': [1, 2, 5, 1], 'num_heads': [4, 8, 16, 32]}

@@ -7,8 +7,8 @@ import torch
 from supernets import TINY_RESNET, TINY_SWIN
 from tiny import TINY_POA, randomise
 
-from poa_mm.evaluation import subnet_cost
 from poa_mm.registry import ELASTIC_BACKBONES, MODELS
+from poa_mm.selection import subnet_cost
 
 VIT = {
     'type': 'ElasticVisionTransformer',

@@ -1,0 +1,204 @@
+"""Opening training checkpoints, and files that hold one extracted backbone.
+
+Opening a file runs no code that came with it: files are unpickled with ``weights_only=True``, and
+what they describe is built by :mod:`poa_mm.checkpoints.build`.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from torch import nn
+
+from poa_mm.checkpoints import safetensors_file as tensor_file
+from poa_mm.checkpoints.build import build_elastic, build_stock
+from poa_mm.elastic import Subnet
+from poa_mm.file_kinds import kind_of_content, kind_of_file, with_kind
+from poa_mm.files import (
+    BACKBONE_INFO,
+    BRANCHES,
+    SUPERNET_INFO,
+    check_free,
+    check_sums,
+    read_file,
+    write_file,
+)
+
+PREPROCESSING_INFO = 'preprocessing'  # key of such a file, and of the metadata of exported ones
+
+
+def load_supernet(path: str | PathLike, branch: str = 'teacher') -> nn.Module:
+    """Open the elastic backbone of a training checkpoint, without a config.
+
+    Args:
+        path: Checkpoint of a POA run.
+        branch: ``'teacher'``, the one to use downstream, or ``'student'``.
+
+    Returns:
+        The backbone on the CPU, in evaluation mode. Sub-networks run with ``net(x, 'vit-s')``, are
+        listed by ``net.space`` and cut out by ``net.extract('vit-s')``.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: Unknown branch, not a checkpoint of POA, or weights that do not fit.
+    """
+    if branch not in BRANCHES:
+        raise ValueError(f'branch must be one of {tuple(BRANCHES)}, got {branch!r}')
+    checkpoint = _read(path)
+    check_sums(path)
+    info = _info(checkpoint, path, SUPERNET_INFO)
+    prefix = BRANCHES[branch]
+    state = {
+        key.removeprefix(prefix): tensor
+        for key, tensor in checkpoint['state_dict'].items()
+        if key.startswith(prefix)
+    }
+    backbone: Any = _build(build_elastic, info.get('backbone'), path)
+    _fill(backbone, state, path)
+    backbone.run_config = info.get('config') or {}  # for poa_mm.image_transform
+    return backbone
+
+
+def load_config(path: str | PathLike) -> Config:
+    """The config of the run that wrote a training checkpoint.
+
+    Reading it is safe; building data sets or models from it calls whatever it names, so do that
+    with files of a source you trust.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: Not a checkpoint of POA.
+    """
+    config = _info(_read(path), path, SUPERNET_INFO).get('config')
+    if not isinstance(config, dict):
+        raise ValueError(f'{path} holds no config of its run')
+    return Config(config)
+
+
+def load_backbone(path: str | PathLike) -> nn.Module:
+    """Open an extracted backbone as a plain stock module on the CPU, in evaluation mode.
+
+    Args:
+        path: File of ``tools/extract_subnet.py`` or, if it ends in ``.safetensors``, of
+            ``tools/export_subnet.py --to safetensors``.
+
+    Returns:
+        The module, with weights of the data type that the file holds. Images (B, C, H, W) go in,
+        already normalised; a tuple of features comes out, as the class in mmpretrain has it.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: Not such a file, a damaged one, or weights that do not fit.
+    """
+    if Path(path).suffix == tensor_file.SUFFIX:
+        content = _read_safetensors(path)
+    else:
+        content = _read(path)
+        check_sums(path)
+    backbone: Any = _build(build_stock, _info(content, path, BACKBONE_INFO), path)
+    _fill(backbone, content['state_dict'], path)
+    backbone.preprocessing = content.get(PREPROCESSING_INFO)  # for poa_mm.image_transform
+    return backbone
+
+
+def save_backbone(
+    supernet: Any,
+    subnet: Subnet | str,
+    path: str | PathLike,
+    overwrite: bool = False,
+    *,
+    preprocessing: Mapping[str, Any] | None = None,
+    **overrides: Any,
+) -> None:
+    """Extract a sub-network into a file of plain data and tensors.
+
+    Any OpenMMLab library loads it into its stock backbone through
+    ``init_cfg=dict(type='Pretrained', checkpoint=path)``, and :func:`load_backbone` without a
+    config. The file appears complete or not at all.
+
+    Args:
+        supernet: Elastic backbone.
+        subnet: Which sub-network.
+        path: File to write; folders are made.
+        overwrite: Replace an existing file.
+        preprocessing: What the network expects of images, as plain data to store with it; see
+            :meth:`poa_mm.checkpoints.preprocessing.Preprocessing.as_dict`.
+        **overrides: Arguments of the stock class to set or replace, such as ``img_size``.
+
+    Raises:
+        FileExistsError: ``path`` exists and ``overwrite`` is not set.
+        ValueError: Unknown sub-network.
+    """
+    check_free(path, overwrite)
+    subnet = supernet.space.resolve(subnet)
+    content = {
+        'state_dict': supernet.extract(subnet, **overrides).state_dict(),
+        BACKBONE_INFO: supernet.subnet_cfg(subnet, **overrides),
+        'subnet': str(subnet),
+    }
+    if preprocessing is not None:
+        content[PREPROCESSING_INFO] = dict(preprocessing)
+    write_file(content, path)
+
+
+def _read(path: str | PathLike) -> dict[str, Any]:
+    content = read_file(path)
+    state = content.get('state_dict') if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+        message = f'{path} holds no state_dict, so it is not a checkpoint of POA'
+        raise ValueError(with_kind(message, kind_of_content(content) or kind_of_file(path)))
+    return content
+
+
+def _read_safetensors(path: str | PathLike) -> dict[str, Any]:
+    state, metadata = tensor_file.read_tensors(path)
+    if BACKBONE_INFO not in metadata:
+        raise ValueError(
+            f'{path} holds no backbone of mmpretrain; if it was exported to timm, open its folder '
+            'with poa_mm.export.load_timm'
+        )
+    return {
+        'state_dict': state,
+        BACKBONE_INFO: json.loads(metadata[BACKBONE_INFO]),
+        PREPROCESSING_INFO: json.loads(metadata.get(tensor_file.ABOUT, '{}')).get(
+            PREPROCESSING_INFO
+        ),
+    }
+
+
+def _info(content: dict[str, Any], path: str | PathLike, key: str) -> dict[str, Any]:
+    if isinstance(content.get(key), dict):
+        return content[key]
+    wanted = {
+        SUPERNET_INFO: 'a training checkpoint of POA (written with SupernetInfoHook)',
+        BACKBONE_INFO: 'an extracted backbone (written by tools/extract_subnet.py)',
+    }
+    message = f'{path} is not {wanted[key]}'
+    raise ValueError(with_kind(message, kind_of_content(content)))
+
+
+def _build(build: Callable[[Any], nn.Module], cfg: Any, path: str | PathLike) -> nn.Module:
+    try:
+        return build(cfg)
+    except ValueError as error:
+        raise ValueError(f'{path} cannot be opened: {error}') from error
+
+
+def _fill(module: nn.Module, state: dict[str, torch.Tensor], path: str | PathLike) -> None:
+    """Load all weights, in the precision that the file has them in."""
+    others = [name for name, tensor in state.items() if not isinstance(tensor, torch.Tensor)]
+    if others:
+        raise ValueError(f'{path} has something else than a tensor as {others[0]}')
+    dtypes = {tensor.dtype for tensor in state.values() if tensor.is_floating_point()}
+    if len(dtypes) == 1:
+        module.to(dtypes.pop())
+    try:
+        module.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise ValueError(f'the weights in {path} do not fit: {error}') from error
+    module.requires_grad_(True)
+    module.eval()

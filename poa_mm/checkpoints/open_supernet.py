@@ -1,0 +1,41 @@
+"""A supernet from a checkpoint or from a config."""
+
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from poa_mm.checkpoints.build import build_on_meta
+from poa_mm.checkpoints.checkpoint import load_config, load_supernet
+from poa_mm.checkpoints.config_file import read_config
+from poa_mm.registry import ELASTIC_BACKBONES
+
+
+def open_supernet(path: str | PathLike) -> Any:
+    """An elastic backbone, with the weights of a checkpoint, or without any from a config.
+
+    Args:
+        path: Training or converted checkpoint, or a config file (``*.py``) whose
+            ``model.backbone`` is elastic; that one has no weights and lies on the meta device.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: Neither a checkpoint of POA nor such a config.
+    """
+    path = Path(path)
+    if path.suffix != '.py':
+        return load_supernet(path)
+    backbone = read_config(path).get('model', {}).get('backbone', {})
+    if str(backbone.get('type')).split('.')[-1] not in ELASTIC_BACKBONES.module_dict:
+        raise ValueError(
+            f'model.backbone of {path} is of type {backbone.get("type")}; elastic are '
+            f'{", ".join(ELASTIC_BACKBONES.module_dict)}'
+        )
+    return build_on_meta(backbone)
+
+
+def supernet_config(path: str | PathLike) -> Config:
+    """The config that :func:`open_supernet` reads, or that of the run that wrote a checkpoint."""
+    path = Path(path)
+    return read_config(path) if path.suffix == '.py' else load_config(path)

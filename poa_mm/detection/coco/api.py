@@ -1,0 +1,74 @@
+"""pycocotools' index of an annotation file, over content that has been checked."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmdet.datasets.api_wrappers import COCO
+
+from poa_mm.detection.coco.content import check_content
+from poa_mm.detection.coco.ids import clean_name
+from poa_mm.detection.coco.reading import read_annotations
+
+
+class CheckedCOCO(COCO):
+    """mmdet's index of a file that is read, checked and repaired as a whole.
+
+    Args:
+        annotation_file: The file.
+        masks: Whether masks are learned or counted.
+        name: What messages call the file, if its place on this machine is a passing one.
+        sort_categories: Put the categories into the order of their ids.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: A file that is damaged, of another format or full of faults; says which.
+    """
+
+    def __init__(
+        self,
+        annotation_file: str | os.PathLike,
+        masks: bool = False,
+        name: str | None = None,
+        sort_categories: bool = False,
+    ) -> None:
+        super().__init__(None)
+        self.path = str(name or annotation_file)
+        self.dataset = read_annotations(str(annotation_file), self.path)
+        check_content(self.dataset, self.path, masks)
+        if sort_categories:
+            self.dataset['categories'].sort(key=lambda category: category['id'])
+        self.createIndex()
+        self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
+
+    def get_cat_ids(self, cat_names: Sequence[str] = (), **kwargs: Any) -> list[int]:
+        """Numbers of categories, in the order of the file; names are checked first."""
+        if cat_names:
+            check_classes(cat_names, self.dataset['categories'], self.path)
+            cat_names = [clean_name(name) for name in cat_names]
+        return super().get_cat_ids(cat_names=cat_names, **kwargs)
+
+
+def check_classes(
+    classes: Sequence[str], categories: Sequence[Mapping[str, Any]], path: str
+) -> None:
+    """Compare the classes of a config with the categories of an annotation file.
+
+    A file may have more categories than the config has classes. Spaces around names do not count.
+
+    Raises:
+        ValueError: ``classes`` is one name instead of several; names that the file does not have,
+            or has in another order.
+    """
+    if isinstance(classes, str):
+        raise ValueError(f'classes must be a tuple of names, got {classes!r}')
+    wanted = [clean_name(name) for name in classes]
+    names = [clean_name(category['name']) for category in categories]
+    unknown = [name for name in wanted if name not in names]
+    if unknown:
+        raise ValueError(f'{path} has no classes {unknown}; it has {names}')
+    order = [name for name in names if name in wanted]
+    if wanted != order:
+        raise ValueError(
+            f'classes must be in the order of {path}, each once: {order}, not {list(classes)}'
+        )

@@ -1,0 +1,89 @@
+"""Data sets in COCO's format whose classes, objects and images are what the file says."""
+
+import os
+from typing import Any
+
+from mmdet.datasets import CocoDataset
+from mmdet.registry import DATASETS
+
+from poa_mm.datasets.image_sizes import check_sizes, sized
+from poa_mm.datasets.nested import transforms_of
+from poa_mm.detection.coco.api import CheckedCOCO
+from poa_mm.detection.coco.findings import warn_once
+from poa_mm.detection.coco.image_files import find_images
+
+SHOWN = 5  # classes in a warning
+
+
+@DATASETS.register_module()
+class CheckedCocoDataset(CocoDataset):
+    """mmdet's ``CocoDataset``, which checks its whole file and looks for all images when built.
+
+    mmdet numbers the classes in the order of the file, whatever order it is told, and leaves out
+    names that the file does not have: the labels that follow would move up, and a detector would
+    learn wrong ones in silence. Objects without an area or a size are left out as well, those
+    without other things end a run when they come up.
+
+    Args:
+        *args: Those of mmdet's ``CocoDataset``.
+        check_sizes: Whether to compare the sizes that the file states with the heads of the image
+            files: where they differ, boxes and masks fall on other pixels.
+        **kwargs: Those of mmdet's ``CocoDataset``.
+
+    Raises:
+        FileNotFoundError: No such file, or images that are not there; says how many.
+        ValueError: A file that is damaged, of another format or full of faults; classes that it
+            does not know, or knows in another order; images that cannot be read or have another
+            size; nothing left to train on.
+    """
+
+    images_checked = True  # nothing is left for hooks to look at
+
+    def __init__(self, *args: Any, check_sizes: bool = True, **kwargs: Any) -> None:
+        self.check_sizes = check_sizes
+        super().__init__(*args, **kwargs)
+
+    def COCOAPI(self, path: str | os.PathLike) -> CheckedCOCO:  # noqa: N802  # mmdet's name
+        """Index of the file, whose place on this machine is ``path``."""
+        return CheckedCOCO(path, self._has_masks(), self.ann_file)
+
+    def _has_masks(self) -> bool:
+        return any(getattr(step, 'with_mask', False) for step in transforms_of(self.pipeline))
+
+    def filter_data(self) -> list[dict]:
+        """Leave out what there is nothing to learn from, and look for the images of the rest."""
+        kept = super().filter_data()
+        if not kept:
+            raise ValueError(
+                f'none of the {len(self.data_list)} images in {self.ann_file} is left after '
+                f'{self.filter_cfg}'
+            )
+        if not self.test_mode:
+            self._check_objects(kept)
+        folder = self.data_prefix['img']
+        if self.backend_args is None and '://' not in folder:  # files on this machine
+            find_images(kept, folder, self.ann_file)
+            if self.check_sizes:
+                check_sizes([sized(info) for info in kept], self.pipeline, self.ann_file)
+        return kept
+
+    def _check_objects(self, kept: list[dict]) -> None:
+        """Make sure that there are objects to learn, and name the classes that have none."""
+        found = {
+            instance['bbox_label']
+            for info in kept
+            for instance in info['instances']
+            if not instance['ignore_flag']
+        }
+        classes = self.metainfo['classes']
+        if not found:
+            raise ValueError(
+                f'{self.ann_file} has nothing to learn: its {len(kept)} images have no object of '
+                f'{list(classes)} of at least one pixel that is no crowd'
+            )
+        without = [name for label, name in enumerate(classes) if label not in found]
+        if without:
+            names = ', '.join(without[:SHOWN]) + (', …' if len(without) > SHOWN else '')
+            warn_once(
+                f'{self.ann_file}: no objects of {len(without)} of {len(classes)} classes: {names}'
+            )
