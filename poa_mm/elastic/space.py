@@ -88,6 +88,17 @@ class SearchSpace(Sequence[Subnet]):
     Raises:
         ValueError: No width or depth, a value that is not a positive integer, a value given
             twice, depths of different numbers of stages, γ < 1, or an unknown axis.
+
+    Example:
+        The space of the paper's ViT-L, of 11 widths and 13 depths:
+
+        >>> space = SearchSpace(range(384, 1025, 64), range(12, 25))
+        >>> len(space)
+        143
+        >>> space.smallest, space['w768-d12']
+        (Subnet(width=384, depth=12), Subnet(width=768, depth=12))
+        >>> print(space.sample(random.Random(0)))
+        w1024-d12
     """
 
     def __init__(
