@@ -3,7 +3,7 @@
 import functools
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ from poa_mm.registry import MODELS
 NOT_EXTRACTED = ('drop_rate', 'drop_path_rate', 'frozen_stages', 'init_cfg')
 
 
-class ElasticBackbone(metaclass=ABCMeta):
+class ElasticBackbone(nn.Module, metaclass=ABCMeta):
     """Stands before the stock class of a family, which it makes elastic.
 
     What is abstract here, a family defines; its constructor sets the two attributes.
@@ -38,10 +38,10 @@ class ElasticBackbone(metaclass=ABCMeta):
     # Of the stock class, which comes from a library without types.
     out_indices: Any
     init_cfg: Any
-    training: bool
-    modules: Any
-    parameters: Any
-    named_parameters: Any
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Let type checkers pass the attributes of the stock class."""
 
     def __call__(self, x: Tensor, *args: Any, **kwargs: Any) -> Any:
         """Run one sub-network on images (B, C, H, W); see the family's ``forward``.
@@ -51,12 +51,11 @@ class ElasticBackbone(metaclass=ABCMeta):
             ValueError: One of another shape.
         """
         check_images(x, self._channels)
-        return super().__call__(x, *args, **kwargs)  # type: ignore[misc] # of the stock class
+        return super().__call__(x, *args, **kwargs)
 
     @property
     def _channels(self) -> int:
-        network: Any = self
-        return image_channels(network)
+        return image_channels(self)
 
     def __repr__(self) -> str:
         """Say what there is to choose from, before the modules of the intact network."""
@@ -266,7 +265,7 @@ class ElasticBackbone(metaclass=ABCMeta):
 
     def train(self, mode: bool = True) -> Any:
         """As torch has it; mmpretrain's backbones return None."""
-        super().train(mode)  # type: ignore[misc] # of the stock class
+        super().train(mode)
         return self
 
     @property
