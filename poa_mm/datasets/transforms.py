@@ -130,6 +130,7 @@ class MultiCrop(BaseTransform):
             'blur_sigma': blur_sigma,
             'channels': channels,
         }
+        self.channels = channels
         self.mode = MODES[channels]
         self.num_local = num_local
         self.global_size = _sides('global_size', global_size)  # height and width

@@ -111,6 +111,11 @@ CONFIG = [
         f'{SET} optim_wrapper.optimizer.type=AdmaW',
         'as the message says',
     ),
+    Mistake(
+        'normalised colours as if they were grey',
+        f'{SET} data_preprocessor.mean=[127.5]',
+        'give the mean of each channel',
+    ),
     Mistake('misspelled the scope', f'{SET} default_scope=mmpretrian', 'correct it'),
     Mistake(
         'wrote a blank in place of =',

@@ -5,10 +5,12 @@ from types import SimpleNamespace
 import pytest
 from helpers import CONFIG
 from mmengine.config import Config
+from mmengine.dataset import ConcatDataset, RepeatDataset
 from supernets import TINY_RESNET, TINY_SWIN
 from tiny import TINY_POA
 
 from poa_mm.engine import launch
+from poa_mm.engine.hooks import view_check
 from poa_mm.engine.hooks.view_check import check_views
 from poa_mm.registry import DATASETS, MODELS
 
@@ -45,6 +47,30 @@ def test_crops_that_a_vit_cannot_take(crops, words):
         check_views(poa(), loader(**crops))
 
 
+def test_channels_of_crops_network_and_normalisation():
+    with pytest.raises(ValueError, match='crops of 1 channels, the backbone takes images of 3'):
+        check_views(poa(), loader(channels=1))
+    for wrong in ({'mean': [127.5], 'std': [50.0] * 3}, {'mean': [127.5] * 3, 'std': [50.0]}):
+        name = min(wrong, key=lambda key: len(wrong[key]))
+        preprocessor = {'type': 'SelfSupDataPreprocessor', **wrong}
+        with pytest.raises(ValueError, match=rf'data_preprocessor.{name} has 1 values, but crops'):
+            check_views(poa(data_preprocessor=preprocessor), loader())
+
+
+def test_a_batch_larger_than_the_data_set_is_told():
+    images = len(loader().dataset)
+    with pytest.MonkeyPatch.context() as patch:
+        told = []
+        patch.setattr(view_check, 'print_log', lambda text, **_: told.append(text))
+        check_views(poa(), loader(batch_size=images))
+        assert not told
+        check_views(poa(), loader(batch_size=images + 1))
+    assert told == [
+        f'batch_size={images + 1}, but the data set has {images} images: every batch holds some of '
+        'them several times'
+    ]
+
+
 def test_what_patches_without_padding_do_not_see():
     backbone = {**TINY_POA['backbone'], 'patch_cfg': {'padding': 0}}
     with pytest.raises(ValueError, match=r'global_size=18, .* would not see the rim'):
@@ -74,7 +100,7 @@ def test_koleo_needs_two_images():
 
 @pytest.mark.parametrize(
     'wrap',
-    [lambda d: SimpleNamespace(dataset=d), lambda d: SimpleNamespace(datasets=[d])],
+    [lambda d: RepeatDataset(d, 2), lambda d: ConcatDataset([d, d])],
     ids=['repeated', 'joined'],
 )
 def test_crops_within_what_wraps_a_data_set(wrap):

@@ -24,18 +24,48 @@ def check_views(model: POA, dataloader: Any) -> None:
 
     Raises:
         ValueError: No local crops; crops of a size that the network cannot take, or whose rim it
-            does not see; a batch too small for KoLeo.
+            does not see; crops, normalisation and network that differ in the number of channels; a
+            batch too small for KoLeo.
     """
     if model.koleo_weight:
         check_koleo_batch(dataloader.batch_size)
+    _compare_batch(dataloader.dataset, dataloader.batch_size)
     for crop in _multi_crops(dataloader.dataset):
         if crop.num_local < 1:
             raise ValueError(
                 'MultiCrop has num_local=0, but POA learns from at least one local crop (Eq. 8, 9)'
             )
+        _check_channels(model, crop.channels)
         for name in ('global_size', 'local_size'):
             _check_size(model.teacher.backbone, name, getattr(crop, name))
         _compare_trained_size(model.backbone, crop.global_size)
+
+
+def _compare_batch(dataset: Any, batch_size: int) -> None:
+    if len(dataset) < batch_size:
+        print_log(
+            f'batch_size={batch_size}, but the data set has {len(dataset)} images: every batch '
+            'holds some of them several times',
+            logger='current',
+            level=logging.WARNING,
+        )
+
+
+def _check_channels(model: POA, channels: int) -> None:
+    """Compare the channels of the crops with those of the network and of its normalisation."""
+    taken = image_channels(model.teacher.backbone)
+    if channels != taken:
+        raise ValueError(
+            f'MultiCrop makes crops of {channels} channels, the backbone takes images of {taken}: '
+            f'set channels={taken} of MultiCrop, or in_channels={channels} of the backbone'
+        )
+    for name in ('mean', 'std'):
+        values = getattr(model.data_preprocessor, name, None)
+        if values is not None and values.numel() != channels:
+            raise ValueError(
+                f'data_preprocessor.{name} has {values.numel()} values, but crops have {channels} '
+                'channels: give one value for each'
+            )
 
 
 def _multi_crops(dataset: Any) -> Iterator[MultiCrop]:
