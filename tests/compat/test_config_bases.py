@@ -2,6 +2,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mmengine
 import pytest
 from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
@@ -44,6 +45,22 @@ def test_library_bases_resolve(base: str, tmp_path: Path) -> None:
     for config in (Config.fromfile(path), Config.fromstring(text, '.py')):
         assert config.default_scope == BASES[base]
         assert config.work_dir == 'here'
+
+
+def test_library_bases_are_found_without_reading_metafiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(path: str) -> None:
+        raise AssertionError(f'{path} was read')
+
+    monkeypatch.setattr(mmengine.config.utils, 'load', load)
+    config = Config.fromstring("_base_ = 'mmdet::_base_/default_runtime.py'", '.py')
+    assert config.default_scope == 'mmdet'
+    with pytest.raises(AssertionError, match='model-index'):  # named models need them
+        Config.fromstring("_base_ = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'", '.py')
+
+
+def test_unknown_library_base_is_named() -> None:
+    with pytest.raises(FileNotFoundError, match='no_such_file'):
+        Config.fromstring("_base_ = 'mmdet::_base_/no_such_file.py'", '.py')
 
 
 def test_own_base_resolves(own_configs: Path, tmp_path: Path) -> None:
