@@ -4,9 +4,9 @@ import csv
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-from poa_mm.elastic import Depth, Subnet
+from poa_mm.elastic import Depth, SearchSpace, Subnet
 from poa_mm.files import check_file
 
 __all__ = [
@@ -25,6 +25,17 @@ class CsvRow(Protocol):
 
     def cells(self) -> dict[str, object]:
         """Cells by column, the same columns in all rows of a file."""
+
+
+class CountedSubnets(Protocol):
+    """A supernet, as far as its tables are concerned."""
+
+    @property
+    def space(self) -> SearchSpace:
+        """The sub-networks."""
+
+    def num_params(self, subnet: Subnet) -> int:
+        """Number of parameters of a sub-network."""
 
 
 Row = TypeVar('Row', bound=CsvRow)
@@ -87,7 +98,7 @@ def read_csv(path: str | Path, columns: Collection[str]) -> list[dict[str, str]]
 
 
 def subnet_rows(
-    path: str | Path, columns: Collection[str], backbone: Any
+    path: str | Path, columns: Collection[str], backbone: CountedSubnets
 ) -> dict[Subnet, dict[str, str]]:
     """Rows of a table of this supernet's sub-networks.
 
@@ -97,7 +108,7 @@ def subnet_rows(
     Args:
         path: File to read.
         columns: Columns that it must have, beside ``subnet`` and ``params``.
-        backbone: Elastic backbone that it should be of.
+        backbone: Supernet that it should be of, an elastic backbone.
 
     Raises:
         FileNotFoundError: No such file.

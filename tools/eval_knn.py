@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import poa_mm
 from poa_mm import cli
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
     from poa_mm.evaluation import KnnEvaluator, KnnRow
+    from poa_mm.models.backbones import ElasticBackbone
 
 MEMORY_HELP = 'for features; the more, the fewer passes over the images (default: 8)'
 DTYPES = ('float32', 'float16', 'bfloat16')
@@ -64,7 +65,7 @@ def evaluate(args: argparse.Namespace) -> None:
     from poa_mm.tables import save_csv
     from poa_mm.visualization import plot_frontier
 
-    backbone: Any = poa_mm.load_supernet(args.checkpoint, args.branch)
+    backbone = poa_mm.load_supernet(args.checkpoint, args.branch)
     subnets = select_subnets(backbone.space, args.subnets)
     evaluator = build_evaluator(args, data_config(args, backbone if own_data else None))
     console = Console()
@@ -96,7 +97,7 @@ def build_evaluator(args: argparse.Namespace, cfg: 'Config') -> 'KnnEvaluator':
     )
 
 
-def data_config(args: argparse.Namespace, backbone: Any | None) -> 'Config':
+def data_config(args: argparse.Namespace, backbone: 'ElasticBackbone | None') -> 'Config':
     """The config with the data sets; of the user's own folders if a backbone is to run on them."""
     from poa_mm.checkpoints import load_config
     from poa_mm.checkpoints.config_file import read_config

@@ -4,7 +4,6 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 import poa_mm
 from poa_mm import cli
@@ -59,7 +58,7 @@ def export(args: argparse.Namespace) -> None:
     check_targets(args.out, args.to, args.overwrite)
     from poa_mm.export import export_subnet
 
-    supernet: Any = poa_mm.load_supernet(args.checkpoint, args.branch)
+    supernet = poa_mm.load_supernet(args.checkpoint, args.branch)
     card = export_subnet(
         supernet,
         args.subnet,

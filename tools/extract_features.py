@@ -5,13 +5,15 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import poa_mm
 from poa_mm import cli
 from poa_mm.files import check_file, check_folder, check_free
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from poa_mm.checkpoints.preprocessing import Preprocessing
 
 
@@ -81,7 +83,9 @@ def extract(args: argparse.Namespace) -> None:
     print(f'{arrays} → {args.out}')
 
 
-def open_network(path: Path, subnet: str | None, side: int | None) -> tuple[Any, 'Preprocessing']:
+def open_network(
+    path: Path, subnet: str | None, side: int | None
+) -> tuple['nn.Module', 'Preprocessing']:
     """A stock backbone in evaluation mode, and what it expects of images."""
     from poa_mm.checkpoints import load_config
     from poa_mm.checkpoints.preprocessing import preprocessing_of
@@ -93,7 +97,7 @@ def open_network(path: Path, subnet: str | None, side: int | None) -> tuple[Any,
         except ValueError as error:
             raise ValueError(f'{error}; of a training checkpoint name a --subnet') from error
         return extracted, expected_images(extracted, path, side)
-    supernet: Any = poa_mm.load_supernet(path)
+    supernet = poa_mm.load_supernet(path)
     preprocessing = preprocessing_of(supernet, load_config(path), side)
     member = supernet.space.resolve(subnet)
     image_size = image_size_argument(supernet, member, preprocessing.image_size)
@@ -102,7 +106,7 @@ def open_network(path: Path, subnet: str | None, side: int | None) -> tuple[Any,
     return net, preprocessing
 
 
-def expected_images(net: Any, path: Path, side: int | None) -> 'Preprocessing':
+def expected_images(net: 'nn.Module', path: Path, side: int | None) -> 'Preprocessing':
     """What the file of one backbone says of images, but for the side that the user wants."""
     from poa_mm.checkpoints.preprocessing import imagenet_preprocessing, stored_preprocessing
 

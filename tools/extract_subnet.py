@@ -40,7 +40,7 @@ def extract(args: argparse.Namespace) -> None:
     from poa_mm.checkpoints import load_config, save_backbone
     from poa_mm.checkpoints.preprocessing import preprocessing_of
 
-    supernet: Any = poa_mm.load_supernet(args.checkpoint, args.branch)
+    supernet = poa_mm.load_supernet(args.checkpoint, args.branch)
     subnet = supernet.space.resolve(args.subnet)
     images = preprocessing_of(supernet, load_config(args.checkpoint))
     save_backbone(supernet, subnet, args.out, args.overwrite, preprocessing=images.as_dict())

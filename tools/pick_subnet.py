@@ -60,7 +60,7 @@ def choose(args: argparse.Namespace) -> 'Pick':
     from poa_mm.checkpoints.open_supernet import open_supernet, supernet_config
     from poa_mm.checkpoints.preprocessing import preprocessing_of
 
-    backbone: Any = open_supernet(args.supernet)
+    backbone = open_supernet(args.supernet)
     profile = selection.profile_from_csv(args.profile, backbone) if args.profile else None
     image_size = asked_image_size(args, profile)
     if image_size is None:

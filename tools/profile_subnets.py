@@ -5,7 +5,7 @@ import argparse
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from poa_mm import cli
 from poa_mm.files import check_free, check_supernet
@@ -69,7 +69,7 @@ def profile(args: argparse.Namespace) -> None:
     from poa_mm.tables import save_csv
     from poa_mm.visualization import plot_profile
 
-    backbone: Any = open_supernet(args.supernet)
+    backbone = open_supernet(args.supernet)
     subnets, refused = extractable(backbone, select_subnets(backbone.space, args.subnets))
     image_size = tuple(args.image_size or ())
     if not image_size:

@@ -6,12 +6,13 @@ or a stock class that they extract to, and what is inside of it a layer.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
+from poa_mm.models.backbones.elastic_backbone import ElasticBackbone
 from poa_mm.registry import ELASTIC_BACKBONES, MODELS
 
 # Where the layers that a config may name are defined.
@@ -23,8 +24,10 @@ LAYERS = (
     'mmpretrain.models.utils.norm',
 )
 
+Network = TypeVar('Network', bound=nn.Module)
 
-def build_elastic(cfg: Any) -> nn.Module:
+
+def build_elastic(cfg: Any) -> ElasticBackbone:
     """Build the supernet that a training checkpoint describes.
 
     Args:
@@ -86,7 +89,7 @@ def meta_parameter(parameter: Tensor) -> nn.Parameter:
     return nn.Parameter(parameter.detach().to('meta'))
 
 
-def _build(cfg: Any, known: Mapping[str, type], refusal: str) -> nn.Module:
+def _build(cfg: Any, known: Mapping[str, type[Network]], refusal: str) -> Network:
     if not isinstance(cfg, Mapping) or not all(isinstance(key, str) for key in cfg):
         raise ValueError(f'its backbone is described by {cfg!r:.80}, which is no config')
     # Weights are loaded at once, so nothing needs to be initialised; it could open other files.

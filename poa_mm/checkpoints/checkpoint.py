@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from mmengine.config import Config
@@ -27,11 +27,14 @@ from poa_mm.files import (
     read_file,
     write_file,
 )
+from poa_mm.models.backbones.elastic_backbone import ElasticBackbone
 
 PREPROCESSING_INFO = 'preprocessing'  # key of such a file, and of the metadata of exported ones
 
+Network = TypeVar('Network', bound=nn.Module)
 
-def load_supernet(path: str | PathLike, branch: str = 'teacher') -> nn.Module:
+
+def load_supernet(path: str | PathLike, branch: str = 'teacher') -> ElasticBackbone:
     """Open the elastic backbone of a training checkpoint, without a config.
 
     Args:
@@ -57,7 +60,7 @@ def load_supernet(path: str | PathLike, branch: str = 'teacher') -> nn.Module:
         for key, tensor in checkpoint['state_dict'].items()
         if key.startswith(prefix)
     }
-    backbone: Any = _build(build_elastic, info.get('backbone'), path)
+    backbone = _build(build_elastic, info.get('backbone'), path)
     _fill(backbone, state, path)
     backbone.run_config = info.get('config') or {}  # for poa_mm.image_transform
     return backbone
@@ -99,14 +102,15 @@ def load_backbone(path: str | PathLike) -> nn.Module:
     else:
         content = _read(path)
         check_sums(path)
-    backbone: Any = _build(build_stock, _info(content, path, BACKBONE_INFO), path)
+    backbone = _build(build_stock, _info(content, path, BACKBONE_INFO), path)
     _fill(backbone, content['state_dict'], path)
-    backbone.preprocessing = content.get(PREPROCESSING_INFO)  # for poa_mm.image_transform
+    # For poa_mm.image_transform.
+    setattr(backbone, PREPROCESSING_INFO, content.get(PREPROCESSING_INFO))
     return backbone
 
 
 def save_backbone(
-    supernet: Any,
+    supernet: ElasticBackbone,
     subnet: Subnet | str,
     path: str | PathLike,
     overwrite: bool = False,
@@ -121,7 +125,7 @@ def save_backbone(
     config. The file appears complete or not at all.
 
     Args:
-        supernet: Elastic backbone.
+        supernet: Where it is cut out of.
         subnet: Which sub-network.
         path: File to write; folders are made.
         overwrite: Replace an existing file.
@@ -181,7 +185,7 @@ def _info(content: dict[str, Any], path: str | PathLike, key: str) -> dict[str, 
     raise ValueError(with_kind(message, kind_of_content(content)))
 
 
-def _build(build: Callable[[Any], nn.Module], cfg: Any, path: str | PathLike) -> nn.Module:
+def _build(build: Callable[[Any], Network], cfg: Any, path: str | PathLike) -> Network:
     try:
         return build(cfg)
     except ValueError as error:

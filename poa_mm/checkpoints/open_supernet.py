@@ -2,17 +2,17 @@
 
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config
 
 from poa_mm.checkpoints.build import build_on_meta
 from poa_mm.checkpoints.checkpoint import load_config, load_supernet
 from poa_mm.checkpoints.config_file import read_config
+from poa_mm.models.backbones.elastic_backbone import ElasticBackbone
 from poa_mm.registry import ELASTIC_BACKBONES
 
 
-def open_supernet(path: str | PathLike) -> Any:
+def open_supernet(path: str | PathLike) -> ElasticBackbone:
     """An elastic backbone, with the weights of a checkpoint, or without any from a config.
 
     Args:
@@ -32,7 +32,9 @@ def open_supernet(path: str | PathLike) -> Any:
             f'model.backbone of {path} is of type {backbone.get("type")}; elastic are '
             f'{", ".join(ELASTIC_BACKBONES.module_dict)}'
         )
-    return build_on_meta(backbone)
+    supernet = build_on_meta(backbone)
+    assert isinstance(supernet, ElasticBackbone)  # as all that is registered as elastic
+    return supernet
 
 
 def supernet_config(path: str | PathLike) -> Config:

@@ -17,6 +17,7 @@ from torchvision.transforms import InterpolationMode
 from poa_mm.checkpoints.checkpoint import PREPROCESSING_INFO
 from poa_mm.checkpoints.safetensors_file import ABOUT, SUFFIX, read_tensors
 from poa_mm.files import read_file
+from poa_mm.models.backbones.elastic_backbone import ElasticBackbone
 from poa_mm.models.backbones.supernet_layers import image_channels
 
 ImageSize = tuple[int, int]  # height and width
@@ -213,21 +214,23 @@ def image_transform(net: nn.Module) -> transforms.Compose:
         ValueError: The network takes neither RGB nor grey images, or its file says of them what
             makes no sense.
     """
-    config, stored = (getattr(net, name, None) for name in ('run_config', 'preprocessing'))
-    if config is not None:
-        return preprocessing_of(net, config).transform()
+    if isinstance(net, ElasticBackbone) and hasattr(net, 'run_config'):
+        return preprocessing_of(net, net.run_config).transform()
+    stored = getattr(net, PREPROCESSING_INFO, None)
     if stored is not None:
         return Preprocessing.from_dict(stored).transform()
     return imagenet_preprocessing(net).transform()
 
 
 def preprocessing_of(
-    supernet: Any, config: Mapping[str, Any], image_size: int | ImageSize | None = None
+    supernet: ElasticBackbone,
+    config: Mapping[str, Any],
+    image_size: int | ImageSize | None = None,
 ) -> Preprocessing:
     """What the sub-networks of a supernet expect.
 
     Args:
-        supernet: Elastic backbone.
+        supernet: Where they are cut out of.
         config: Config of the run that trained it; {} if there is none, for ImageNet's values, their
             average over RGB where the network takes another number of channels.
         image_size: Height and width, or side. Defaults to the ``img_size`` of the supernet, or else
@@ -274,7 +277,7 @@ def _per_channel(name: str, values: Sequence[float] | None, channels: int) -> tu
     return tuple(values) * (channels // len(values))
 
 
-def _image_size(supernet: Any, config: Mapping[str, Any]) -> int | Sequence[int]:
+def _image_size(supernet: ElasticBackbone, config: Mapping[str, Any]) -> int | Sequence[int]:
     training = config.get('train_dataloader', {}).get('dataset', {}).get('pipeline', ())
     return (
         supernet.subnet_cfg(supernet.space.largest).get('img_size')

@@ -38,7 +38,7 @@ def load_from_subnet(filename: str, map_location: Any = None) -> dict[str, Any]:
         raise ValueError(f'{filename!r} is not of the form {SCHEME}SUBNET@CHECKPOINT')
     # Building the supernet must not move the random stream that initialises the other modules.
     with torch.random.fork_rng(devices=[]):
-        supernet: Any = load_supernet(path)
+        supernet = load_supernet(path)
     subnet = supernet.space.resolve(name)
     state = supernet.subnet_state_dict(subnet)
     state = {key: value.to(map_location or 'cpu') for key, value in state.items()}

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
+from typing import Any, SupportsIndex, overload
 
 import numpy as np
 import torch
@@ -155,8 +155,14 @@ class SearchSpace(Sequence[Subnet]):
     def __contains__(self, subnet: object) -> bool:
         return subnet in self._members
 
-    def __getitem__(self, key):  # type: ignore[no-untyped-def] # Sequence's overloads plus names
-        if isinstance(key, slice) or hasattr(key, '__index__'):
+    @overload
+    def __getitem__(self, key: SupportsIndex | str | Subnet) -> Subnet: ...
+
+    @overload
+    def __getitem__(self, key: slice) -> tuple[Subnet, ...]: ...
+
+    def __getitem__(self, key: SupportsIndex | str | Subnet | slice) -> Subnet | tuple[Subnet, ...]:
+        if isinstance(key, slice | SupportsIndex):
             return self._members[key]
         return self.resolve(key)
 

@@ -13,12 +13,25 @@ from .hooks import (
     SupernetInfoHook,
     ThroughputHook,
 )
-from .launch import build_runner
+from .inner_model import inner_model
+from .launch import (
+    CheckedRunner,
+    CPUDistributedDataParallel,
+    build_runner,
+    merge_options,
+    set_amp,
+    set_auto_scale_lr,
+    set_resume,
+    set_work_dir,
+)
+from .launch_test import build_test_runner
 from .optim_wrapper import GuardedAmpOptimWrapper, GuardedOptimWrapper
 from .parameter_groups import LayerDecayConstructor
 
 __all__ = [
     'ActivationCheckpointHook',
+    'CPUDistributedDataParallel',
+    'CheckedRunner',
     'GuardedAmpOptimWrapper',
     'GuardedOptimWrapper',
     'HistoryHook',
@@ -34,4 +47,11 @@ __all__ = [
     'SupernetInfoHook',
     'ThroughputHook',
     'build_runner',
+    'build_test_runner',
+    'inner_model',
+    'merge_options',
+    'set_amp',
+    'set_auto_scale_lr',
+    'set_resume',
+    'set_work_dir',
 ]

@@ -8,6 +8,7 @@ from mmengine.config import Config
 
 from poa_mm.checkpoints.build import build_on_meta
 from poa_mm.checkpoints.preprocessing import Preprocessing, preprocessing_of
+from poa_mm.models.backbones.elastic_backbone import ElasticBackbone
 from poa_mm.registry import ELASTIC_BACKBONES
 
 MONITORED = 10  # times in a run
@@ -61,7 +62,9 @@ def monitor_labelled_folders(cfg: Config, train: str | PathLike, test: str | Pat
         raise ValueError(
             f'--train-data is for the k-NN monitor of POA, not for a {cfg.model.get("type")}'
         )
-    expected = preprocessing_of(build_on_meta(backbone), cfg)
+    supernet = build_on_meta(backbone)
+    assert isinstance(supernet, ElasticBackbone)  # as all that is registered as elastic
+    expected = preprocessing_of(supernet, cfg)
     use_labelled_folders(cfg, train, test, expected)
     hooks = list(cfg.get('custom_hooks') or [])
     if not any(hook['type'] == 'KnnMonitorHook' for hook in hooks):

@@ -28,6 +28,7 @@ from poa_mm.checkpoints.official.vit import VIT
 from poa_mm.elastic import SearchSpace
 from poa_mm.file_kinds import kind_of_content, with_kind
 from poa_mm.files import check_free, read_file, write_file
+from poa_mm.models.selfsup import POA
 from poa_mm.registry import MODELS
 
 FAMILIES = (VIT, SWIN, RESNET)
@@ -87,7 +88,7 @@ def convert_official(
         family = _family(branches['teacher'])
         cfg = _model_config(branches['teacher'], family, settings or OfficialSettings())
         with torch.device('meta'), _ValuesOfLinspace():  # names and shapes, without memory
-            model: Any = MODELS.build(cfg)
+            model: POA = MODELS.build(cfg)
         keys = (*family.keys, *HEAD_KEYS)
         shapes = {name: weight.shape for name, weight in model.teacher.state_dict().items()}
         translated = {

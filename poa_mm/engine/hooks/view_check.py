@@ -9,7 +9,9 @@ from mmengine.logging import print_log
 from mmpretrain.models.backbones import VisionTransformer
 
 from poa_mm.datasets.transforms import MultiCrop
+from poa_mm.models.backbones.elastic_backbone import ElasticBackbone
 from poa_mm.models.backbones.supernet_layers import image_channels
+from poa_mm.models.backbones.vit_layers import ElasticPatchEmbed
 from poa_mm.models.losses import check_koleo_batch
 from poa_mm.models.selfsup import POA
 
@@ -80,7 +82,7 @@ def _multi_crops(dataset: Any) -> Iterator[MultiCrop]:
 
 
 @torch.no_grad()
-def _check_size(teacher: Any, name: str, size: tuple[int, int]) -> None:
+def _check_size(teacher: ElasticBackbone, name: str, size: tuple[int, int]) -> None:
     """Show an image of that size to a sub-network of the teacher, which draws no random numbers."""
     if isinstance(teacher, VisionTransformer):
         _check_rim(teacher.patch_embed, name, size)
@@ -94,7 +96,7 @@ def _check_size(teacher: Any, name: str, size: tuple[int, int]) -> None:
         ) from error
 
 
-def _check_rim(embedding: Any, name: str, size: tuple[int, int]) -> None:
+def _check_rim(embedding: ElasticPatchEmbed, name: str, size: tuple[int, int]) -> None:
     patches = embedding.projection
     loss = 'not see the rim' if embedding.adaptive_padding is None else 'see zeros beyond the rim'
     for length, side, step, padding in zip(
@@ -109,7 +111,7 @@ def _check_rim(embedding: Any, name: str, size: tuple[int, int]) -> None:
             )
 
 
-def _compare_trained_size(backbone: Any, size: tuple[int, int]) -> None:
+def _compare_trained_size(backbone: ElasticBackbone, size: tuple[int, int]) -> None:
     trained = getattr(backbone, 'img_size', None)
     sides = (trained, trained) if isinstance(trained, int) else trained
     if sides is not None and tuple(sides) != size:

@@ -19,29 +19,33 @@ from poa_mm.models.backbones.supernet_layers import (
 )
 from poa_mm.registry import MODELS
 
+if TYPE_CHECKING:
+    from typing import Self  # of Python 3.11
+
 # Regularisation belongs to pre-training; what a user freezes is a downstream choice.
 NOT_EXTRACTED = ('drop_rate', 'drop_path_rate', 'frozen_stages', 'init_cfg')
 
 
 class ElasticBackbone(nn.Module, metaclass=ABCMeta):
-    """Stands before the stock class of a family, which it makes elastic.
+    """Make the stock class of a family elastic: its first base, before the stock class.
 
-    What is abstract here, a family defines; its constructor sets the two attributes.
+    A family defines what is abstract here, and its constructor sets ``space`` and ``stock_args``.
 
     Attributes:
         space: The sub-networks, from :meth:`search_space`.
         stock_args: Arguments of the stock class in every sub-network, from :func:`stock_arguments`.
+        run_config: Config of the run that trained the weights, for
+            :func:`poa_mm.image_transform`; set by :func:`poa_mm.load_supernet`.
     """
 
     space: SearchSpace
     stock_args: dict[str, Any]
-    # Of the stock class, which comes from a library without types.
-    out_indices: Any
-    init_cfg: Any
+    run_config: Mapping[str, Any]
+
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Let type checkers pass the attributes of the stock class."""
+            """Let type checkers pass the attributes of the stock class, which has no types."""
 
     def __call__(self, x: Tensor, *args: Any, **kwargs: Any) -> Any:
         """Run one sub-network on images (B, C, H, W); see the family's ``forward``.
@@ -50,12 +54,8 @@ class ElasticBackbone(nn.Module, metaclass=ABCMeta):
             TypeError: Something else than a floating-point tensor.
             ValueError: One of another shape.
         """
-        check_images(x, self._channels)
+        check_images(x, image_channels(self))
         return super().__call__(x, *args, **kwargs)
-
-    @property
-    def _channels(self) -> int:
-        return image_channels(self)
 
     def __repr__(self) -> str:
         """Say what there is to choose from, before the modules of the intact network."""
@@ -73,7 +73,7 @@ class ElasticBackbone(nn.Module, metaclass=ABCMeta):
             f'{type(self).__name__}: {len(space)} sub-networks, {space.smallest} to '
             f'{space.largest} ({axes})\n'
             f'{small:.3g} M to {large:.3g} M parameters\n'
-            f'images {images}, {self._channels} channels'
+            f'images {images}, {image_channels(self)} channels'
         )
 
     @property
@@ -263,7 +263,7 @@ class ElasticBackbone(nn.Module, metaclass=ABCMeta):
             if hasattr(module, 'reset_parameters'):
                 module.reset_parameters()
 
-    def train(self, mode: bool = True) -> Any:
+    def train(self, mode: bool = True) -> 'Self':
         """As torch has it; mmpretrain's backbones return None."""
         super().train(mode)
         return self
@@ -293,7 +293,7 @@ class ElasticBackbone(nn.Module, metaclass=ABCMeta):
         return hasattr(self, 'mask_token')
 
     @torch.no_grad()
-    def extract(self, subnet: Subnet | str | None = None, **overrides: Any) -> Any:
+    def extract(self, subnet: Subnet | str | None = None, **overrides: Any) -> nn.Module:
         """Cut a sub-network out as a network of mmpretrain's stock class.
 
         The result equals ``self(x, subnet)`` and shares no memory with the supernet.
