@@ -1,6 +1,7 @@
 """Shared by the tests of distributed code, of training and of the tools."""
 
 import importlib.util
+import multiprocessing
 import tempfile
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from poa_mm.engine.gloo import init_gloo
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / 'configs' / 'pretrain' / 'poa_vit-tiny_photos.py'
+
+# What takes seconds to import; the rest follows in each rank.
+IMPORTED_ONCE = ['poa_mm', 'torchvision', 'mmpretrain.models', 'mmdet.models', 'poa_mm.models']
 
 HEADS = (24, 40)  # prototypes of the heads of a tiny POA
 VIT = {
@@ -58,9 +62,19 @@ def run_distributed(fn, world_size, *args):
     ``fn`` must be a function of a module, and what it returns must be small data or tensors.
     """
     with tempfile.TemporaryDirectory() as folder:
-        mp.spawn(_run_rank, (world_size, folder, fn, args), nprocs=world_size)
+        start_ranks(_run_rank, world_size, world_size, folder, fn, args)
         paths = [_result_path(folder, rank) for rank in range(world_size)]
         return [torch.load(path, weights_only=True) for path in paths]
+
+
+def start_ranks(fn, world_size, *args):
+    """Call ``fn(rank, *args)`` in ``world_size`` new processes, and wait until all have ended.
+
+    One process imports what the tests need, once in a session; the ranks are forked off it. So
+    each is as new as one that is started, without paying for the imports again.
+    """
+    multiprocessing.set_forkserver_preload(IMPORTED_ONCE)
+    mp.start_processes(fn, args, nprocs=world_size, start_method='forkserver')
 
 
 def _run_rank(rank, world_size, folder, fn, args):

@@ -7,8 +7,7 @@ import types
 
 import pytest
 import torch
-import torch.multiprocessing
-from helpers import ROOT, run_distributed
+from helpers import ROOT, run_distributed, start_ranks
 from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
 from tiny_training import BATCH, LENGTH, Recorder, training_config
@@ -332,7 +331,7 @@ def ranks(tmp_path_factory):
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
     changes = {'experiment_name': 'two ranks', 'find_unused_parameters': False}
-    torch.multiprocessing.spawn(train_rank, (port, str(folder), changes), nprocs=WORLD)
+    start_ranks(train_rank, WORLD, port, str(folder), changes)
     return [torch.load(folder / f'rank{rank}.pt') for rank in range(WORLD)]
 
 

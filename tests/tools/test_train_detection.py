@@ -8,9 +8,8 @@ import sys
 
 import pytest
 import torch
-import torch.multiprocessing
 from coco_files import ANNOTATIONS
-from helpers import load_tool
+from helpers import load_tool, start_ranks
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.config import Config
 from mmengine.hooks import Hook
@@ -182,8 +181,7 @@ def test_ranks_start_from_one_sub_network_and_stay_together(coco, tmp_path):
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
-    arguments = (port, str(config), str(tmp_path))
-    torch.multiprocessing.spawn(train_rank, arguments, nprocs=WORLD)
+    start_ranks(train_rank, WORLD, port, str(config), str(tmp_path))
     first, second = (
         torch.load(tmp_path / f'rank{rank}.pt', weights_only=True) for rank in range(WORLD)
     )
