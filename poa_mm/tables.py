@@ -21,32 +21,32 @@ __all__ = [
 
 
 class CsvRow(Protocol):
-    """A result that knows its cells, in the order of the columns."""
+    """A result that can be written as a row of a CSV file."""
 
     def cells(self) -> dict[str, object]:
-        """Cells by column, the same columns in all rows of a file."""
+        """Return the cells by column, with the same columns in all rows of a file."""
 
 
-class CountedSubnets(Protocol):
-    """A supernet, as far as its tables are concerned."""
+class Supernet(Protocol):
+    """What a table needs of an elastic backbone."""
 
     @property
     def space(self) -> SearchSpace:
         """The sub-networks."""
 
     def num_params(self, subnet: Subnet) -> int:
-        """Number of parameters of a sub-network."""
+        """Return the number of parameters of an extracted sub-network."""
 
 
 Row = TypeVar('Row', bound=CsvRow)
 
 
 def save_csv(rows: Iterable[Row], path: str | Path) -> list[Row]:
-    """Writes rows as they arrive, so that an interrupted evaluation keeps what it has finished.
+    """Write rows as they arrive, so that an interrupted evaluation keeps the finished ones.
 
     Args:
-        rows: Results; evaluated while this function writes if they come from a generator.
-        path: File to write; an existing one is replaced.
+        rows: Results. Those of a generator are computed one by one while this function writes.
+        path: File to write; an existing file is replaced when the first row arrives.
 
     Returns:
         All rows.
@@ -54,7 +54,7 @@ def save_csv(rows: Iterable[Row], path: str | Path) -> list[Row]:
     done: list[Row] = []
     for row in rows:
         cells = row.cells()
-        # Opened only now: a run that fails before its first row leaves an older file alone.
+        # Opened after the first row: a run that fails earlier does not touch an existing file.
         with Path(path).open('a' if done else 'w', newline='', encoding='utf-8') as file:
             writer = csv.DictWriter(file, list(cells))
             if not done:
@@ -65,16 +65,19 @@ def save_csv(rows: Iterable[Row], path: str | Path) -> list[Row]:
 
 
 def read_csv(path: str | Path, columns: Collection[str]) -> list[dict[str, str]]:
-    """Rows of a CSV file by column.
+    """Read the rows of a CSV file.
 
     Args:
         path: File to read.
         columns: Columns that it must have.
 
+    Returns:
+        Rows as texts by column.
+
     Raises:
-        FileNotFoundError: No such file.
-        ValueError: No CSV file, one without rows or without some of the columns, or a row that
-            was cut off.
+        FileNotFoundError: There is no such file.
+        ValueError: The file is not a CSV file, has no rows, lacks a column, or has a row that was
+            cut off.
     """
     check_file(path, 'CSV file')
     try:
@@ -98,21 +101,24 @@ def read_csv(path: str | Path, columns: Collection[str]) -> list[dict[str, str]]
 
 
 def subnet_rows(
-    path: str | Path, columns: Collection[str], backbone: CountedSubnets
+    path: str | Path, columns: Collection[str], backbone: Supernet
 ) -> dict[Subnet, dict[str, str]]:
-    """Rows of a table of this supernet's sub-networks.
+    """Read a table of this supernet's sub-networks.
 
-    Sub-networks of different supernets can bear the same name, so their numbers of parameters are
-    compared, too.
+    Sub-networks of different supernets can have the same name, so numbers of parameters are
+    compared as well.
 
     Args:
         path: File to read.
-        columns: Columns that it must have, beside ``subnet`` and ``params``.
-        backbone: Supernet that it should be of, an elastic backbone.
+        columns: Columns that it must have in addition to ``subnet`` and ``params``.
+        backbone: Elastic backbone whose sub-networks the table should list.
+
+    Returns:
+        Rows by sub-network.
 
     Raises:
-        FileNotFoundError: No such file.
-        ValueError: As :func:`read_csv`, or a table of another supernet.
+        FileNotFoundError: There is no such file.
+        ValueError: As :func:`read_csv`, or the table is of another supernet.
     """
     rows = {}
     for row in read_csv(path, ['subnet', 'params', *columns]):
@@ -130,10 +136,10 @@ def subnet_rows(
 
 
 def finite_cell(path: str | Path, row: Mapping[str, str], column: str) -> float:
-    """A number out of a row of :func:`subnet_rows`.
+    """Return a cell of a row of :func:`subnet_rows` as a number.
 
     Raises:
-        ValueError: The cell holds none, or one that is not finite.
+        ValueError: The cell does not hold a finite number.
     """
     try:
         number = float(row[column])
@@ -141,16 +147,28 @@ def finite_cell(path: str | Path, row: Mapping[str, str], column: str) -> float:
         number = math.nan
     if not math.isfinite(number):
         raise ValueError(
-            f'{path}: {column} of {row["subnet"]} is {row[column]!r}, no finite number'
+            f'{path}: {column} of {row["subnet"]} is {row[column]!r}, not a finite number'
         )
     return number
 
 
 def depth_cell(depth: Depth) -> str:
-    """A depth as in a sub-network's identifier: ``'12'``, or ``'3-4-6-3'`` of stages."""
+    """Format a depth as in a sub-network's identifier.
+
+    Example:
+        >>> depth_cell(12), depth_cell((3, 4, 6, 3))
+        ('12', '3-4-6-3')
+    """
     return '-'.join(map(str, Subnet(0, depth).stage_depths))
 
 
 def headline_k(ks: Sequence[int]) -> int:
-    """The k whose accuracy stands for a network: 20 as in DINO, else the evaluated one nearest."""
+    """Choose the k whose accuracy is reported where there is room for one: 20, as in DINO.
+
+    If 20 was not evaluated, it is the k nearest to it.
+
+    Example:
+        >>> headline_k([10, 20, 100, 200]), headline_k([1, 5])
+        (20, 5)
+    """
     return min(ks, key=lambda k: (abs(k - 20), k))

@@ -6,7 +6,21 @@ import importlib
 import pytest
 
 # In alphabetical order.
-MODULES = ('poa_mm.elastic.space',)
+MODULES = (
+    'poa_mm.elastic.space',
+    'poa_mm.evaluation.features',
+    'poa_mm.evaluation.knn',
+    'poa_mm.export.exporter',
+    'poa_mm.export.formats',
+    'poa_mm.selection.cost',
+    'poa_mm.selection.latency',
+    'poa_mm.selection.pick',
+    'poa_mm.selection.pick_inputs',
+    'poa_mm.selection.profile',
+    'poa_mm.tables',
+    'poa_mm.visualization.frontier',
+    'poa_mm.visualization.profile',
+)
 
 
 @pytest.mark.parametrize('name', MODULES)

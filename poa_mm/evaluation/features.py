@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from poa_mm.elastic import Subnet
+from poa_mm.models.backbones import ElasticBackbone
+
+if TYPE_CHECKING:
+    from mmpretrain.structures import DataSample
 
 __all__ = [
     'FEATURES',
@@ -21,31 +25,40 @@ __all__ = [
     'feature_loader',
 ]
 
-# 'cls': class token after the final norm (pooled map for families without one), as in the paper.
+# 'cls': class token after the final norm, as in the paper (mean of the last map for families
+# without a class token).
 # 'mean': mean of the patch tokens.
 FEATURES = ('cls', 'mean')
 PIXELS = ('raw', 'normalised')
 
 Features = dict[Subnet, dict[str, Tensor]]
 
-# Raw images are compared at no more than this side: 224-px ImageNet would not fit into memory.
+
+class LabelledImage(TypedDict):
+    """An item of a data set, as mmpretrain's ``PackInputs`` makes it."""
+
+    inputs: Tensor
+    data_samples: 'DataSample'
+
+
+# Pixels are compared at this side or less: 224-px ImageNet would not fit into memory.
 _PIXEL_SIDE = 32
 
 
 def feature_loader(dataset: Dataset, batch_size: int = 256, num_workers: int = 0) -> DataLoader:
-    """Loader that goes once through a dataset, in order.
+    """Make a loader that goes once through a dataset, in order.
 
     Args:
         dataset: Items ``{'inputs': uint8 (3, H, W), 'data_samples': DataSample with gt_label}``,
             all of one size.
         batch_size: Images per batch.
-        num_workers: Processes that read images; 0 reads in this one.
+        num_workers: Processes that read images; 0 reads them in the calling process.
 
     Returns:
-        Loader of batches ``(images (B, 3, H, W), labels int64 (B,))``.
+        A loader of batches ``(images (B, 3, H, W), labels int64 (B,))``.
 
     Raises:
-        ValueError: If the dataset is empty or its first item is not as described.
+        ValueError: The dataset is empty, or its first item is not as described.
     """
     loader = DataLoader(
         dataset,
@@ -61,12 +74,12 @@ def feature_loader(dataset: Dataset, batch_size: int = 256, num_workers: int = 0
 
 
 def num_images(loader: DataLoader) -> int:
-    """Number of images that a loader goes through."""
+    """Count the images that a loader goes through."""
     return len(loader.dataset)  # type: ignore[arg-type] # map-style data sets have a length
 
 
 def extract_features(
-    backbone: Any,
+    backbone: ElasticBackbone,
     loader: DataLoader,
     subnets: Sequence[Subnet],
     preprocessor: nn.Module,
@@ -74,25 +87,46 @@ def extract_features(
     dtype: torch.dtype = torch.float32,
     progress: str | None = None,
 ) -> tuple[Features, Tensor]:
-    """Runs every sub-network on every batch; each image is read once.
+    """Run every sub-network on every batch; read each image once.
 
-    All features stay in main memory, ``4 · D`` bytes for each image, sub-network and kind: the
-    caller decides how many sub-networks share a pass.
+    All features stay in main memory, ``4 · D`` bytes for each image, sub-network and kind: choose
+    the number of sub-networks in a pass accordingly.
 
     Args:
-        backbone: Elastic backbone; its device is used, its training flags are kept.
+        backbone: Elastic backbone. It runs in evaluation mode on the device that it is on;
+            afterwards its modules have their training flags back.
         loader: As :func:`feature_loader` returns it.
         subnets: Sub-networks to run.
-        preprocessor: mmengine data preprocessor on the backbone's device; normalises the images.
+        preprocessor: mmengine data preprocessor that normalises the images, on the backbone's
+            device.
         features: Kinds to keep, of :data:`FEATURES`.
         dtype: Autocast precision of the networks; float32 turns autocast off.
-        progress: Text beside a progress bar, or None for no bar.
+        progress: Text beside a progress bar; ``None`` shows no bar.
 
     Returns:
         The features by sub-network and kind, float32 (N, D) on the CPU, and the labels (N,).
 
     Raises:
-        ValueError: If ``subnets`` or ``features`` is empty or names an unknown kind.
+        ValueError: ``subnets`` or ``features`` is empty, or a kind is unknown.
+
+    Example:
+        >>> from mmpretrain.models import SelfSupDataPreprocessor
+        >>> from mmpretrain.structures import DataSample
+        >>> from poa_mm.models.backbones import ElasticVisionTransformer
+        >>> supernet = ElasticVisionTransformer('deit-tiny', widths=[64, 192], img_size=32)
+        >>> images = torch.randint(256, (6, 3, 32, 32), dtype=torch.uint8)
+        >>> dataset = [
+        ...     {'inputs': image, 'data_samples': DataSample().set_gt_label(label)}
+        ...     for image, label in zip(images, [0, 1, 2, 0, 1, 2])
+        ... ]
+        >>> preprocessor = SelfSupDataPreprocessor(mean=[128.0] * 3, std=[64.0] * 3)
+        >>> features, labels = extract_features(
+        ...     supernet, feature_loader(dataset), supernet.subnets, preprocessor
+        ... )
+        >>> {str(subnet): kinds['cls'].shape for subnet, kinds in features.items()}
+        {'w64-d12': torch.Size([6, 64]), 'w192-d12': torch.Size([6, 192])}
+        >>> labels
+        tensor([0, 1, 2, 0, 1, 2])
     """
     unknown = [kind for kind in features if kind not in FEATURES]
     if unknown or not features:
@@ -118,11 +152,11 @@ def extract_features(
 def extract_pixels(
     loader: DataLoader, preprocessor: nn.Module, progress: str | None = None
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """The images themselves as features: what a network must beat to be of use.
+    """Take the pixels themselves as features: a baseline that a useful network must beat.
 
-    Raw, as values from 0 to 255, and normalised like the network's inputs. k-NN compares angles, so
-    the two differ: normalised pixels have no common brightness, and often do better. Images
-    larger than 32 x 32 are averaged down to it.
+    They are taken twice: raw, as values from 0 to 255, and normalised like the network's inputs.
+    k-NN compares angles, so the two differ: normalised pixels have the mean brightness removed and
+    often score higher. Images larger than 32 × 32 pixels are average-pooled to that size.
 
     Args:
         loader: As :func:`feature_loader` returns it.
@@ -147,7 +181,7 @@ def extract_pixels(
 def _batches(
     loader: DataLoader, preprocessor: nn.Module, progress: str | None
 ) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
-    """Rows of the dataset, their images as they are, preprocessed, and their labels."""
+    """Yield rows of the dataset, their images as read, the same preprocessed, and their labels."""
     start = 0
     for images, labels in track(loader, progress or '', disable=progress is None):
         # mmpretrain's self-supervised preprocessor unpacks exactly these two entries.
@@ -157,17 +191,17 @@ def _batches(
 
 
 def _store(features: dict[str, Tensor], kind: str, rows: slice, batch: Tensor, total: int) -> None:
-    """Writes a batch into its rows of one (total, D) tensor, which the first batch makes."""
+    """Write a batch into its rows of a tensor (total, D), which the first batch allocates."""
     if kind not in features:
-        # Not a list of batches: concatenating it would need the memory twice. A normal tensor, not
-        # one of inference mode: a linear probe may train on it.
+        # Not a list of batches: concatenating it would take the memory twice. Not an inference
+        # tensor: a linear probe may train on it.
         with torch.inference_mode(False):
             features[kind] = torch.empty(total, batch.shape[1])
     features[kind][rows] = batch.float().cpu()
 
 
-def _collate(items: Sequence[dict[str, Any]]) -> tuple[Tensor, Tensor]:
-    """Stacks dataset items into images (B, 3, H, W) and labels (B,)."""
+def _collate(items: Sequence[LabelledImage]) -> tuple[Tensor, Tensor]:
+    """Stack dataset items into images (B, 3, H, W) and labels (B,)."""
     missing = {'inputs', 'data_samples'} - set(items[0])
     if missing:
         raise ValueError(
@@ -188,7 +222,7 @@ def _collate(items: Sequence[dict[str, Any]]) -> tuple[Tensor, Tensor]:
 
 @contextmanager
 def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; afterwards each submodule has its own mode again."""
+    """Set evaluation mode without gradients; restore the mode of each submodule afterwards."""
     modes = {part: part.training for part in module.modules()}
     module.eval()
     try:

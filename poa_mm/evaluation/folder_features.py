@@ -1,10 +1,9 @@
-"""Features of all images in a folder, as arrays for any other tool."""
+"""Features of all images in a folder, as arrays that any other tool can read."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from poa_mm.datasets.listing import list_images
 from poa_mm.datasets.notes import FileNotes
 from poa_mm.errors import printable
 
-Item = tuple[int, Tensor | None, str]  # row, image or None, why there is none
+Item = tuple[int, Tensor | None, str]  # row, image or None, reason why it is None
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class FolderFeatures:
     unreadable: list[str]
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What a file holds: ``features``, ``paths`` and, where there are any, class names."""
+        """Return the arrays of a file: ``features``, ``paths`` and, if known, the classes."""
         arrays = {'features': self.features, 'paths': np.array(self.paths)}
         if self.labels is not None:
             arrays.update(labels=self.labels, classes=np.array(self.classes))
@@ -60,19 +59,19 @@ def folder_features(
     """Run a stock backbone over all images below a folder.
 
     Args:
-        net: Backbone in evaluation mode; runs on the device that it is on. Of its last output,
-            class tokens (B, D) are taken as they are, maps (B, D, h, w) as their mean, of tokens
-            (B, N, D) the class token.
+        net: Backbone in evaluation mode, on the device to run on. The feature is its last output:
+            a class token (B, D) as it is, a map (B, D, h, w) averaged, of tokens (B, N, D) the
+            class token.
         folder: Images, flat or nested to any depth.
-        preprocessing: What the network expects of an image.
+        preprocessing: Size, crop and normalisation that the network expects.
         batch_size: Images per batch.
         num_workers: Processes that read images.
         progress: Show a progress bar.
 
     Raises:
-        FileNotFoundError: No such folder.
-        ValueError: No image in it that can be read, a number of channels that files are not read
-            with, or tokens without a class token.
+        FileNotFoundError: There is no such folder.
+        ValueError: No image in it can be read, images are not read with that number of channels,
+            or the backbone gives tokens without a class token.
     """
     listing = list_images(str(Path(folder).expanduser()))
     listing.report()
@@ -105,7 +104,7 @@ def folder_features(
 
 
 def pooled(net: nn.Module, images: Tensor) -> Tensor:
-    """One feature (B, D) for each image (B, C, H, W) from a stock backbone of mmpretrain.
+    """Compute one feature (B, D) for each image (B, C, H, W) with a stock backbone of mmpretrain.
 
     Raises:
         ValueError: The backbone gives tokens and has no class token.
@@ -113,7 +112,8 @@ def pooled(net: nn.Module, images: Tensor) -> Tensor:
     out = net(images)[-1]
     if out.ndim == 4:
         return out.mean(dim=(2, 3))
-    if out.ndim == 3 and getattr(net, 'cls_token', None) is None:  # which axis are the tokens?
+    # Without a class token it is not known which axis the tokens are.
+    if out.ndim == 3 and getattr(net, 'cls_token', None) is None:
         raise ValueError(
             f'{type(net).__name__} gives {tuple(out.shape)} and has no class token, so it is not '
             'clear what its feature is'
@@ -122,12 +122,12 @@ def pooled(net: nn.Module, images: Tensor) -> Tensor:
 
 
 class _Images(Dataset):
-    """Images as networks take them; an unreadable one as the reason why."""
+    """Images as network inputs; in place of an unreadable one, the reason."""
 
     def __init__(self, paths: Sequence[str], preprocessing: Preprocessing) -> None:
         self.paths = paths
         self.notes = FileNotes()
-        self.transform: Any = preprocessing.transform()
+        self.transform: Callable[[Image.Image], Tensor] = preprocessing.transform()
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -142,7 +142,7 @@ class _Images(Dataset):
 
 
 def _labels(images: Sequence[str], classes: Sequence[str]) -> np.ndarray | None:
-    """Row of each image's folder among the classes, unless an image lies in none."""
+    """Return the class index of each image's folder, or ``None`` if an image lies in no folder."""
     if not all('/' in image for image in images):
         return None
     rows = {name: row for row, name in enumerate(classes)}

@@ -31,26 +31,33 @@ def knn_predict(
     temperature: float = TEMPERATURE,
     chunk_size: int | None = None,
 ) -> dict[int, Tensor]:
-    """Classifies test features by the weighted vote of their nearest training features.
+    """Classify test features by the weighted vote of their nearest training features.
 
-    Equally similar training images rank by their index, and of classes with equal votes the one
-    of the nearest neighbour wins, so the predictions do not depend on the order of a sort.
+    Ties are resolved: equally similar training images rank by their index, and among classes with
+    equal votes, the class of the nearer neighbour wins.
 
     Args:
         train_features: Features of the training images, shape (N, D). Needs no normalisation.
         train_labels: Their classes, integers of shape (N,), on the same device.
         test_features: Features to classify, shape (M, D), on the same device.
-        k: Numbers of neighbours; all share one search.
-        temperature: T in exp(similarity / T), > 0. Small values leave the vote to the nearest
-            neighbour, large ones make it a majority vote.
-        chunk_size: Test rows compared at once; by default as many as keep memory below ~0.5 GB.
+        k: Numbers of neighbours; one search serves all of them.
+        temperature: T in exp(similarity / T), > 0. As it goes to 0, the nearest neighbour decides;
+            as it grows, the vote becomes a majority vote.
+        chunk_size: Test rows compared at once. Defaults to as many as keep the memory of the
+            search below about 0.5 GB.
 
     Returns:
         The predicted classes by k, each of shape (M,).
 
     Raises:
-        ValueError: On shapes that do not fit, features that are not finite, a k outside [1, N] or
-            a temperature that is not positive.
+        ValueError: Shapes do not fit, features are not finite, a k is outside [1, N] or the
+            temperature is not positive.
+
+    Example:
+        >>> train = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
+        >>> test = torch.tensor([[2.0, 0.1], [0.1, 3.0]])
+        >>> knn_predict(train, torch.tensor([7, 7, 4]), test, k=[1, 3])
+        {1: tensor([7, 4]), 3: tensor([7, 4])}
     """
     _check(train_features, train_labels, test_features, k, temperature)
     max_k = max(k)
@@ -74,7 +81,7 @@ def knn_accuracy(
     temperature: float = TEMPERATURE,
     chunk_size: int | None = None,
 ) -> dict[int, float]:
-    """Top-1 accuracy in percent of :func:`knn_predict` by k.
+    """Measure the top-1 accuracy of :func:`knn_predict`.
 
     Args:
         train_features: See :func:`knn_predict`.
@@ -85,8 +92,17 @@ def knn_accuracy(
         temperature: See :func:`knn_predict`.
         chunk_size: See :func:`knn_predict`.
 
+    Returns:
+        Accuracy in percent by k.
+
     Raises:
-        ValueError: As :func:`knn_predict`, or if ``test_labels`` is not of shape (M,).
+        ValueError: As :func:`knn_predict`, or ``test_labels`` is not of shape (M,).
+
+    Example:
+        >>> train = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
+        >>> test = torch.tensor([[2.0, 0.1], [0.1, 3.0]])
+        >>> knn_accuracy(train, torch.tensor([7, 7, 4]), test, torch.tensor([7, 7]), k=[1])
+        {1: 50.0}
     """
     if test_labels.shape != test_features.shape[:1]:
         raise ValueError(
@@ -108,7 +124,7 @@ def _check(
     ks: Sequence[int],
     temperature: float,
 ) -> None:
-    """Raises the documented errors of :func:`knn_predict`."""
+    """Raise the documented errors of :func:`knn_predict`."""
     train_shape, test_shape = tuple(train_features.shape), tuple(test_features.shape)
     if len(train_shape) != 2 or len(test_shape) != 2 or train_shape[1] != test_shape[1]:
         raise ValueError(
@@ -139,7 +155,7 @@ def _check(
 
 
 def _nearest(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k largest entries of each row in falling order, equal ones by index: (M, k) each."""
+    """Find the k largest entries of each row in descending order, equal ones by index: (M, k)."""
     values, index = similarity.topk(min(k + 1, similarity.shape[1]))
     if values.shape[1] > k:
         # topk may return any of several entries that equal the k-th: sort such rows in full.
@@ -156,13 +172,13 @@ def _nearest(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:
 def _vote(
     similarity: Tensor, labels: Tensor, ks: Sequence[int], temperature: float
 ) -> dict[int, Tensor]:
-    """Class with the largest sum of exp(similarity / T) among the first k neighbours, by k.
+    """Find the class with the largest sum of exp(similarity / T) among k neighbours, for each k.
 
-    Each neighbour scores the votes for its own class, (M, k, k): unlike a histogram over classes
-    this needs no number of classes and no atomic additions, whose order varies on a GPU.
+    Each neighbour sums the votes for its own class, (M, k, k). Unlike a histogram over classes,
+    this needs neither the number of classes nor atomic additions, whose order varies on a GPU.
     """
     similarity = similarity.double()
-    # Softmax without its denominator, which is common to a row. The nearest neighbour weighs 1.
+    # Softmax without its denominator, which is the same within a row: the nearest one weighs 1.
     weights = ((similarity - similarity[:, :1]) / temperature).exp()
     same_class = (labels[:, :, None] == labels[:, None, :]).double()
     predictions = {}

@@ -1,18 +1,17 @@
-"""k-NN accuracy of a supernet's sub-networks, beside what they reach without training."""
+"""k-NN accuracy of a supernet's sub-networks, with untrained networks and pixels as baselines."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Any
 
 import torch
 from mmengine.logging import MMLogger
-from torch import nn
 
 from poa_mm.elastic import Depth, Subnet, well_known_name
 from poa_mm.evaluation.features import FEATURES
 from poa_mm.evaluation.knn_evaluator import Accuracies, KnnEvaluator
+from poa_mm.models.backbones import ElasticBackbone
 from poa_mm.registry import ELASTIC_BACKBONES
 from poa_mm.tables import depth_cell, headline_k
 
@@ -27,15 +26,15 @@ class KnnRow:
         subnet: The sub-network's identifier, such as ``'w384-d12'``.
         name: Its well-known name, or ''.
         width: Elastic width.
-        depth: Elastic depth, a tuple for families that tell stages apart.
+        depth: Elastic depth; a tuple for families with elastic stages.
         params: Number of parameters.
         feature: ``'cls'`` or ``'mean'``.
         accuracies: Top-1 accuracy in percent by k.
-        untrained: Accuracy of the same sub-network with random weights, the better of its class
-            token and its mean patch token; None if not evaluated.
+        untrained: Accuracy of the same sub-network with random weights, the higher one of its class
+            token and its mean patch token; ``None`` if not evaluated.
         pixels: Accuracies of the pixels by kind, of
-            :data:`~poa_mm.evaluation.features.PIXELS`, the same for all sub-networks; None if not
-            evaluated.
+            :data:`~poa_mm.evaluation.features.PIXELS`, the same for all sub-networks; ``None`` if
+            not evaluated.
     """
 
     subnet: str
@@ -50,7 +49,7 @@ class KnnRow:
 
     @property
     def k(self) -> int:
-        """The k that the single numbers are for: 20, or the evaluated one nearest to it."""
+        """The k of :attr:`accuracy`: 20, or the evaluated k nearest to it."""
         return headline_k(list(self.accuracies))
 
     @property
@@ -60,11 +59,11 @@ class KnnRow:
 
     @property
     def gain(self) -> float | None:
-        """Accuracy that pre-training has added, in percentage points."""
+        """Gain over the untrained sub-network in percentage points."""
         return None if self.untrained is None else self.accuracy - self.untrained
 
     def cells(self) -> dict[str, object]:
-        """Cells of a CSV file by column; baselines only where they were evaluated."""
+        """Return the cells of a CSV file by column; baselines only if they were evaluated."""
         cells: dict[str, object] = {
             'subnet': self.subnet,
             'name': self.name,
@@ -81,20 +80,23 @@ class KnnRow:
 
 def knn_rows(
     evaluator: KnnEvaluator,
-    backbone: Any,
+    backbone: ElasticBackbone,
     subnets: Sequence[Subnet],
     feature: str = 'cls',
-    untrained: nn.Module | None = None,
+    untrained: ElasticBackbone | None = None,
 ) -> Iterator[KnnRow]:
-    """Evaluates sub-networks, beside baselines if asked for, and yields each row when it is done.
+    """Evaluate sub-networks, and baselines if asked for, and yield each row as it is finished.
 
     Args:
-        evaluator: Data sets and settings.
+        evaluator: Holds data sets and settings.
         backbone: Pre-trained elastic backbone.
         subnets: Sub-networks to evaluate.
         feature: Kind of feature, of :data:`~poa_mm.evaluation.features.FEATURES`.
-        untrained: The same backbone with random weights. If given, it and raw pixels are
+        untrained: The same backbone with random weights. If given, it and the pixels are
             evaluated as baselines.
+
+    Yields:
+        One row for each sub-network, in the order of ``subnets``.
     """
     k = headline_k(evaluator.k)
     pixels = None
@@ -118,16 +120,16 @@ def knn_rows(
         )
 
 
-def untrained_backbone(backbone: Any, seed: int = 0) -> nn.Module:
-    """The same supernet with random weights, those of its default initialisation.
+def untrained_backbone(backbone: ElasticBackbone, seed: int = 0) -> ElasticBackbone:
+    """Build the same supernet with random weights, by its default initialisation.
 
     Args:
         backbone: Elastic backbone.
-        seed: Seed of the initialisation; the global random state is left as it was.
+        seed: Seed of the initialisation. The global random state is restored afterwards.
     """
     logger = MMLogger.get_current_instance()
     level = logger.level
-    logger.setLevel(logging.WARNING)  # mmengine logs three lines about every parameter
+    logger.setLevel(logging.WARNING)  # mmengine logs three lines for every parameter
     try:
         with torch.random.fork_rng():
             torch.manual_seed(seed)

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
 from mmengine.registry import DefaultScope
 from rich.progress import track
 from torch import Tensor, nn
@@ -21,36 +22,37 @@ from poa_mm.evaluation.features import (
     num_images,
 )
 from poa_mm.evaluation.knn import PAPER_KS, TEMPERATURE, knn_accuracy
+from poa_mm.models.backbones import ElasticBackbone
 from poa_mm.registry import DATASETS, MODELS
 
 __all__ = ['Accuracies', 'KnnEvaluator']
 
-# What k-NN reads of a config.
+# The keys of a config that k-NN reads.
 KNN_SETTINGS = ('knn_train_dataset', 'knn_test_dataset', 'data_preprocessor')
 Accuracies = dict[int, float]  # top-1 in percent by k
 
 
 class KnnEvaluator:
-    """Weighted k-NN of sub-networks: one data set votes on the images of another.
+    """Classify one data set by weighted k-NN among the images of another, for many sub-networks.
 
     Args:
         train_dataset: Labelled images that vote, as :func:`feature_loader` takes them.
         test_dataset: Images to classify, with the same classes.
         preprocessor: mmengine data preprocessor that normalises the images.
-        k: Numbers of neighbours. By default those of the paper that the training images suffice
-            for.
+        k: Numbers of neighbours. Defaults to those of the paper that do not exceed the number of
+            training images.
         temperature: T of :func:`~poa_mm.evaluation.knn.knn_predict`.
         batch_size: Images per forward pass.
         num_workers: Processes that read images.
         device: Where networks and neighbour search run.
         dtype: Autocast precision of the networks.
-        max_memory: Main memory for features in GiB. Sub-networks whose features do not fit into
-            it together take several passes over the images; one always runs, whatever its size.
+        max_memory: Main memory for features in GiB. If the features of all sub-networks exceed it,
+            the images are read several times. One sub-network always runs, whatever its size.
         progress: Whether to show progress bars.
 
     Raises:
-        ValueError: On empty or unlabelled data sets, classes that differ or a single one, a k that
-            is larger than the number of training images, or a temperature that is not positive.
+        ValueError: A data set is empty or unlabelled, the classes differ or there is a single one,
+            a k exceeds the number of training images, or the temperature is not positive.
     """
 
     def __init__(
@@ -84,15 +86,15 @@ class KnnEvaluator:
     def from_config(
         cls, cfg: Config, max_train_images: int | None = None, **kwargs: Any
     ) -> 'KnnEvaluator':
-        """Builds the data sets and the preprocessor of a config.
+        """Build the data sets and the preprocessor of a config.
 
         Args:
             cfg: Config with ``knn_train_dataset``, ``knn_test_dataset``, ``data_preprocessor``.
-            max_train_images: Take so many of the training images, spread evenly over the data set.
+            max_train_images: Number of training images to take, spread evenly over the data set.
             **kwargs: The remaining arguments of the class.
 
         Raises:
-            ValueError: If the config lacks one of the three.
+            ValueError: The config lacks one of the three keys.
         """
         missing = [part for part in KNN_SETTINGS if part not in cfg]
         if missing:
@@ -114,14 +116,17 @@ class KnnEvaluator:
 
     @property
     def data(self) -> str:
-        """What is measured on, in one line."""
+        """The two data sets in one line."""
         test, train = (describe(loader.dataset) for loader in (self.test_loader, self.train_loader))
         return f'{test}, classified by {train}'
 
     def evaluate(
-        self, backbone: Any, subnets: Sequence[Subnet], features: Sequence[str] = ('cls',)
+        self,
+        backbone: ElasticBackbone,
+        subnets: Sequence[Subnet],
+        features: Sequence[str] = ('cls',),
     ) -> Iterator[tuple[Subnet, dict[str, Accuracies]]]:
-        """Accuracies of the sub-networks in order, as soon as each pass over the images ends.
+        """Evaluate sub-networks in order; yield the results after each pass over the images.
 
         Args:
             backbone: Elastic backbone; it is moved to the evaluator's device.
@@ -137,7 +142,7 @@ class KnnEvaluator:
             yield from self._evaluate_pass(backbone, subnets[start : start + size], features)
 
     def pixels(self) -> dict[str, Accuracies]:
-        """Accuracies in percent of the pixels as features, by kind (raw, normalised) and k."""
+        """Evaluate pixels as features, of all :data:`~poa_mm.evaluation.features.PIXELS`."""
         train, train_labels = extract_pixels(
             self.train_loader, self.preprocessor, self._text('train pixels')
         )
@@ -150,13 +155,13 @@ class KnnEvaluator:
         }
 
     def _evaluate_pass(
-        self, backbone: Any, subnets: Sequence[Subnet], features: Sequence[str]
+        self, backbone: ElasticBackbone, subnets: Sequence[Subnet], features: Sequence[str]
     ) -> list[tuple[Subnet, dict[str, Accuracies]]]:
-        """Extracts the features of all given sub-networks at once, then classifies."""
+        """Extract the features of all given sub-networks at once, then classify."""
         train, train_labels = self._extract(backbone, self.train_loader, subnets, features, 'train')
         test, test_labels = self._extract(backbone, self.test_loader, subnets, features, 'test')
         results = []
-        # A list, not a generator: one bar at a time, and the caller may show its own.
+        # Collected, not yielded: the caller may show a progress bar of its own in between.
         for subnet in track(subnets, 'nearest neighbours', disable=not self.progress):
             accuracies = {
                 kind: self._accuracy(
@@ -169,13 +174,13 @@ class KnnEvaluator:
 
     def _extract(
         self,
-        backbone: Any,
+        backbone: ElasticBackbone,
         loader: DataLoader,
         subnets: Sequence[Subnet],
         features: Sequence[str],
         split: str,
     ) -> tuple[Features, Tensor]:
-        """:func:`extract_features` with the evaluator's settings."""
+        """Call :func:`extract_features` with the evaluator's settings."""
         text = self._text(f'{split} features of {len(subnets)} sub-networks')
         return extract_features(
             backbone, loader, subnets, self.preprocessor, features, self.dtype, text
@@ -184,7 +189,7 @@ class KnnEvaluator:
     def _accuracy(
         self, train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor
     ) -> Accuracies:
-        """:func:`knn_accuracy` with the evaluator's settings."""
+        """Call :func:`knn_accuracy` with the evaluator's settings."""
         return knn_accuracy(
             train.to(self.device),
             train_labels.to(self.device),
@@ -194,8 +199,10 @@ class KnnEvaluator:
             self.temperature,
         )
 
-    def _subnets_per_pass(self, backbone: Any, subnets: Sequence[Subnet], kinds: int) -> int:
-        """Number of sub-networks whose features fit into the memory, were all of the widest."""
+    def _subnets_per_pass(
+        self, backbone: ElasticBackbone, subnets: Sequence[Subnet], kinds: int
+    ) -> int:
+        """Count the sub-networks that fit into the memory if all have the widest features."""
         widest = max(subnets, key=lambda subnet: subnet.width)
         one_image = feature_loader(Subset(self.test_loader.dataset, [0]))
         probe, _ = extract_features(backbone, one_image, [widest], self.preprocessor)
@@ -207,15 +214,15 @@ class KnnEvaluator:
         return text if self.progress else None
 
 
-def _build_dataset(cfg: Config, name: str) -> Any:
+def _build_dataset(cfg: Config, name: str) -> BaseDataset:
     try:
         return DATASETS.build(cfg[name])
-    except FileNotFoundError as error:  # which of the config's data sets it is
+    except FileNotFoundError as error:  # say which data set of the config it is
         raise FileNotFoundError(f'{name}: {error}') from error
 
 
 def _checked_k(k: Sequence[int] | None, train_images: int) -> tuple[int, ...]:
-    """The asked numbers of neighbours, checked, or those of the paper that do not exceed N."""
+    """Check the numbers of neighbours; default to those of the paper that do not exceed N."""
     if k is None:
         fitting = tuple(number for number in PAPER_KS if number <= train_images)
         return fitting or (train_images,)
@@ -228,7 +235,7 @@ def _checked_k(k: Sequence[int] | None, train_images: int) -> tuple[int, ...]:
 
 
 def _check_classes(train_dataset: Dataset, test_dataset: Dataset) -> None:
-    """Raises if the labels of the data sets do not correspond, or are all the same."""
+    """Check that both data sets have the same classes, two or more."""
     train, test = (
         getattr(dataset, 'metainfo', {}).get('classes') for dataset in (train_dataset, test_dataset)
     )

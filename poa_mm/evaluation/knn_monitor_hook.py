@@ -15,6 +15,7 @@ from poa_mm.elastic import Subnet
 from poa_mm.engine.hooks.poa_hook import poa_of
 from poa_mm.evaluation.features import FEATURES
 from poa_mm.evaluation.knn_evaluator import KnnEvaluator
+from poa_mm.models.backbones import ElasticBackbone
 from poa_mm.registry import HOOKS
 from poa_mm.screen import tell
 
@@ -23,26 +24,26 @@ COLUMNS = ('iteration', 'subnet', 'k', 'accuracy')
 
 @HOOKS.register_module()
 class KnnMonitorHook(Hook):
-    """Evaluates the teacher's sub-networks by weighted k-NN during training (Fig. 7).
+    """Evaluate the teacher's sub-networks by weighted k-NN during training (Fig. 7).
 
-    Writes ``knn_curve.csv`` and ``knn_curve.png`` into the work dir, and scalars ``knn/<name>`` for
-    TensorBoard. The ranks share the sub-networks out. Training itself is left as it would be
-    without the hook. The data sets are ``knn_train_dataset`` and ``knn_test_dataset`` of the
-    config.
+    The hook writes ``knn_curve.csv`` and ``knn_curve.png`` into the work dir, and scalars
+    ``knn/<name>`` for TensorBoard. Each rank evaluates a part of the sub-networks. The hook does
+    not change the training. The data sets are ``knn_train_dataset`` and ``knn_test_dataset`` of
+    the config.
 
     Args:
         interval: Iterations between evaluations; the last iteration is always evaluated.
         subnets: Names of the sub-networks.
         k: Number of neighbours.
         feature: Kind of feature, of :data:`~poa_mm.evaluation.features.FEATURES`.
-        max_train_images: Number of training images that vote, spread evenly over the data set. Many
-            more take longer than the ranks without a sub-network will wait for the others.
+        max_train_images: Number of training images that vote, spread evenly over the data set. With
+            many more, ranks without a sub-network can time out while they wait for the others.
         batch_size: Images per forward pass.
         num_workers: Processes that read images.
 
     Raises:
-        ValueError: An interval below 1, an unknown feature, no sub-network; before training,
-            unknown sub-networks, or a config without labelled data sets.
+        ValueError: The interval is below 1, the feature is unknown, or there is no sub-network;
+            before training: sub-networks are unknown, or the config has no labelled data sets.
     """
 
     priority = 'LOW'  # after the teacher's update, before the checkpoint
@@ -85,14 +86,14 @@ class KnnMonitorHook(Hook):
         )
         tell(runner.logger, f'k-NN monitor: {self.evaluator.data}')
         self.csv_path = Path(runner.work_dir) / 'knn_curve.csv'
-        # What a resumed run will do again is dropped.
+        # Drop the rows that a resumed run computes again.
         rows = _read(self.csv_path) if runner.iter else []
         self.rows = [row for row in rows if row[0] <= runner.iter]
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Evaluate, if it is time."""
+        """Evaluate at every interval and after the last iteration."""
         iteration = runner.iter + 1
         if iteration % self.interval and iteration != runner.max_iters:
             return
@@ -101,11 +102,11 @@ class KnnMonitorHook(Hook):
         if dist.is_main_process():
             self._report(runner, iteration, accuracies)
 
-    def _evaluate(self, backbone: Any) -> dict[str, float]:
-        """Accuracies in percent by name, the same on all ranks."""
+    def _evaluate(self, backbone: ElasticBackbone) -> dict[str, float]:
+        """Evaluate on all ranks; return accuracies in percent by name, the same on all ranks."""
         world_size, rank = dist.get_world_size(), dist.get_rank()
         mine: list[Subnet] = list(dict.fromkeys(self.subnets.values()))[rank::world_size]
-        with torch.random.fork_rng(devices=[]):  # loaders draw a seed
+        with torch.random.fork_rng(devices=[]):  # loaders draw a seed from the global state
             results = list(self.evaluator.evaluate(backbone, mine, (self.feature,)) if mine else ())
         gathered = dist.all_gather_object(
             {subnet: by_kind[self.feature][self.k] for subnet, by_kind in results}
@@ -119,7 +120,7 @@ class KnnMonitorHook(Hook):
         text = ', '.join(f'{name} {accuracy:.1f}' for name, accuracy in accuracies.items())
         tell(runner.logger, f'k-NN accuracy (%) of the teacher, k = {self.k}: {text}')
         _write(self.rows, self.csv_path)
-        from poa_mm.visualization import plot_training_curve  # with it comes matplotlib
+        from poa_mm.visualization import plot_training_curve  # imports matplotlib
 
         curves: dict[str, list[tuple[int, float]]] = defaultdict(list)
         for number, name, _, accuracy in self.rows:
@@ -143,7 +144,7 @@ def _read(path: Path) -> list[Row]:
 
 
 def _write(rows: Sequence[Row], path: Path) -> None:
-    """All rows, so that the file is complete at any time."""
+    """Write all rows at once, so that the file is complete at any time."""
     partial = path.with_name(f'{path.name}.partial')
     with partial.open('w', newline='', encoding='utf-8') as file:
         writer = csv.writer(file)

@@ -8,22 +8,26 @@ from poa_mm.evaluation.knn_benchmark import KnnRow
 
 __all__ = ['knn_table']
 
-# More sub-networks than this are shown as the paper shows them, depths by widths (Table 13), or,
-# where stages are told apart, by the best of them.
+# More sub-networks than this are shown as a matrix of depths by widths, like the paper's Table 13,
+# or, for families with elastic stages, as a selection.
 _MAX_LIST = 24
 
 
 def knn_table(rows: Sequence[KnnRow]) -> Table:
-    """Table for the screen.
+    """Make a table for the screen.
 
-    One line per sub-network; if there are many, depths by widths. Where stages are told apart,
-    that would be too long: then sub-networks with a name, and some better than all smaller ones.
+    It has one line per sub-network, or, if there are many, depths by widths. For families with
+    elastic stages, that would be too long: then it shows sub-networks with a well-known name, and
+    some from the Pareto front.
+
+    Args:
+        rows: Results of :func:`~poa_mm.evaluation.knn_rows`; one or more.
     """
     if len(rows) <= _MAX_LIST:
         return _list(rows, _title(rows))
     if not isinstance(rows[0].depth, tuple):
         return _matrix(rows)
-    from poa_mm.visualization.frontier import pareto_front  # with it comes matplotlib
+    from poa_mm.visualization.frontier import pareto_front  # imports matplotlib
 
     named = [row for row in rows if row.name]
     front = [row for row in pareto_front(rows) if not row.name]
@@ -63,7 +67,7 @@ def _title(rows: Sequence[KnnRow]) -> str:
 
 
 def _caption(rows: Sequence[KnnRow]) -> str | None:
-    """The baselines in two lines."""
+    """State the baselines in two lines."""
     gains = [row.gain for row in rows if row.gain is not None]
     if not gains or rows[0].pixels is None:
         return None

@@ -11,23 +11,23 @@ from poa_mm.checkpoints.preprocessing import Preprocessing, preprocessing_of
 from poa_mm.models.backbones.elastic_backbone import ElasticBackbone
 from poa_mm.registry import ELASTIC_BACKBONES
 
-MONITORED = 10  # times in a run
+MONITORED = 10  # evaluations in a run
 
 
 def use_labelled_folders(
     cfg: Config, train: str | PathLike, test: str | PathLike, preprocessing: Preprocessing
 ) -> None:
-    """Have a config evaluate on two folders of images, with a sub-folder for each class.
+    """Change a config to evaluate on two folders of images, with a sub-folder for each class.
 
     Args:
         cfg: Config, changed in place: ``knn_train_dataset``, ``knn_test_dataset`` and
             ``data_preprocessor``.
         train: Folder of the images whose labels vote.
-        test: Folder of the images that are classified; it has the same classes.
-        preprocessing: What the network expects of an image: size, crop and normalisation.
+        test: Folder of the images to classify, with the same classes.
+        preprocessing: Size, crop and normalisation that the network expects.
 
     Raises:
-        FileNotFoundError: No such folder.
+        FileNotFoundError: There is no such folder.
     """
     folders = {'knn_train_dataset': Path(train), 'knn_test_dataset': Path(test)}
     for folder in folders.values():
@@ -39,22 +39,22 @@ def use_labelled_folders(
         'type': 'SelfSupDataPreprocessor',
         'mean': list(preprocessing.mean),
         'std': list(preprocessing.std),
-        'to_rgb': False,  # the pipeline has done it
+        'to_rgb': False,  # the pipeline converts to RGB
     }
 
 
 def monitor_labelled_folders(cfg: Config, train: str | PathLike, test: str | PathLike) -> None:
-    """Have the k-NN monitor of a pre-training run measure on two folders of images.
+    """Change a pre-training config so that its k-NN monitor evaluates on two folders of images.
 
-    A config without a monitor gets one that measures :data:`MONITORED` times.
+    A config without a monitor gets one that evaluates :data:`MONITORED` times in a run.
 
     Args:
         cfg: Config of the run, changed in place.
-        train: As of :func:`use_labelled_folders`.
-        test: Likewise.
+        train: See :func:`use_labelled_folders`.
+        test: See :func:`use_labelled_folders`.
 
     Raises:
-        FileNotFoundError: No such folder.
+        FileNotFoundError: There is no such folder.
         ValueError: The config does not pre-train an elastic backbone.
     """
     backbone = cfg.model.get('backbone') or {}

@@ -1,4 +1,4 @@
-"""Comparing what an exported file computes with what the sub-network computes."""
+"""Comparison of the outputs of an exported file with those of the sub-network."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 Network = Callable[[Tensor], Sequence[Tensor]]
-BATCH_SIZES = (1, 3)  # networks are traced with two images
+BATCH_SIZES = (1, 3)  # other than that of tracing
 TRACED_BATCH_SIZE = 2
 
 
 def example_images(batch: int, shape: tuple[int, int, int]) -> Tensor:
-    """Reproducible noise as images of the shape (C, H, W)."""
+    """Draw reproducible noise as a batch of images of shape (C, H, W)."""
     return torch.randn(batch, *shape, generator=torch.Generator().manual_seed(batch))
 
 
@@ -23,19 +23,22 @@ def largest_difference(
     tolerance: float,
     dtype: torch.dtype = torch.float32,
 ) -> float:
-    """Largest difference between the outputs of two networks, relative to the largest output.
+    """Measure the largest difference between the outputs of two networks.
 
-    Both get the same noise as images, in all of ``BATCH_SIZES``.
+    Both get the same noise as images, in batches of all ``BATCH_SIZES``.
 
     Args:
         net: The exported network.
         reference: The sub-network.
         input_shape: Channels, height and width of the images.
-        tolerance: The largest difference to accept.
-        dtype: Of the images.
+        tolerance: Largest difference to accept.
+        dtype: Data type of the images.
+
+    Returns:
+        The difference, relative to the largest output of the sub-network.
 
     Raises:
-        ValueError: More than ``tolerance``, or outputs of another shape.
+        ValueError: The difference exceeds ``tolerance``, or shapes differ.
     """
     differences = []
     for batch in BATCH_SIZES:

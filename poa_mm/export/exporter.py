@@ -1,11 +1,10 @@
-"""Writing a sub-network for another library, with its model card."""
+"""Export of a sub-network to another library, with its model card."""
 
 import hashlib
 import importlib.metadata
 import tempfile
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import rich.progress
 from rich.console import Console
@@ -16,6 +15,7 @@ from poa_mm.elastic import Subnet, well_known_name
 from poa_mm.export.formats import FORMATS, Format, card_paths, check_targets, put
 from poa_mm.export.job import Job
 from poa_mm.export.model_card import ModelCard, accuracy_from_csv
+from poa_mm.models.backbones import ElasticBackbone
 from poa_mm.selection.cost import subnet_cost
 from poa_mm.version import __version__
 
@@ -23,7 +23,7 @@ CHUNK = 2**20  # bytes
 
 
 def export_subnet(
-    supernet: Any,
+    supernet: ElasticBackbone,
     subnet: Subnet | str,
     path: str | PathLike,
     to: str,
@@ -34,35 +34,47 @@ def export_subnet(
     accuracy: str | Path | None = None,
     overwrite: bool = False,
 ) -> ModelCard:
-    """Write a sub-network for another library, and its model card as JSON and Markdown.
+    """Export a sub-network to another library, and write its model card as JSON and Markdown.
 
-    What was written is opened again and compared with the sub-network before it gets its name; it
-    and the cards (``<path>.json``, ``<path>.md``; within a folder ``card.json``, ``README.md``)
-    appear complete or not at all.
+    The export is opened again and compared with the sub-network before it gets its name. The file
+    and the cards (``<path>.json``, ``<path>.md``; in a folder ``card.json``, ``README.md``) appear
+    complete or not at all.
 
     Args:
-        supernet: Elastic backbone, as :func:`poa_mm.load_supernet` gives it.
+        supernet: Elastic backbone, as :func:`poa_mm.load_supernet` returns it.
         subnet: Which sub-network.
-        path: File to write, or folder where the format is one (timm); parents are made.
+        path: File to write, or folder for the format ``timm``. Missing parent folders are made.
         to: One of ``FORMATS``.
-        image_size: Height and width of the images, or side, for which the file is written. Defaults
-            to that of pre-training.
-        checkpoint: File that the supernet was loaded from: the card names it, and its config has
-            the normalisation, which is ImageNet's where there is none.
-        branch: Which network of the checkpoint it is, for the card.
-        accuracy: Table of ``tools/eval_knn.py``, for the card.
+        image_size: Height and width of the network's input images in pixels, or the side of square
+            ones. Defaults to that of pre-training.
+        checkpoint: File that the supernet was loaded from. The card names it, and the normalisation
+            is taken from its config; without one, it is ImageNet's.
+        branch: Branch of the checkpoint (``'teacher'`` or ``'student'``), for the card.
+        accuracy: Table of ``tools/eval_knn.py`` with accuracies for the card.
         overwrite: Replace existing files, or the folder of an earlier export.
 
     Returns:
         The card.
 
     Raises:
-        FileExistsError: A file exists and ``overwrite`` is not set, or a folder is to be replaced
-            that also holds other files.
-        FileNotFoundError: No such checkpoint or table of accuracies.
+        FileExistsError: A file exists and ``overwrite`` is not set, or the folder to replace also
+            holds other files.
+        FileNotFoundError: There is no such checkpoint or table of accuracies.
         ModuleNotFoundError: The format needs packages that are not installed.
-        ValueError: Unknown sub-network or format, a name that is not for the format, a network that
-            the format cannot express, or a file that would compute something else.
+        ValueError: The sub-network or format is unknown, the name does not suit the format, the
+            format cannot express the network, or the outputs of the export differ.
+
+    Example:
+        >>> import tempfile
+        >>> import poa_mm
+        >>> from poa_mm.models.backbones import ElasticVisionTransformer
+        >>> supernet = ElasticVisionTransformer('deit-tiny', widths=[64, 128, 192], img_size=32)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = f'{folder}/w64-d12.safetensors'
+        ...     card = export_subnet(supernet, 'w64-d12', path, to='safetensors')
+        ...     net = poa_mm.load_backbone(path)
+        >>> card.subnet, card.params == sum(p.numel() for p in net.parameters())
+        ('w64-d12', True)
     """
     path = Path(path)
     check_targets(path, to, overwrite)
@@ -110,7 +122,7 @@ def _parent(checkpoint: str | PathLike, branch: str) -> dict[str, str]:
 
 
 def _sha256(path: str | PathLike) -> str:
-    """Hash of a file, which can be as large as a disk allows."""
+    """Compute the hash of a file chunk by chunk, since it may not fit into memory."""
     console = Console(stderr=True)
     with rich.progress.open(
         path,
@@ -118,7 +130,7 @@ def _sha256(path: str | PathLike) -> str:
         description='hashing',
         console=console,
         transient=True,
-        disable=not console.is_terminal,  # it would leave an empty line in a log
+        disable=not console.is_terminal,  # in a log it would leave an empty line
     ) as file:
         digest = hashlib.sha256()
         while chunk := file.read(CHUNK):

@@ -1,4 +1,4 @@
-"""The kinds of files that can be exported, and their names. Help texts read them: no torch."""
+"""Export formats and the names of their files. Help texts need them, so torch is not imported."""
 
 import importlib.metadata
 import importlib.util
@@ -16,7 +16,7 @@ __all__ = ['CONFIG', 'FORMATS', 'WEIGHTS', 'Format', 'card_paths', 'check_target
 
 WEIGHTS, CONFIG = 'model.safetensors', 'config.json'  # in a folder for timm, by its rule
 FOLDER_CARDS = ('card.json', 'README.md')
-# Names with these are meant for a file, whatever format they are of.
+# A name with one of these is meant for a file, not for a folder.
 FILE_SUFFIXES = (
     '.bin', '.ckpt', '.h5', '.json', '.npz', '.onnx', '.pkl', '.pt', '.pth', '.safetensors',
     '.tar', '.zip',
@@ -25,16 +25,16 @@ FILE_SUFFIXES = (
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of file, or of folder.
+    """An export format: a kind of file, or of folder.
 
     Args:
-        suffix: Of its files; '' for a folder.
-        writer: Module of this room and function that writes a file or folder, opens it again as
-            its users will, and compares.
-        packages: Optional packages that this needs, by name, and their oldest version; as in the
+        suffix: Suffix of its files; '' for a folder.
+        writer: Module of this package and function that writes a file or folder, opens it again as
+            users do, and compares the outputs.
+        packages: Optional packages that the format needs, and their oldest versions; as in the
             extra ``export``.
-        contents: What it writes into a folder, the file with the weights first; the model card
-            joins them.
+        contents: Names of the files in a folder, the file with the weights first, without the model
+            card.
     """
 
     suffix: str
@@ -48,11 +48,11 @@ class Format:
         return getattr(importlib.import_module(f'poa_mm.export.{module}'), function)(job, path)
 
     def check_packages(self) -> None:
-        """Refuse to start without the packages.
+        """Check that the packages are installed.
 
         Raises:
-            ModuleNotFoundError: Some are missing or too old; the message has the line that
-                installs them.
+            ModuleNotFoundError: One is missing or too old; the message has the command that
+                installs it.
         """
         missing = [name for name in self.packages if importlib.util.find_spec(name) is None]
         if missing:
@@ -67,7 +67,7 @@ class Format:
 
 
 def _numbers(version: str) -> list[int]:
-    """The leading numbers of a version: [1, 0, 31] of 1.0.31.dev0."""
+    """Return the leading numbers of a version: [1, 0, 31] of 1.0.31.dev0."""
     numbers = []
     for part in version.split('+')[0].split('.'):
         if not part.isdecimal():
@@ -89,25 +89,32 @@ FORMATS = {
 
 
 def card_paths(path: Path, to: str) -> tuple[Path, Path]:
-    """Where the model card of an export lies, as JSON and as Markdown: in a folder, or beside."""
+    """Return the paths of the model card as JSON and as Markdown.
+
+    They lie in the folder of the export, or beside its file.
+
+    Example:
+        >>> [path.name for path in card_paths(Path('net.onnx'), 'onnx')]
+        ['net.onnx.json', 'net.onnx.md']
+    """
     if FORMATS[to].contents:
         return path / FOLDER_CARDS[0], path / FOLDER_CARDS[1]
     return path.with_name(f'{path.name}.json'), path.with_name(f'{path.name}.md')
 
 
 def check_targets(path: Path, to: str, overwrite: bool) -> None:
-    """Refuse what cannot be written, before the network is there.
+    """Check that an export can be written, before the network is loaded.
 
     Args:
         path: File or folder to write.
         to: One of ``FORMATS``.
-        overwrite: Replace what an earlier export left there.
+        overwrite: Replace an earlier export.
 
     Raises:
-        FileExistsError: The file, the folder or a card exists and ``overwrite`` is not set, or
-            there is something that no export has left.
+        FileExistsError: The file, the folder or a card exists and ``overwrite`` is not set, or what
+            exists is not an earlier export.
         ModuleNotFoundError: The format needs packages that are not installed, or newer ones.
-        ValueError: Unknown format, a name with another suffix, or a folder named as a file.
+        ValueError: The format is unknown, or the name has the suffix of another format.
     """
     if to not in FORMATS:
         raise ValueError(f'a format is one of {", ".join(FORMATS)}, got {to!r}')
@@ -128,7 +135,7 @@ def check_targets(path: Path, to: str, overwrite: bool) -> None:
 
 
 def _check_replaceable(path: Path, known: set[str]) -> None:
-    """Refuse a folder, or a file in its place, that holds more than an export."""
+    """Check that a folder, if it exists, holds the files of an export and no others."""
     if not path.exists():
         return
     if not path.is_dir():
@@ -142,16 +149,16 @@ def _check_replaceable(path: Path, known: set[str]) -> None:
 
 
 def put(part: Path, target: Path) -> None:
-    """Give a finished file or folder its name. An old folder goes once the new one is there.
+    """Move a finished file or folder to its name; delete an old folder once the new one is there.
 
     Args:
-        part: What was written, in a temporary folder on the same disk.
+        part: The finished file or folder, in a temporary folder on the same disk.
         target: Its name.
     """
     if not target.is_dir():
         part.replace(target)
         return
-    aside = part.with_name(f'{part.name}.replaced')  # goes with the temporary folder
+    aside = part.with_name(f'{part.name}.replaced')  # deleted with the temporary folder
     target.rename(aside)
     try:
         part.rename(target)

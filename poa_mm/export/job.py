@@ -1,4 +1,4 @@
-"""What the writers of all formats get, and what they give back."""
+"""Inputs and results of the writers of all formats."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,22 +8,23 @@ from poa_mm.checkpoints.preprocessing import Preprocessing
 from poa_mm.elastic import Subnet
 from poa_mm.export.check import largest_difference
 from poa_mm.export.network import FeatureNet, feature_net
+from poa_mm.models.backbones import ElasticBackbone
 
-TOLERANCE = 1e-4  # between a sub-network and its extracted form, in any precision but 16 bits
+TOLERANCE = 1e-4  # between a sub-network and its extraction, in 32 or 64 bits
 
 
 @dataclass(frozen=True)
 class Job:
-    """One sub-network to write.
+    """A sub-network to export.
 
     Args:
         supernet: Elastic backbone in evaluation mode.
         subnet: Which sub-network.
-        preprocessing: What it expects of images.
-        about: Where it comes from, as plain data to store in the file.
+        preprocessing: Size, crop and normalisation that it expects.
+        about: Its origin, as plain data to store in the file.
     """
 
-    supernet: Any
+    supernet: ElasticBackbone
     subnet: Subnet
     preprocessing: Preprocessing
     about: Mapping[str, Any]
@@ -34,10 +35,10 @@ class Job:
         return (self.preprocessing.channels, *self.preprocessing.image_size)
 
     def network(self) -> FeatureNet:
-        """The sub-network with pooled features and feature map, on the CPU.
+        """Extract the sub-network with pooled features and feature map as outputs, on the CPU.
 
         Raises:
-            ValueError: Its pooled features are not what the supernet takes for its class token.
+            ValueError: Its pooled features differ from the class token of ``supernet.tokens``.
         """
         net = feature_net(self.supernet, self.subnet, self.preprocessing.image_size)
         parameter = next(self.supernet.parameters())
@@ -55,12 +56,12 @@ class Written:
     """A file that was written and checked.
 
     Args:
-        outputs: What the network gives, in words.
+        outputs: Description of the network's outputs.
         snippet: Python lines that load the file and run it.
-        difference: Largest difference from the sub-network's outputs, relative to the largest of
-            them.
-        tolerance: The largest one accepted; 0 where weights were compared bit by bit.
-        build: How the target library builds the network, as plain data.
+        difference: Largest difference from the sub-network's outputs, relative to the largest
+            output.
+        tolerance: Largest difference accepted; 0 if weights were compared bit by bit.
+        build: Arguments with which the target library builds the network, as plain data.
     """
 
     outputs: str

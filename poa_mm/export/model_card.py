@@ -1,4 +1,4 @@
-"""What a user of an exported file wants to know about it, as JSON for programs and as Markdown."""
+"""Model cards of exported files, as JSON for programs and as Markdown for people."""
 
 import json
 import re
@@ -9,9 +9,9 @@ from typing import Any
 
 from poa_mm.checkpoints.preprocessing import Preprocessing
 from poa_mm.elastic import Subnet
-from poa_mm.tables import finite_cell, subnet_rows
+from poa_mm.tables import Supernet, finite_cell, subnet_rows
 
-# By format: the Hub shows and finds a model by these lines.
+# By format: metadata by which the Hugging Face Hub shows and finds a model.
 FRONT_MATTER = {
     'timm': """\
 ---
@@ -33,11 +33,11 @@ LICENCE = (
 
 @dataclass(frozen=True)
 class ModelCard:
-    """Card of one exported sub-network.
+    """Model card of an exported sub-network.
 
     Args:
         file: Name of the exported file.
-        format: Kind of file, as ``tools/export_subnet.py --to`` calls it.
+        format: Format, as ``tools/export_subnet.py --to`` calls it.
         sha256: Hash of the exported file.
         subnet: The sub-network, such as ``'w384-d12'``.
         name: Its well-known name, or ''.
@@ -45,16 +45,16 @@ class ModelCard:
         params: Number of parameters.
         flops: Multiply-accumulates for one image, as papers report them.
         parent: Checkpoint it comes from: ``file``, ``sha256``, ``branch``; {} if unknown.
-        preprocessing: What it expects of images.
-        accuracy: k-NN accuracies in percent and what they are of; {} if unknown.
-        outputs: What the network gives, in words.
+        preprocessing: Size, crop and normalisation that it expects, as plain data.
+        accuracy: k-NN accuracies in percent, their metric, feature and table; {} if unknown.
+        outputs: Description of the network's outputs.
         snippet: Python lines that load and run it.
-        build: How the target library builds it, as plain data.
+        build: Arguments with which the target library builds it, as plain data.
         difference: Largest difference from the sub-network's outputs when the file was checked,
-            relative to the largest of them.
-        tolerance: The largest one that would have been accepted.
-        versions: Of the packages that wrote the file.
-        licence: What may be done with it.
+            relative to the largest output.
+        tolerance: Largest difference that would have been accepted.
+        versions: Versions of the packages that wrote the file.
+        licence: Note on the licence.
     """
 
     file: str
@@ -77,11 +77,11 @@ class ModelCard:
     licence: str = LICENCE
 
     def to_json(self) -> str:
-        """The card for programs."""
+        """Format the card for programs."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + '\n'
 
     def to_markdown(self) -> str:
-        """The card for people; in a folder for timm, with what the Hub reads from it."""
+        """Format the card for people; for timm, with the metadata that the Hub reads."""
         title = f'{self.name} ({self.subnet})' if self.name else self.subnet
         rows = '\n'.join(f'| {name} | {value} |' for name, value in self._rows())
         return (
@@ -128,18 +128,18 @@ def _rounded(number: int) -> str:
     return f'{number / 1e9:.2f} G' if number >= 1e9 else f'{number / 1e6:.2f} M'
 
 
-def accuracy_from_csv(path: str | Path, supernet: Any, subnet: Subnet) -> dict[str, Any]:
-    """k-NN accuracies of a sub-network from the table that ``tools/eval_knn.py`` writes.
+def accuracy_from_csv(path: str | Path, supernet: Supernet, subnet: Subnet) -> dict[str, Any]:
+    """Read k-NN accuracies of a sub-network from a table of ``tools/eval_knn.py``.
 
     Args:
         path: The table.
-        supernet: Elastic backbone that it is of.
+        supernet: Elastic backbone whose sub-networks the table lists.
         subnet: Which sub-network.
 
     Raises:
-        FileNotFoundError: No such file.
-        ValueError: Not such a table, one of another supernet or without the sub-network, or an
-            accuracy that is no finite number.
+        FileNotFoundError: There is no such file.
+        ValueError: It is another kind of table, one of another supernet or without the sub-network,
+            or an accuracy is not a finite number.
     """
     rows = subnet_rows(path, ['feature'], supernet)
     if subnet not in rows:

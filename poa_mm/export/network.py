@@ -1,4 +1,4 @@
-"""The network that leaves the project, with the same two outputs for every family."""
+"""The network to export, with the same two outputs for every family."""
 
 import copy
 import inspect
@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from poa_mm.checkpoints.preprocessing import ImageSize
 from poa_mm.elastic import Subnet
 from poa_mm.export.check import example_images
+from poa_mm.models.backbones import ElasticBackbone
 from poa_mm.models.backbones.supernet_layers import image_channels
 from poa_mm.registry import MODELS
 
-# What a stock backbone's last output can be, and what its pooled features are then.
+# Layouts of a stock backbone's last output, and how its features are pooled.
 POOLING = {
     'map': 'mean of the last map',  # (B, D, h, w)
     'class token': 'class token after the final norm',  # (B, 1 + h·w, D)
@@ -28,9 +29,9 @@ class FeatureNet(nn.Module):
     """A stock backbone as a network from images to pooled features and the last feature map.
 
     Args:
-        backbone: Gives a tuple of outputs.
-        layout: What the last one is, a key of ``POOLING``.
-        grid: Rows and columns of the tokens, where it gives tokens.
+        backbone: Network that returns a tuple of outputs.
+        layout: Layout of the last output, a key of ``POOLING``.
+        grid: Rows and columns of the tokens, if the layout is one of tokens.
     """
 
     def __init__(
@@ -43,13 +44,14 @@ class FeatureNet(nn.Module):
 
     @property
     def pooling(self) -> str:
-        """What the pooled features are, in words."""
+        """Description of the pooled features."""
         return POOLING[self.layout]
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Pooled features (B, D) and feature map (B, D, h, w) of images (B, C, H, W).
+        """Compute pooled features (B, D) and feature map (B, D, h, w) of images (B, C, H, W).
 
-        Pooled features are the class token after the final norm, or else the mean of the map.
+        Pooled features are the class token after the final norm, or, without one, the mean of the
+        map.
         """
         out = self.backbone(images)[-1]
         if self.layout == 'map':
@@ -60,19 +62,19 @@ class FeatureNet(nn.Module):
         return channels_first.mean(dim=2), channels_first.unflatten(2, self.grid)
 
 
-def feature_net(supernet: Any, subnet: Subnet, image_size: ImageSize) -> FeatureNet:
-    """Cut a sub-network out as a :class:`FeatureNet` for images of one size.
+def feature_net(supernet: ElasticBackbone, subnet: Subnet, image_size: ImageSize) -> FeatureNet:
+    """Extract a sub-network as a :class:`FeatureNet` for images of one size.
 
     Raises:
-        ValueError: A sub-network of a Vision Transformer without a class token, or one of another
-            family that gives neither a map nor its patch tokens.
+        ValueError: It is a Vision Transformer without a class token, or of another family whose
+            last output is neither a map nor the patch tokens.
     """
     size = image_size_argument(supernet, subnet, image_size)
     if not isinstance(supernet, VisionTransformer):
         stock = supernet.extract(subnet, **size)
         stock.eval()
         layout = _layout(stock, supernet, subnet, image_size)
-        net = FeatureNet(stock, layout, tuple(supernet.mask_grid(*image_size)))
+        net = FeatureNet(stock, layout, supernet.mask_grid(*image_size))
     elif supernet.cls_token is None:
         raise ValueError(
             'a Vision Transformer is exported with its class token as feature; this one has none '
@@ -86,11 +88,13 @@ def feature_net(supernet: Any, subnet: Subnet, image_size: ImageSize) -> Feature
 
 
 @torch.no_grad()
-def _layout(stock: nn.Module, supernet: Any, subnet: Subnet, image_size: ImageSize) -> str:
-    """What a stock backbone gives last: a map, or the patch tokens of its supernet.
+def _layout(
+    stock: nn.Module, supernet: ElasticBackbone, subnet: Subnet, image_size: ImageSize
+) -> str:
+    """Find the layout of a stock backbone's last output, a key of ``POOLING``.
 
     Raises:
-        ValueError: Something else.
+        ValueError: It is neither a map nor the patch tokens of the supernet.
     """
     shape = (image_channels(supernet), *image_size)
     images = example_images(1, shape).to(next(supernet.parameters()))
@@ -98,7 +102,7 @@ def _layout(stock: nn.Module, supernet: Any, subnet: Subnet, image_size: ImageSi
     if out.ndim == 4:
         return 'map'
     patches = supernet.tokens(images, subnet)[1]
-    # As many tokens as channels fit both ways: values decide.
+    # With as many tokens as channels, both layouts have the same shape: compare values.
     distances = {
         name: (tokens - patches).abs().max().item()
         for name, tokens in (('tokens', out), ('transposed tokens', out.mT))
@@ -113,30 +117,32 @@ def _layout(stock: nn.Module, supernet: Any, subnet: Subnet, image_size: ImageSi
     return min(distances, key=lambda name: distances[name])
 
 
-def image_size_argument(supernet: Any, subnet: Subnet, image_size: ImageSize) -> dict[str, Any]:
-    """``img_size`` for the stock class of a sub-network, where it has this argument."""
+def image_size_argument(
+    supernet: ElasticBackbone, subnet: Subnet, image_size: ImageSize
+) -> dict[str, Any]:
+    """Return ``img_size`` for the stock class of a sub-network, if it has this argument."""
     stock_class = MODELS.get(supernet.subnet_cfg(subnet)['type'])
     takes_size = 'img_size' in inspect.signature(stock_class).parameters
     height, width = image_size
-    # A number where it can be: not every class takes a list, which files make of a tuple.
+    # A number if possible: files turn a tuple into a list, which not every class takes.
     return {'img_size': height if height == width else [height, width]} if takes_size else {}
 
 
 class TraceableShiftWindowMSA(ShiftWindowMSA):
-    """mmpretrain's shifted windows for one image size; a trace holds for any batch and device.
+    """mmpretrain's shifted windows for one image size, traceable for any batch and device.
 
-    The stock class computes the batch size as a number, and its mask on the device of the trace.
+    A trace of the stock class fixes the batch size, and the device of its mask.
     """
 
     @staticmethod
     def window_reverse(windows: Tensor, height: int, width: int, size: int) -> Tensor:
-        """Put windows (B · h · w, size, size, C) together again: (B, height, width, C)."""
+        """Join windows (B · h · w, size, size, C) to a map (B, height, width, C)."""
         channels = windows.shape[-1]
         grid = windows.view(-1, height // size, width // size, size, size, channels)
         return grid.transpose(2, 3).reshape(-1, height, width, channels)
 
     def get_attn_mask(self, *args: Any, **kwargs: Any) -> Tensor | None:
-        """The stock class's mask, computed once and kept as a buffer."""
+        """Compute the stock class's mask once and keep it as a buffer."""
         if not hasattr(self, 'shift_mask'):
             mask = ShiftWindowMSA.get_attn_mask(*args, **kwargs)
             self.register_buffer('shift_mask', mask, persistent=False)
@@ -145,18 +151,18 @@ class TraceableShiftWindowMSA(ShiftWindowMSA):
 
 @torch.no_grad()
 def traceable(net: FeatureNet, images: Tensor) -> FeatureNet:
-    """A copy that can be traced with images of the size of ``images``."""
+    """Copy a network so that it can be traced with images of the size of ``images``."""
     net = copy.deepcopy(net)
     for module in net.modules():
         if type(module) is ShiftWindowMSA:
             module.__class__ = TraceableShiftWindowMSA
-    net(images)  # so that all masks are there
+    net(images)  # computes all masks
     return net
 
 
 @torch.no_grad()
 def describe_outputs(net: FeatureNet, images: Tensor) -> str:
-    """Names, shapes and meaning of the outputs for images of the size of ``images``."""
+    """Describe names, shapes and meaning of the outputs for images of the size of ``images``."""
     features, feature_map = net(images)
     width, (_, channels, height, columns) = features.shape[1], feature_map.shape
     return (

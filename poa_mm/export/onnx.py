@@ -1,4 +1,4 @@
-"""ONNX files, compared with ONNX Runtime before they are released."""
+"""ONNX files, checked with ONNX Runtime."""
 
 import contextlib
 import io
@@ -7,17 +7,21 @@ import logging
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from poa_mm.export.check import TRACED_BATCH_SIZE, example_images, largest_difference
+from poa_mm.export.check import (
+    TRACED_BATCH_SIZE,
+    Network,
+    example_images,
+    largest_difference,
+)
 from poa_mm.export.job import Job, Written
 from poa_mm.export.network import describe_outputs, traceable
 
-TOLERANCE = 1e-4  # of the outputs, in float32
-LARGEST = 2**31  # bytes in one protobuf message
+TOLERANCE = 1e-4  # for the outputs, in float32
+LARGEST = 2**31  # bytes of a protobuf message
 LOAD = """\
 import numpy as np
 import onnxruntime
@@ -28,10 +32,10 @@ features, feature_map = session.run(None, {{'images': images}})"""
 
 
 def write_onnx(job: Job, path: Path) -> Written:
-    """Write one file for images of a fixed size and batches of any.
+    """Write one file for images of a fixed size and batches of any size.
 
     Raises:
-        ValueError: A network too large for the format, or other outputs in ONNX Runtime.
+        ValueError: The network is too large for the format, or its outputs differ in ONNX Runtime.
     """
     net = job.network().float()
     size = sum(tensor.nbytes for tensor in net.state_dict().values())
@@ -62,8 +66,8 @@ def write_onnx(job: Job, path: Path) -> Written:
     )
 
 
-def _session(path: Path) -> Any:
-    """The file as a function from images to its outputs."""
+def _session(path: Path) -> Network:
+    """Open the file as a function from images to its outputs."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
@@ -77,7 +81,7 @@ def _session(path: Path) -> Any:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's progress and advice from the screen; errors are raised."""
+    """Hide the exporter's progress and advice; errors are still raised."""
     previous = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,4 +1,4 @@
-"""Files for mmpretrain: torch's own format, and safetensors with the config inside."""
+"""Files for mmpretrain: torch's format, and safetensors that hold the config."""
 
 import json
 from pathlib import Path
@@ -62,7 +62,7 @@ def _checked(job: Job, path: Path, snippet: str) -> Written:
     """Compare every weight of the file with the sub-network's.
 
     Raises:
-        ValueError: One differs.
+        ValueError: A weight differs.
     """
     size = image_size_argument(job.supernet, job.subnet, job.preprocessing.image_size)
     expected = job.supernet.extract(job.subnet, **size).state_dict()

@@ -1,4 +1,4 @@
-"""Folders that ``timm.create_model('local-dir:…')`` opens, as it opens those of the Hub."""
+"""Folders that ``timm.create_model('local-dir:…')`` opens, in the format of the Hub."""
 
 import json
 import math
@@ -16,7 +16,7 @@ from poa_mm.export.formats import CONFIG, WEIGHTS
 from poa_mm.export.job import Job, Written
 from poa_mm.export.timm_forms import TimmForm, timm_form
 
-TOLERANCE = 1e-9  # of the outputs, in float64
+TOLERANCE = 1e-9  # for the outputs, in float64
 LOAD = """\
 import timm
 import torch
@@ -29,7 +29,7 @@ features = net(images)"""
 
 
 def write_timm(job: Job, path: Path) -> Written:
-    """Write weights under timm's names, and how timm builds the network, as the Hub has them.
+    """Write weights under timm's names, and a config, in the format of the Hub.
 
     Raises:
         ValueError: timm has no such network, or its outputs differ.
@@ -61,9 +61,9 @@ def write_timm(job: Job, path: Path) -> Written:
 
 
 def load_timm(path: str | PathLike, **overrides: Any) -> nn.Module:
-    """Open a folder that was exported to timm, if its weights are those that were written.
+    """Open a folder that was exported to timm, and check that its weights are intact.
 
-    ``timm.create_model('local-dir:…', pretrained=True)`` opens it, too, without this check and
+    ``timm.create_model('local-dir:…', pretrained=True)`` also opens it, without this check and
     always in float32.
 
     Args:
@@ -72,12 +72,12 @@ def load_timm(path: str | PathLike, **overrides: Any) -> nn.Module:
             ``img_size``, ``drop_path_rate`` or ``features_only``.
 
     Returns:
-        The network on the CPU, in evaluation mode, with weights of the data type that the folder
-        holds. Images (B, C, H, W) go in, pooled features (B, D) come out.
+        The network on the CPU, in evaluation mode, with weights of the data type in the folder. It
+        maps images (B, C, H, W) to pooled features (B, D).
 
     Raises:
-        FileNotFoundError: No such folder, or a file is missing in it.
-        ValueError: Not such a folder, a damaged one, or weights that do not fit.
+        FileNotFoundError: There is no such folder, or a file in it is missing.
+        ValueError: It is not an export to timm, it is damaged, or weights do not fit.
     """
     import timm
 
@@ -102,10 +102,10 @@ def _dtype(state: dict[str, Tensor]) -> torch.dtype:
 
 
 def _config(form: TimmForm, job: Job) -> dict[str, Any]:
-    """What timm's own ``save_for_hf`` writes of the network.
+    """Make the config that timm's own ``save_for_hf`` writes.
 
     Raises:
-        ValueError: timm cannot build it.
+        ValueError: timm cannot build the network.
     """
     import timm
 
@@ -138,9 +138,9 @@ def _config(form: TimmForm, job: Job) -> dict[str, Any]:
 
 
 def _images(preprocessing: Preprocessing) -> dict[str, Any]:
-    """What ``timm.data.resolve_model_data_config`` reads from a network."""
+    """Make the entries that ``timm.data.resolve_model_data_config`` reads."""
     return {
-        'interpolation': preprocessing.interpolation.replace('-exact', ''),  # of PIL, the same
+        'interpolation': preprocessing.interpolation.replace('-exact', ''),  # the same in PIL
         'crop_pct': _crop_share(preprocessing),
         'crop_mode': 'center',
         'mean': list(preprocessing.unit_mean),
@@ -149,7 +149,7 @@ def _images(preprocessing: Preprocessing) -> dict[str, Any]:
 
 
 def _crop_share(preprocessing: Preprocessing) -> float:
-    """The crop's share from which timm, which rounds down, finds the same size to resize to."""
+    """Return a crop share from which timm, which rounds down, computes the same resize size."""
     side = min(preprocessing.image_size)
     resized = round(side / preprocessing.crop_ratio)
     share = side / resized

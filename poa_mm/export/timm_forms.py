@@ -1,4 +1,4 @@
-"""What a stock backbone of mmpretrain is called in timm: model, arguments, names of weights."""
+"""Stock backbones of mmpretrain as networks of timm: model, arguments, names of weights."""
 
 import functools
 import math
@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from poa_mm.checkpoints.preprocessing import ImageSize
-from poa_mm.export.timm_limits import ANOTHER, activation, check_convolution, common_eps
+from poa_mm.export.timm_limits import ANOTHER, Norm, activation, check_convolution, common_eps
 
 STEM_CHANNELS = 64  # of timm's ResNet
-STRIDES = (1, 2, 2, 2)  # likewise
+STRIDES = (1, 2, 2, 2)  # of timm's ResNet
 VIT_EPS = 1e-6
-# By ε of the norms: names that set it, as no argument can.
+# Models by ε of their norms, which no argument can set.
 VIT_NAMES = {VIT_EPS: 'vit_base_patch16_224', 1e-5: 'vit_base_patch16_clip_224'}
 VIT_SIZES = {
     (192, 12, 3): 'vit_tiny_patch16_224',
@@ -51,11 +51,11 @@ RESNET_RENAMED = {r'\bgn(\d)\.': r'bn\1.'}
 
 @dataclass(frozen=True)
 class TimmForm:
-    """A network as timm knows it.
+    """A network of timm.
 
     Args:
         model: Name for ``timm.create_model``.
-        kwargs: Its other arguments, as plain data.
+        kwargs: The other arguments of ``timm.create_model``, as plain data.
         state: Weights under timm's names.
     """
 
@@ -66,13 +66,13 @@ class TimmForm:
 
 @functools.singledispatch
 def timm_form(net: nn.Module, image_size: ImageSize) -> TimmForm:
-    """The same network in timm.
+    """Find the same network in timm.
 
-    Other families join with ``timm_form.register``.
+    Register other families with ``timm_form.register``.
 
     Args:
         net: Backbone of mmpretrain.
-        image_size: Height and width of the images that it is to take.
+        image_size: Height and width of its input images.
 
     Raises:
         ValueError: timm has no such network.
@@ -111,15 +111,15 @@ def _(net: VisionTransformer, image_size: ImageSize) -> TimmForm:
         common_eps([embedding.norm], nn.LayerNorm, [EMBEDDING_EPS], 'patch_cfg with norm_cfg')
         kwargs['embed_norm_layer'] = 'layernorm'
     if 'blocks.0.ls1.gamma' in state:
-        kwargs['init_values'] = 1e-5  # any number: the weights follow
+        kwargs['init_values'] = 1e-5  # any number: it is overwritten by the weights
     model = VIT_NAMES[eps]
     if eps == VIT_EPS:
         model = VIT_SIZES.get((width, depth, heads), model)
     return TimmForm(model, kwargs, state)
 
 
-def _vit_norms(net: VisionTransformer) -> list[nn.Module]:
-    """All norms but that of the patch embedding."""
+def _vit_norms(net: VisionTransformer) -> list[Norm]:
+    """List all norms except that of the patch embedding."""
     norms = [norm for layer in net.layers for norm in (layer.ln1, layer.ln2)]
     if not isinstance(net.pre_norm, nn.Identity):
         norms.append(net.pre_norm)
@@ -142,7 +142,7 @@ def _(net: SwinTransformer, image_size: ImageSize) -> TimmForm:
     norms.append(getattr(net, f'norm{last}'))
     common_eps(norms, nn.LayerNorm, [SWIN_EPS], 'norm_cfg')
     state = _renamed(net.state_dict(), {**SWIN_RENAMED, rf'^norm{last}\.': 'norm.'})
-    # Norms of the other maps that the backbone gives, and indices that timm makes itself.
+    # Norms of the other output maps, and indices that timm computes itself.
     dropped = re.compile(r'norm\d\.|.*\.relative_position_index$')
     state = {name: tensor for name, tensor in state.items() if not dropped.match(name)}
     projection, attention = net.patch_embed.projection, net.stages[0].blocks[0].attn
@@ -177,16 +177,14 @@ def _(net: ResNet, image_size: ImageSize) -> TimmForm:
 
 
 def _check_resnet(net: ResNet) -> None:
-    """Refuse what timm's ResNet has otherwise.
+    """Check that timm's ResNet has the same norms, strides, stem and stages.
 
     Raises:
-        ValueError: Other norms, strides, a stem of another width, or fewer stages.
+        ValueError: One of them differs.
     """
-    norms: list[Any] = [
-        module for module in net.modules() if isinstance(module, nn.GroupNorm | _BatchNorm)
-    ]
+    norms = [module for module in net.modules() if isinstance(module, nn.GroupNorm | _BatchNorm)]
     common_eps(norms, nn.GroupNorm, [GROUP_NORM_EPS], 'norm_cfg')
-    groups = sorted({norm.num_groups for norm in norms})
+    groups = sorted({norm.num_groups for norm in norms if isinstance(norm, nn.GroupNorm)})
     if len(groups) != 1 or groups[0] not in GROUP_NORMS:
         raise ValueError(
             f"timm's ResNet takes {' or '.join(map(str, GROUP_NORMS))} groups in its norms, "
@@ -210,7 +208,7 @@ def _check_resnet(net: ResNet) -> None:
 
 
 def _renamed(state: Mapping[str, Tensor], rules: Mapping[str, str]) -> dict[str, Tensor]:
-    """Apply the first rule that fits to each name."""
+    """Apply the first matching rule to each name."""
     renamed = {}
     for name, tensor in state.items():
         pattern = next((rule for rule in rules if re.search(rule, name)), None)
@@ -219,13 +217,13 @@ def _renamed(state: Mapping[str, Tensor], rules: Mapping[str, str]) -> dict[str,
 
 
 def _ratio(hidden: int, width: int) -> float:
-    """A ratio that timm's ``int(width * ratio)`` turns back into ``hidden``."""
+    """Compute a ratio from which timm's ``int(width * ratio)`` gives ``hidden`` again."""
     ratio = hidden / width
     return ratio if int(width * ratio) == hidden else math.nextafter(ratio, math.inf)
 
 
 def _merging_in_timm(name: str, tensor: Tensor) -> tuple[str, Tensor]:
-    """A weight of a patch merging; all others as they are.
+    """Convert a weight of a patch merging; return others unchanged.
 
     mmpretrain merges after a stage and orders the inputs by channel, row, column; timm merges
     before the next stage and orders by column, row, channel.
@@ -247,11 +245,11 @@ def _check_patches(net: VisionTransformer | SwinTransformer, image_size: ImageSi
 
 
 def _check_windows(net: SwinTransformer, image_size: ImageSize) -> None:
-    """Refuse windows that timm lays otherwise.
+    """Check that timm places the windows in the same way.
 
     Raises:
-        ValueError: Blocks that do not shift alternately, or a map in which shifted windows do not
-            fit: mmpretrain pads it, then shifts; timm shifts, then pads.
+        ValueError: Blocks do not shift alternately, or shifted windows do not fit into a map:
+            mmpretrain pads it, then shifts; timm shifts, then pads.
     """
     patch = net.patch_embed.projection.kernel_size[0]
     size = [-(-length // patch) for length in image_size]
@@ -265,7 +263,8 @@ def _check_windows(net: SwinTransformer, image_size: ImageSize) -> None:
                 f"sub-network shift by {shifts}, as in the authors' code"
             )
         fits = not any(length % window for length in size)
-        # Where one window covers the map one way, mmpretrain does not shift, timm the other way.
+        # If one window spans one side of a map, mmpretrain does not shift; timm shifts along the
+        # other side.
         alike = padded or size[0] == size[1] or window not in size
         if any(shifts) and not (fits and alike):
             raise ValueError(

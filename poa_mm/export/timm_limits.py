@@ -1,14 +1,14 @@
-"""What timm can name of a network's layers, and what it cannot, told by the setting it comes from.
+"""Checks that timm has a network's layers. Messages name the setting that a layer comes from.
 
-A ``config.json`` holds plain data, so that of a layer's own arguments timm gets none: it knows an
-activation or a norm by its name alone, with the ε that timm has for it.
+A ``config.json`` holds plain data: timm builds an activation or a norm from its name alone, without
+further arguments and with timm's ε.
 """
 
 from collections.abc import Collection, Iterable
-from typing import Any
+from typing import Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 ACTIVATIONS = (
     'gelu', 'gelu_tanh', 'quick_gelu', 'relu', 'relu6', 'leaky_relu', 'elu', 'celu', 'selu', 'silu',
@@ -17,11 +17,27 @@ ACTIVATIONS = (
 ANOTHER = 'another format takes it'
 
 
+class Norm(Protocol):
+    """A normalisation layer."""
+
+    @property
+    def eps(self) -> float:
+        """ε, added to the variance."""
+
+    @property
+    def weight(self) -> Tensor | None:
+        """Scale, if any."""
+
+    @property
+    def bias(self) -> Tensor | None:
+        """Shift, if any."""
+
+
 def activation(layers: Iterable[nn.Module]) -> str:
-    """Name in timm of the activation that all of these layers compute.
+    """Find timm's name of the activation that all of these layers compute.
 
     Raises:
-        ValueError: They differ, or timm has no such activation.
+        ValueError: The layers differ, or timm has no such activation.
     """
     layers = list(layers)
     names = {_activation_name(layer) for layer in layers}
@@ -36,13 +52,13 @@ def activation(layers: Iterable[nn.Module]) -> str:
 
 
 def _activation_name(layer: nn.Module) -> str | None:
-    """The first of timm's activations that gives the same values."""
+    """Find the first of timm's activations that gives the same values."""
     from timm.layers import get_act_layer
 
     if any(True for _ in layer.parameters()):
         return None
     probes = torch.linspace(-8, 8, 321, dtype=torch.float64)
-    expected = layer(probes.clone())  # it may work in place
+    expected = layer(probes.clone())  # layers may work in place
     for name in ACTIVATIONS:
         if torch.allclose(get_act_layer(name)()(probes.clone()), expected, rtol=0, atol=1e-12):
             return name
@@ -50,16 +66,16 @@ def _activation_name(layer: nn.Module) -> str | None:
 
 
 def check_convolution(projection: nn.Conv2d, bias: bool) -> None:
-    """Refuse a patch embedding that is more than a convolution of patch by patch.
+    """Check that a patch embedding projects patches side by side, as timm's does.
 
     Args:
-        projection: Its convolution.
-        bias: Whether timm has a bias there.
+        projection: The convolution of the patch embedding.
+        bias: Whether timm's convolution has a bias.
 
     Raises:
-        ValueError: It has other strides, padding, dilation, groups or bias.
+        ValueError: Strides, padding, dilation, groups or bias differ.
     """
-    expected: dict[str, Any] = {
+    expected: dict[str, object] = {
         'stride': projection.kernel_size,
         'padding': (0, 0),
         'dilation': (1, 1),
@@ -81,18 +97,18 @@ def check_convolution(projection: nn.Conv2d, bias: bool) -> None:
 
 
 def common_eps(
-    norms: Collection[Any], kind: type[nn.Module], valid: Collection[float], setting: str
+    norms: Collection[Norm], kind: type[nn.Module], valid: Collection[float], setting: str
 ) -> float:
-    """The ε of all these norms.
+    """Return the ε that all these norms have.
 
     Args:
         norms: The norms.
-        kind: What timm has there, ``nn.LayerNorm`` or ``nn.GroupNorm``.
-        valid: Its ε, or those of its variants.
-        setting: Which argument of the backbone decides them.
+        kind: Class of timm's norms, ``nn.LayerNorm`` or ``nn.GroupNorm``.
+        valid: Values of ε that timm has.
+        setting: Argument of the backbone that sets the norms.
 
     Raises:
-        ValueError: Other layers, another ε or different ones, or norms without weight or bias.
+        ValueError: The class or ε differ, or norms have no weight or bias.
     """
     given = f'{setting} gives this network'
     others = sorted({type(norm).__name__ for norm in norms if not isinstance(norm, kind)})

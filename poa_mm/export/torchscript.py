@@ -1,4 +1,4 @@
-"""TorchScript files, which need nothing but PyTorch, in Python or C++."""
+"""TorchScript files, which need only PyTorch, in Python or C++."""
 
 import json
 import warnings
@@ -10,7 +10,7 @@ from poa_mm.export.check import TRACED_BATCH_SIZE, example_images, largest_diffe
 from poa_mm.export.job import Job, Written
 from poa_mm.export.network import describe_outputs, traceable
 
-TOLERANCE = 1e-5  # of the outputs, in float32
+TOLERANCE = 1e-5  # for the outputs, in float32
 LOAD = """\
 import torch
 
@@ -20,15 +20,15 @@ features, feature_map = net(images)"""
 
 
 def write_torchscript(job: Job, path: Path) -> Written:
-    """Trace a network for images of a fixed size and batches of any.
+    """Trace a network for images of a fixed size and batches of any size.
 
     Raises:
-        ValueError: The trace computes something else.
+        ValueError: The outputs of the trace differ.
     """
     net = job.network().float().requires_grad_(False)
     images = example_images(TRACED_BATCH_SIZE, job.input_shape)
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # that sizes are constants, and that tracing is old
+        warnings.simplefilter('ignore')  # sizes become constants; tracing is deprecated
         traced = torch.jit.trace(traceable(net, images), images, check_trace=False)
         torch.jit.save(traced, path, _extra_files={'poa_mm.json': json.dumps(job.about)})
         opened = torch.jit.load(path)

@@ -1,4 +1,4 @@
-"""What sub-networks cost, and the choice of one within a budget."""
+"""Cost of sub-networks, and the choice of one within a budget."""
 
 import lazy_loader
 

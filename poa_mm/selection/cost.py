@@ -1,19 +1,20 @@
-"""What a network costs: parameters, FLOPs and activation memory, found without running it.
+"""Cost of a network: parameters, FLOPs and activation memory, found without running it.
 
 Networks are traced on PyTorch's meta device, where tensors have shapes but no values: no weights
-are copied, and a sub-network of a full-size supernet takes a tenth of a second.
+are copied, and tracing a sub-network of a full-size supernet takes a tenth of a second.
 """
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from poa_mm.checkpoints.build import build_on_meta, meta_parameter
 from poa_mm.elastic import Subnet
+from poa_mm.models.backbones import ElasticBackbone
 from poa_mm.models.backbones.supernet_layers import image_channels
 from poa_mm.selection.cost_trace import FusedAttention, Tracer
 
@@ -26,19 +27,18 @@ ImageSize = int | tuple[int, int]
 class Cost:
     """Cost of one network for one image (batch size 1), activations in float32.
 
-    Memory counts tensors alone: no parameters, no workspace of kernels, no rounding by allocators.
+    Memory counts tensors only: no parameters, no workspace of kernels, no rounding by allocators.
     Fused attention keeps no attention matrix; networks that compute one explicitly (Swin) keep it.
-    Both figures grow in proportion to the batch size, and 16-bit activations take about half.
+    Both figures are proportional to the batch size; 16-bit activations take about half.
 
     Args:
         params: Number of parameters.
         flops: Multiply-accumulates of all matrix products, convolutions and attention in a forward
-            pass. This is what papers, timm and OpenMMLab report as FLOPs or GMACs (ViT-S: 4.6 G);
-            to count multiplications and additions apart, double it.
-        activation_bytes: Peak of the activations alive at the same time during inference, the
-            image included.
-        training_bytes: Activations that a forward pass keeps for the backward pass, if all
-            parameters train, without drop paths and activation checkpointing.
+            pass, which papers, timm and OpenMMLab report as FLOPs or GMACs (ViT-S: 4.6 G). Double
+            it to count multiplications and additions separately.
+        activation_bytes: Peak memory of activations during inference, the image included.
+        training_bytes: Memory of the activations that a forward pass keeps for the backward pass,
+            if all parameters train, without drop paths and activation checkpointing.
     """
 
     params: int
@@ -48,7 +48,7 @@ class Cost:
 
 
 def module_cost(net: nn.Module, image_size: ImageSize = 224) -> Cost:
-    """Cost of any network that takes a batch of images.
+    """Count the cost of any network that takes a batch of images.
 
     Args:
         net: The network; it is neither run nor changed.
@@ -56,9 +56,13 @@ def module_cost(net: nn.Module, image_size: ImageSize = 224) -> Cost:
 
     Raises:
         ValueError: ``image_size`` is not positive, or the network cannot take such images.
+
+    Example:
+        >>> module_cost(nn.Conv2d(3, 8, kernel_size=4, stride=4), image_size=32)
+        Cost(params=392, flops=24576, activation_bytes=14336, training_bytes=14336)
     """
-    # Weights are what a deep copy would copy, unless it takes them for copied already.
-    copied: dict[int, Any] = {
+    # Given to deepcopy as copies already made, so that it does not copy the weights.
+    copied: dict[int, Tensor] = {
         id(parameter): meta_parameter(parameter) for parameter in net.parameters()
     }
     copied |= {id(buffer): buffer.to('meta') for buffer in net.buffers()}
@@ -66,9 +70,9 @@ def module_cost(net: nn.Module, image_size: ImageSize = 224) -> Cost:
 
 
 def subnet_cost(
-    backbone: Any, subnet: Subnet | str | None = None, image_size: ImageSize = 224
+    backbone: ElasticBackbone, subnet: Subnet | str | None = None, image_size: ImageSize = 224
 ) -> Cost:
-    """Cost of a sub-network as the stock network that ``backbone.extract(subnet)`` gives.
+    """Count the cost of a sub-network, as the stock network that ``backbone.extract`` returns.
 
     Args:
         backbone: Elastic backbone, with or without weights (:func:`build_on_meta`).
@@ -76,27 +80,33 @@ def subnet_cost(
         image_size: Side of the images in pixels, or (height, width).
 
     Raises:
-        ValueError: Unknown sub-network, or as for :func:`module_cost`.
+        ValueError: The sub-network is unknown, or as for :func:`module_cost`.
+
+    Example:
+        >>> from poa_mm.models.backbones import ElasticVisionTransformer
+        >>> supernet = ElasticVisionTransformer('deit-tiny', widths=[64, 128, 192])
+        >>> subnet_cost(supernet, 'w64-d12').params, subnet_cost(supernet).params
+        (661824, 5524416)
     """
     return _cost(build_on_meta(backbone.subnet_cfg(subnet)), image_size)
 
 
 def params_and_flops(
-    backbone: Any, subnets: Iterable[Subnet], image_size: ImageSize = 224
+    backbone: ElasticBackbone, subnets: Iterable[Subnet], image_size: ImageSize = 224
 ) -> Iterator[tuple[Subnet, int, int]]:
-    """Parameters and FLOPs of sub-networks, as :func:`subnet_cost` counts them, from few traces.
+    """Count parameters and FLOPs of many sub-networks as :func:`subnet_cost` does, but faster.
 
-    A block costs the same in all sub-networks of one width, whichever others they keep. So one is
-    traced only if it has a block that none before it had: with evenly spread blocks, about one for
-    each width.
+    A block costs the same in all sub-networks of one width, whichever other blocks they keep. So a
+    sub-network is traced only if it has a block that was in none before it: with evenly spread
+    blocks, about one for each width.
 
     Args:
         backbone: Elastic backbone, with or without weights.
-        subnets: Sub-networks that can be extracted.
+        subnets: Sub-networks that a stock network can express.
         image_size: Side of the images in pixels, or (height, width).
 
     Yields:
-        A sub-network, its parameters and its FLOPs; deep ones come first.
+        A sub-network, its number of parameters and its FLOPs; deep sub-networks come first.
 
     Raises:
         ValueError: As for :func:`subnet_cost`.
@@ -119,7 +129,7 @@ def params_and_flops(
 
 
 def _cost(net: nn.Module, image_size: ImageSize) -> Cost:
-    """Cost of a network on the meta device."""
+    """Trace a network on the meta device for inference and for training."""
     net.eval()
     inference, training = _trace(net, image_size, False), _trace(net, image_size, True)
     return Cost(
@@ -131,14 +141,14 @@ def _cost(net: nn.Module, image_size: ImageSize) -> Cost:
 
 
 class _Share(NamedTuple):
-    """What a part of a network costs."""
+    """Cost of a part of a network."""
 
     params: int
     flops: int
 
 
 def _shares(net: nn.Module, names: Iterable[str], image_size: ImageSize) -> dict[str, _Share]:
-    """Costs of blocks of a network on the meta device, and under '' of all that is in none."""
+    """Count the cost of blocks of a network on the meta device; key '' holds the rest."""
     modules = {name: net.get_submodule(name) for name in names}
     tracer = _trace(net, image_size, False, modules)
     shares = {
@@ -160,17 +170,14 @@ def _trace(
     grad: bool,
     modules: Mapping[str, nn.Module] | None = None,
 ) -> Tracer:
-    """The tracer of a forward pass, with what it was when the pass had returned its output.
-
-    It also counts what runs within ``modules``.
-    """
+    """Trace a forward pass up to the return of its output; also count FLOPs within ``modules``."""
     height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
     if min(height, width) < 1:
         raise ValueError(f'image_size must be positive, got {image_size}')
     try:
         with torch.set_grad_enabled(grad), FusedAttention(), Tracer(net, modules) as tracer:
             output = net(torch.empty(1, image_channels(net), height, width, device='meta'))
-            tracer.followed.clear()  # what is freed from now on no longer counts
+            tracer.followed.clear()  # keep the figures at the return of the output
             del output
     except (AssertionError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

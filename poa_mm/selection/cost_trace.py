@@ -1,13 +1,14 @@
-"""Tracing a network on the meta device: FLOPs and the memory of its activations."""
+"""Tracing of networks on the meta device: FLOPs and memory of activations."""
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch._ops import OpOverload
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -17,18 +18,18 @@ __all__ = ['FusedAttention', 'Tracer']
 
 
 class Tracer(TorchDispatchMode):
-    """Counts FLOPs and follows the memory of all tensors that operations make.
+    """Count FLOPs, and track the memory of all tensors that operations allocate.
 
     Attributes:
         flops: FLOPs so far, two for a multiply-accumulate.
-        bytes: Memory of the tensors that are alive now.
-        peak: The most that :attr:`bytes` has been.
-        followed: Ids of the storages that are alive now, weights excluded.
+        bytes: Memory of the tensors that are alive.
+        peak: Maximum of :attr:`bytes` so far.
+        followed: Ids of the storages that are alive, weights excluded.
         within: FLOPs so far within modules of the network, by name.
 
     Args:
         net: The network that will run.
-        modules: Modules of it to count FLOPs within, by name; they keep a hook.
+        modules: Modules of the network, by name, to count FLOPs within. Hooks stay on them.
     """
 
     def __init__(self, net: nn.Module, modules: Mapping[str, nn.Module] | None = None) -> None:
@@ -42,16 +43,22 @@ class Tracer(TorchDispatchMode):
             self._count_within(name, module)
 
     def _count_within(self, name: str, module: nn.Module) -> None:
-        def begin(*args: Any) -> None:
+        def begin(*args: object) -> None:
             self.within[name] -= self.flops
 
-        def end(*args: Any) -> None:
+        def end(*args: object) -> None:
             self.within[name] += self.flops
 
         module.register_forward_pre_hook(begin)
         module.register_forward_hook(end)
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self,
+        func: OpOverload,
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         kwargs = kwargs or {}
         rule = _rule(func, _frozen(args), _frozen(tuple(kwargs.items())))
         self.flops += rule.flops
@@ -62,7 +69,7 @@ class Tracer(TorchDispatchMode):
         return out
 
     def _follow(self, storage: torch.UntypedStorage) -> None:
-        # A storage keeps its Python object, hence its id, for as long as it lives.
+        # While a storage is alive, so is its Python object: the id stays unique.
         key, size = id(storage), storage.nbytes()
         if key in self._weights or key in self.followed:
             return
@@ -78,7 +85,7 @@ class Tracer(TorchDispatchMode):
 
 
 class _Spec(NamedTuple):
-    """All that a tensor on the meta device is."""
+    """All properties of a tensor on the meta device."""
 
     shape: torch.Size
     stride: tuple[int, ...]
@@ -87,17 +94,17 @@ class _Spec(NamedTuple):
 
 
 class _Rule(NamedTuple):
-    """What an operation does to shapes; no outputs if it must be run to know."""
+    """Effect of an operation on shapes; outputs are ``None`` if it has to be run each time."""
 
     flops: int
     outputs: Any
 
 
 @lru_cache(maxsize=2**15)
-def _rule(func: Any, args: Any, kwargs: Any) -> _Rule:
-    """Effect of an operation on shapes: most layers of a network repeat what others have done.
+def _rule(func: OpOverload, args: Any, kwargs: Any) -> _Rule:
+    """Find and remember the effect of an operation on shapes: most layers repeat operations.
 
-    PyTorch's own meta kernels, many of them in Python, take ten times as long.
+    PyTorch's own meta kernels, many of them written in Python, take ten times as long.
     """
     args, kwargs = _thawed(args), dict(_thawed(kwargs))
     out = func(*args, **kwargs)
@@ -116,14 +123,14 @@ def _rule(func: Any, args: Any, kwargs: Any) -> _Rule:
 
 
 def _frozen(value: Any) -> Any:
-    """Arguments or results of an operation, with hashable descriptions for tensors."""
+    """Replace tensors in arguments or results of an operation by hashable descriptions."""
     if isinstance(value, Tensor):
         return _Spec(value.shape, value.stride(), value.dtype, value.device)
     return tuple(map(_frozen, value)) if isinstance(value, tuple | list) else value
 
 
 def _thawed(value: Any) -> Any:
-    """The inverse of :func:`_frozen`, with new tensors."""
+    """Invert :func:`_frozen` with new tensors."""
     if isinstance(value, _Spec):
         return torch.empty_strided(
             value.shape, value.stride, dtype=value.dtype, device=value.device
@@ -132,7 +139,7 @@ def _thawed(value: Any) -> Any:
 
 
 class FusedAttention(TorchFunctionMode):
-    """Has attention traced as one fused kernel, which CPUs and GPUs run."""
+    """Trace attention as one fused kernel, as CPUs and GPUs run it."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is F.scaled_dot_product_attention:

@@ -1,16 +1,18 @@
-"""How long a network takes, measured."""
+"""Measured latency of networks."""
 
 from typing import Any
 
 import torch
 from torch import nn
 
+from poa_mm.elastic import Subnet
+from poa_mm.models.backbones import ElasticBackbone
 from poa_mm.models.backbones.supernet_layers import image_channels
 from poa_mm.registry import MODELS
 from poa_mm.selection.cost import ImageSize
 
-SECONDS = 1.0  # of repetitions; the median over them counts
-REPETITIONS = 5  # at least, however slow the network is
+SECONDS = 1.0  # total time of the repetitions, of which the median is taken
+REPETITIONS = 5  # minimum, however slow the network is
 
 
 def measure_latency(
@@ -20,27 +22,31 @@ def measure_latency(
     threads: int = 1,
     seconds: float = SECONDS,
 ) -> float:
-    """Seconds of one forward pass in float32: the median of repetitions, after a warm-up.
+    """Measure the seconds of a forward pass in float32: the median of repetitions after a warm-up.
 
     Args:
-        net: The network, on the device to measure.
+        net: The network, on the device to measure. It is set to evaluation mode.
         image_size: Side of the images in pixels, or (height, width).
         batch_size: Images in a pass.
-        threads: Of a CPU.
-        seconds: How long to repeat; slow networks run a few times in any case.
+        threads: Number of CPU threads.
+        seconds: How long to repeat. Slow networks run at least five times.
 
     Raises:
-        ValueError: A batch size or number of threads that is not positive.
+        ValueError: The batch size or the number of threads is not positive.
+
+    Example:
+        >>> measure_latency(nn.Conv2d(3, 8, kernel_size=4), image_size=32, seconds=0.01) > 0
+        True
     """
     if batch_size < 1 or threads < 1:
         raise ValueError(f'batch_size and threads must be positive, got {batch_size} and {threads}')
-    from torch.utils.benchmark import Timer  # not earlier: it warns where there is no GPU
+    from torch.utils.benchmark import Timer  # importing it warns on machines without a GPU
 
     height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
     device = next(net.parameters()).device
     images = torch.zeros(batch_size, image_channels(net), height, width, device=device)
     net.eval()
-    timer = Timer(  # waits for GPUs, and warms up
+    timer = Timer(  # synchronises GPUs and warms up
         'with torch.inference_mode(): net(images)',
         globals={'net': net, 'images': images, 'torch': torch},
         num_threads=threads,
@@ -50,15 +56,19 @@ def measure_latency(
 
 
 def subnet_latency(
-    backbone: Any, subnet: Any, image_size: ImageSize = 224, device: str = 'cpu', **kwargs: Any
+    backbone: ElasticBackbone,
+    subnet: Subnet | str | None,
+    image_size: ImageSize = 224,
+    device: str = 'cpu',
+    **kwargs: Any,
 ) -> float:
-    """Seconds of one forward pass of a sub-network, cut out, with random weights.
+    """Measure the seconds of a forward pass of an extracted sub-network with random weights.
 
     Args:
         backbone: Elastic backbone, with or without weights.
-        subnet: Which sub-network.
+        subnet: Which sub-network; ``None`` is the intact network.
         image_size: Side of the images in pixels, or (height, width).
-        device: Where to measure.
+        device: Device to measure on.
         **kwargs: Other arguments of :func:`measure_latency`.
     """
     with torch.random.fork_rng():

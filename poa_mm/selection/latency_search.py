@@ -1,4 +1,4 @@
-"""The best sub-network that is fast enough, found with few timings."""
+"""Search for the best sub-network within a latency limit, with few timings."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -9,28 +9,28 @@ from poa_mm.elastic import Subnet
 
 __all__ = ['LatencySearch']
 
-# A latency must be over the limit by this share before it speaks for larger sub-networks: by so
-# much may noise, or widths that suit the hardware better, make the larger one of two the faster.
+# A latency must exceed the limit by this share before larger sub-networks are ruled out without
+# timing: noise, or widths that suit the hardware, can make the larger one of two faster by as much.
 MARGIN = 0.1
 
 
 class LatencySearch:
-    """Times sub-networks until it is known which is the best that is fast enough.
+    """Time sub-networks until the best one within the limit is known.
 
-    It assumes that a sub-network is not faster than one that it exceeds: that is no wider and has
-    no more blocks and FLOPs. It then does at least as much work, in at least as many steps that
-    wait for one another, with at least as much memory. So what exceeds a sub-network that was more
-    than 10 % too slow is not timed. FLOPs alone would not do: on a GPU, wide networks of few blocks
-    are often faster than narrow ones of many blocks and fewer FLOPs.
+    The search assumes that a sub-network is not faster than any that it exceeds: one that is not
+    wider and does not have more blocks or FLOPs. The larger one does at least as much work, in at
+    least as many sequential steps, with at least as much memory. So sub-networks that exceed one
+    that was more than 10 % too slow are not timed. FLOPs alone are no criterion: on a GPU, wide
+    networks of few blocks are often faster than narrow ones of many blocks and fewer FLOPs.
 
     Args:
-        measure: Seconds that a sub-network takes.
-        limit: Seconds that it may take.
+        measure: Measures the latency of a sub-network in seconds.
+        limit: Largest latency allowed, in seconds.
         progress: Show a progress bar on the standard error stream, if that is a terminal.
 
     Attributes:
-        timed: Seconds of those that were timed, in this order.
-        slow: Those of them that speak for larger ones.
+        timed: Latencies in seconds of the sub-networks that were timed, in order.
+        slow: Those of them that rule out all sub-networks that exceed them.
     """
 
     def __init__(
@@ -43,22 +43,21 @@ class LatencySearch:
         self.slow: list[Subnet] = []
 
     def run(self, flops: Mapping[Subnet, int]) -> Subnet | None:
-        """Find the best one that is fast enough.
+        """Find the best sub-network within the limit.
 
-        Times the one of fewest FLOPs, then the best one, then the middle of what is left, which is
-        about half as much each time. Where the one of fewest FLOPs is too slow, what exceeds it is
-        too slow as well, without a margin.
+        The search times the one of fewest FLOPs, then the best one, then bisects those left. If the
+        one of fewest FLOPs is too slow, all that exceed it are too slow as well, without a margin.
 
         Args:
-            flops: Sub-networks from the best one down, and their FLOPs.
+            flops: FLOPs of sub-networks, from the best sub-network to the worst.
 
         Returns:
-            The best one, or None if none is fast enough.
+            The best one, or ``None`` if none is fast enough.
         """
         best = None
         cheapest = min(flops, key=flops.__getitem__)
         left = list(flops)
-        screen = Console(stderr=True)  # what is chosen goes to the standard output, alone
+        screen = Console(stderr=True)  # standard output is for the choice alone
         hidden = not self.progress or not screen.is_terminal
         with Progress(console=screen, transient=True, disable=hidden) as bar:
             task = bar.add_task('latencies', total=len(left))
@@ -76,11 +75,11 @@ class LatencySearch:
         return best
 
     def at_least(self, subnet: Subnet, flops: Mapping[Subnet, int]) -> float | None:
-        """Seconds that a sub-network takes at least, if it exceeds one that was too slow.
+        """Give a lower bound of a latency in seconds, if the sub-network exceeds one in ``slow``.
 
         Args:
-            subnet: Timed or not.
-            flops: FLOPs of sub-networks, of this one and of all that were timed.
+            subnet: Which sub-network, timed or not.
+            flops: FLOPs of this sub-network and of all that were timed.
         """
         bounds = (
             self.timed[slow]

@@ -1,14 +1,14 @@
-"""The best sub-network within budgets."""
+"""Choice of the best sub-network within budgets."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
-from typing import Any
 
 from rich.console import Console
 from rich.progress import track
 
 from poa_mm.elastic import Subnet
+from poa_mm.models.backbones import ElasticBackbone
 from poa_mm.selection.cost import ImageSize, params_and_flops
 from poa_mm.selection.latency_search import LatencySearch
 from poa_mm.selection.pick_inputs import Profiled, format_amount, parse_amount
@@ -22,7 +22,7 @@ NAMES = {'params': 'parameters', 'flops': 'FLOPs', 'latency': 'latency'}
 
 @dataclass(frozen=True)
 class Candidate:
-    """A sub-network and what is known of it.
+    """A sub-network with its costs and, if known, its accuracy.
 
     Attributes:
         subnet: The sub-network.
@@ -30,7 +30,7 @@ class Candidate:
         flops: Multiply-accumulates for one image.
         accuracy: In percent, if measured.
         latency: Seconds of a forward pass, if measured.
-        latency_bound: Seconds that it takes at least, by the latency of one that it exceeds.
+        latency_bound: Lower bound of the latency in seconds, from a sub-network that it exceeds.
     """
 
     subnet: Subnet
@@ -51,7 +51,7 @@ class Candidate:
         return f'{self.subnet} ({", ".join(parts)})'
 
     def breaks(self, budgets: Mapping[str, float]) -> set[str]:
-        """The budgets that it exceeds; what is not known exceeds none."""
+        """Name the budgets that it exceeds; an unknown cost exceeds none."""
         latency = self.latency_bound if self.latency is None else self.latency
         costs = {'params': self.params, 'flops': self.flops, 'latency': latency}
         limits = {name: (costs[name], limit) for name, limit in budgets.items()}
@@ -60,12 +60,12 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Pick:
-    """A sub-network, and why it is this one.
+    """The chosen sub-network and the reasons for the choice.
 
     Attributes:
         chosen: The best one within all budgets.
-        reasons: In words, a line each.
-        runners_up: The next best ones within all budgets; latencies may not have been measured.
+        reasons: Lines of text.
+        runners_up: The next best ones within all budgets. Their latencies may be unknown.
     """
 
     chosen: Candidate
@@ -79,7 +79,7 @@ class Pick:
 
 
 def pick_subnet(
-    backbone: Any,
+    backbone: ElasticBackbone,
     *,
     max_params: float | str | None = None,
     max_flops: float | str | None = None,
@@ -90,31 +90,40 @@ def pick_subnet(
     image_size: ImageSize = 224,
     progress: bool = False,
 ) -> Pick:
-    """The best sub-network within all budgets.
+    """Choose the best sub-network within all budgets.
 
-    Best is the most accurate one where accuracies are given, and the largest one elsewhere; of
-    equally accurate ones, the smallest.
+    The best one is the most accurate one if accuracies are given, and the smallest of equally
+    accurate ones; without accuracies it is the largest one.
 
     Args:
         backbone: Elastic backbone, with or without weights.
         max_params: Number of parameters, or text such as ``'30M'``.
         max_flops: Multiply-accumulates for one image, or text such as ``'4.6G'``.
         max_latency: Seconds of a forward pass, or text such as ``'20ms'``.
-        accuracies: Accuracy of sub-networks, such as
-            :func:`~poa_mm.evaluation.accuracies_from_csv` reads; others do not take part.
-        profile: Costs of sub-networks, such as :func:`~poa_mm.evaluation.profile_from_csv` reads;
-            others do not take part. Found here if not given.
-        latency: Measures one sub-network, in seconds, such as
-            :func:`~poa_mm.evaluation.subnet_latency`. Unless the profile has latencies, it is
-            called for few sub-networks; see
-            :class:`~poa_mm.selection.latency_search.LatencySearch` for what is assumed of others.
-        image_size: Side of the images in pixels, or (height, width), for costs found here.
+        accuracies: Accuracies of the sub-networks to choose from, as
+            :func:`~poa_mm.selection.accuracies_from_csv` reads them.
+        profile: Costs of the sub-networks to choose from, as
+            :func:`~poa_mm.selection.profile_from_csv` reads them. Computed if not given.
+        latency: Measures the latency of a sub-network in seconds, such as
+            :func:`~poa_mm.selection.subnet_latency`. It is called for few sub-networks, and only if
+            the profile has no latencies;
+            :class:`~poa_mm.selection.latency_search.LatencySearch` says what is assumed of others.
+        image_size: Side of the images in pixels, or (height, width), for computed costs.
         progress: Show a progress bar.
 
     Raises:
-        ValueError: A budget that is not a positive amount, an accuracy that is not finite, a
-            latency without a way to measure it, or nothing within the budgets; says what the
+        ValueError: A budget is not positive, an accuracy is not finite, latencies are neither given
+            nor measurable, or no sub-network is within the budgets; the message says what the
             smallest one needs.
+
+    Example:
+        >>> from poa_mm.models.backbones import ElasticVisionTransformer
+        >>> supernet = ElasticVisionTransformer('deit-tiny', widths=[64, 128, 192])
+        >>> pick = pick_subnet(supernet, max_params='3M')
+        >>> str(pick.subnet)
+        'w128-d12'
+        >>> pick.reasons[:2]
+        ['3 sub-networks', '2 of them within 3 M parameters']
     """
     budgets = _budgets({'params': max_params, 'flops': max_flops, 'latency': max_latency})
     for subnet, accuracy in (accuracies or {}).items():
@@ -153,7 +162,7 @@ def pick_subnet(
 
 
 def _budgets(limits: Mapping[str, float | str | None]) -> dict[str, float]:
-    """The budgets that are set, as numbers."""
+    """Convert the budgets that are set to numbers."""
     budgets = {
         name: parse_amount(name, limit) if isinstance(limit, str) else limit
         for name, limit in limits.items()
@@ -166,13 +175,13 @@ def _budgets(limits: Mapping[str, float | str | None]) -> dict[str, float]:
 
 
 def _candidates(
-    backbone: Any,
+    backbone: ElasticBackbone,
     accuracies: Mapping[Subnet, float] | None,
     profile: Mapping[Subnet, Profiled] | None,
     image_size: ImageSize,
     progress: bool,
 ) -> list[Candidate]:
-    """All sub-networks that take part, with their costs."""
+    """List the sub-networks to choose from, with their costs."""
     members = [
         subnet
         for subnet in backbone.space
@@ -187,7 +196,7 @@ def _candidates(
             Candidate(s, profile[s].params, profile[s].flops, accuracy.get(s), profile[s].latency)
             for s in members
         ]
-    screen = Console(stderr=True)  # what is chosen goes to the standard output, alone
+    screen = Console(stderr=True)  # standard output is for the choice alone
     silent = not progress or not screen.is_terminal
     found = params_and_flops(backbone, members, image_size)
     costs = track(found, 'costs', len(members), console=screen, disable=silent, transient=True)
@@ -201,7 +210,7 @@ def _rank(candidate: Candidate) -> tuple[float, float]:
 
 
 def _time(search: LatencySearch, fitting: Sequence[Candidate]) -> None:
-    """Time candidates, given from the best one down, until the best one that is fast is known."""
+    """Time candidates, given from best to worst, until the best one that is fast is known."""
     if search.run({candidate.subnet: candidate.flops for candidate in fitting}) is None:
         cheapest = min(fitting, key=lambda candidate: candidate.flops)
         raise ValueError(
@@ -212,7 +221,7 @@ def _time(search: LatencySearch, fitting: Sequence[Candidate]) -> None:
 
 
 def _with_latencies(candidates: Sequence[Candidate], search: LatencySearch) -> list[Candidate]:
-    """Candidates with what the search has found out about them."""
+    """Add measured latencies and lower bounds to candidates."""
     flops = {candidate.subnet: candidate.flops for candidate in candidates}
     return [
         replace(
@@ -227,13 +236,13 @@ def _with_latencies(candidates: Sequence[Candidate], search: LatencySearch) -> l
 def _binding(
     candidates: Sequence[Candidate], chosen: Candidate, budgets: Mapping[str, float]
 ) -> list[str]:
-    """For each budget, whether a better sub-network fits without it, in words."""
+    """State for each budget which better sub-network would fit without it."""
     better = [candidate for candidate in candidates if _rank(candidate) > _rank(chosen)]
     lines = []
     for name in budgets:
         freed = next((c for c in better if c.breaks(budgets) == {name}), None)
         if freed is None:
-            lines.append(f'{NAMES[name]}: this limit decides nothing')
+            lines.append(f'{NAMES[name]}: this limit makes no difference')
             continue
         unsure = 'latency' in {*budgets} - {name} and freed.latency is None
         condition = ', if fast enough' if unsure else ''

@@ -1,15 +1,14 @@
-"""What a choice among sub-networks is made from: amounts as people write them, and tables."""
+"""Inputs of the choice of a sub-network: amounts with units, and tables of other tools."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from poa_mm.elastic import Subnet
 from poa_mm.selection.cost import ImageSize
 from poa_mm.selection.profile import LatencySettings, image_size_cell
-from poa_mm.tables import finite_cell, headline_k, subnet_rows
+from poa_mm.tables import Supernet, finite_cell, headline_k, subnet_rows
 
 __all__ = [
     'Conditions',
@@ -30,11 +29,11 @@ EXAMPLES = {'params': '30M', 'flops': '4.6G', 'latency': '20ms'}
 
 @dataclass(frozen=True)
 class Conditions:
-    """Under which conditions the costs of a table hold.
+    """Conditions under which the costs of a table were found.
 
     Attributes:
         image_size: Height and width of the images in pixels.
-        latency: What its latencies were measured with, if it has any.
+        latency: Settings of the latency measurement, if the table has latencies.
     """
 
     image_size: tuple[int, int]
@@ -50,15 +49,15 @@ class Conditions:
         )
 
     def check(self, image_size: ImageSize | None = None, **settings: int | str | None) -> None:
-        """Refuse what contradicts these conditions.
+        """Check that requested settings agree with these conditions.
 
         Args:
-            image_size: Side of the images, or (height, width), if it matters.
-            **settings: Fields of :class:`~poa_mm.evaluation.LatencySettings`; ``None`` for those
-                that do not matter. They contradict nothing where there are no latencies.
+            image_size: Side of the images, or (height, width); ``None`` accepts any.
+            **settings: Fields of :class:`~poa_mm.selection.LatencySettings`; ``None`` accepts any.
+                They are not compared if the table has no latencies.
 
         Raises:
-            ValueError: Some do; names what is asked for and what the conditions are.
+            ValueError: A setting differs; the message names both values.
         """
         asked: dict[str, object] = {
             'image_size': image_size and image_size_cell(image_size),
@@ -83,7 +82,7 @@ class Profiled:
         params: Number of parameters.
         flops: Multiply-accumulates for one image.
         latency: Seconds of a forward pass, if measured.
-        conditions: Those of the table, if known.
+        conditions: Conditions of the table, if known.
     """
 
     params: int
@@ -93,14 +92,18 @@ class Profiled:
 
 
 def parse_amount(kind: str, text: str) -> float:
-    """A budget as people write it: ``'30M'`` parameters, ``'4.6G'`` FLOPs, ``'20ms'``.
+    """Convert a text such as ``'30M'`` (parameters), ``'4.6G'`` (FLOPs) or ``'20ms'``.
 
     Args:
         kind: ``'params'``, ``'flops'`` or ``'latency'``.
         text: Number and unit.
 
     Raises:
-        ValueError: Not a positive number with a known unit.
+        ValueError: The text is not a positive number with a known unit.
+
+    Example:
+        >>> parse_amount('params', '30M'), parse_amount('latency', '20ms')
+        (30000000.0, 0.02)
     """
     units = UNITS[kind]
     match = re.fullmatch(r'(\d+(?:\.\d+)?)([A-Za-z]*)', text.strip())
@@ -113,24 +116,32 @@ def parse_amount(kind: str, text: str) -> float:
 
 
 def format_amount(kind: str, value: float) -> str:
-    """An amount with its unit, such as ``'30 M parameters'``, ``'4.6 GFLOPs'`` or ``'20 ms'``."""
+    """Format an amount with its unit.
+
+    Example:
+        >>> format_amount('params', 30e6), format_amount('flops', 4.6e9)
+        ('30 M parameters', '4.6 GFLOPs')
+    """
     names = {'params': ' parameters', 'flops': 'FLOPs', 'latency': ''}
     units = sorted((size, unit) for unit, size in UNITS[kind].items())
     size, unit = [units[0], *(pair for pair in units if pair[0] <= value)][-1]
     return f'{value / size:.4g} {unit}{names[kind]}'.replace('  ', ' ')
 
 
-def accuracies_from_csv(path: str | Path, backbone: Any) -> dict[Subnet, float]:
-    """Accuracies of a table that ``tools/eval_knn.py`` wrote, at its headline number of neighbours.
+def accuracies_from_csv(path: str | Path, backbone: Supernet) -> dict[Subnet, float]:
+    """Read accuracies from a table of ``tools/eval_knn.py``, at k = 20 or the k nearest to it.
 
     Args:
         path: The table.
-        backbone: Elastic backbone that it is of.
+        backbone: Elastic backbone whose sub-networks the table lists.
+
+    Returns:
+        Accuracies in percent by sub-network.
 
     Raises:
-        FileNotFoundError: No such file.
-        ValueError: Not such a table, one of another supernet, or an accuracy that is no finite
-            number.
+        FileNotFoundError: There is no such file.
+        ValueError: It is another kind of table, one of another supernet, or an accuracy is not a
+            finite number.
     """
     rows = subnet_rows(path, [], backbone)
     ks = [int(name[1:]) for name in next(iter(rows.values())) if re.fullmatch(r'k\d+', name)]
@@ -140,16 +151,20 @@ def accuracies_from_csv(path: str | Path, backbone: Any) -> dict[Subnet, float]:
     return {subnet: finite_cell(path, row, column) for subnet, row in rows.items()}
 
 
-def profile_from_csv(path: str | Path, backbone: Any) -> dict[Subnet, Profiled]:
-    """Costs of a table that ``tools/profile_subnets.py`` wrote, with the conditions they hold for.
+def profile_from_csv(path: str | Path, backbone: Supernet) -> dict[Subnet, Profiled]:
+    """Read costs and their conditions from a table of ``tools/profile_subnets.py``.
 
     Args:
         path: The table.
-        backbone: Elastic backbone that it is of.
+        backbone: Elastic backbone whose sub-networks the table lists.
+
+    Returns:
+        Costs by sub-network.
 
     Raises:
-        FileNotFoundError: No such file.
-        ValueError: Not such a table, one of another supernet, or one of several conditions.
+        FileNotFoundError: There is no such file.
+        ValueError: It is another kind of table, one of another supernet, or one that mixes
+            conditions.
     """
     profile = {}
     for subnet, row in subnet_rows(path, ['flops', 'image_size'], backbone).items():
@@ -162,7 +177,7 @@ def profile_from_csv(path: str | Path, backbone: Any) -> dict[Subnet, Profiled]:
             raise ValueError(f'{path} has latencies, but no column {error}') from error
         except ValueError as error:
             raise ValueError(
-                f'{path} has a cell of {subnet} that means nothing: {error}'
+                f'{path} has a cell of {subnet} that cannot be read: {error}'
             ) from error
     found = list(dict.fromkeys(str(cost.conditions) for cost in profile.values()))
     if len(found) > 1:
@@ -175,8 +190,8 @@ def _settings(row: Mapping[str, str]) -> LatencySettings:
 
 
 def _image_size(cell: str) -> tuple[int, int]:
-    """Height and width from a cell such as ``'224'`` or ``'32x48'``."""
+    """Read height and width from a cell such as ``'224'`` or ``'32x48'``."""
     sides = [int(side) for side in cell.split('x')]
     if len(sides) > 2:
-        raise ValueError(f'{cell!r} is no size of an image')
+        raise ValueError(f'{cell!r} is not an image size')
     return sides[0], sides[-1]

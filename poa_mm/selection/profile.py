@@ -1,12 +1,12 @@
-"""The cost of every sub-network of a supernet, in one table."""
+"""Costs of all sub-networks of a supernet in one table."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from rich.table import Table
 
 from poa_mm.elastic import Depth, Subnet, well_known_name
+from poa_mm.models.backbones import ElasticBackbone
 from poa_mm.selection.cost import ImageSize, subnet_cost
 from poa_mm.selection.latency import subnet_latency
 from poa_mm.tables import depth_cell
@@ -20,18 +20,18 @@ __all__ = [
     'profile_table',
 ]
 
-# A screen holds so many sub-networks; of more, the named ones are shown.
+# Sub-networks that a screen holds. If there are more, those with well-known names are shown.
 _MAX_LIST = 24
 
 
 @dataclass(frozen=True)
 class LatencySettings:
-    """Under which conditions a latency is measured.
+    """Conditions of a latency measurement.
 
     Args:
         batch_size: Images in a pass.
-        threads: Threads of a CPU.
-        device: Where the network runs.
+        threads: Number of CPU threads.
+        device: Device that the network runs on.
     """
 
     batch_size: int = 1
@@ -41,17 +41,17 @@ class LatencySettings:
 
 @dataclass(frozen=True)
 class ProfileRow:
-    """Cost of one sub-network; see :class:`~poa_mm.evaluation.Cost` for what is counted.
+    """Cost of one sub-network; see :class:`~poa_mm.selection.Cost` for what is counted.
 
     Args:
         subnet: The sub-network's identifier, such as ``'w384-d12'``.
         name: Its well-known name, or ''.
         width: Elastic width.
-        depth: Elastic depth, a tuple for families that tell stages apart.
+        depth: Elastic depth; a tuple for families with elastic stages.
         params: Number of parameters.
         flops: Multiply-accumulates for one image.
-        activation_bytes: Peak of the activations during inference on one image.
-        training_bytes: Activations of one image that are kept for the backward pass.
+        activation_bytes: Peak memory of activations during inference on one image.
+        training_bytes: Memory of the activations of one image kept for the backward pass.
         image_size: Side of the images in pixels, or (height, width).
         latency: Seconds of a forward pass, if measured.
         settings: Conditions of the latency, if measured.
@@ -70,7 +70,7 @@ class ProfileRow:
     settings: LatencySettings | None = None
 
     def cells(self) -> dict[str, object]:
-        """Cells of a CSV file by column; latency only where it was measured."""
+        """Return the cells of a CSV file by column; latency only if it was measured."""
         cells: dict[str, object] = {
             'subnet': self.subnet,
             'name': self.name,
@@ -88,27 +88,45 @@ class ProfileRow:
 
 
 def image_size_cell(image_size: ImageSize) -> str:
-    """A size as in a table: ``'224'`` of squares, or ``'32x48'``, the height first."""
+    """Format an image size for a table.
+
+    Example:
+        >>> image_size_cell(224), image_size_cell((32, 48))
+        ('224', '32x48')
+    """
     sides = (image_size,) if isinstance(image_size, int) else image_size
     return 'x'.join(map(str, sides[: len(set(sides))]))
 
 
 def profile_rows(
-    backbone: Any,
+    backbone: ElasticBackbone,
     subnets: Sequence[Subnet],
     image_size: ImageSize = 224,
     latency: LatencySettings | None = None,
 ) -> Iterator[ProfileRow]:
-    """Costs of sub-networks, each row when it is done.
+    """Find the costs of sub-networks; yield each row as it is finished.
 
     Args:
         backbone: Elastic backbone, with or without weights.
         subnets: Sub-networks that can be extracted (:func:`extractable`).
         image_size: Side of the images in pixels, or (height, width).
-        latency: Also measure the latency, under these conditions.
+        latency: Conditions under which to measure the latency; ``None`` measures none.
+
+    Yields:
+        One row for each sub-network, in the order of ``subnets``.
 
     Raises:
-        ValueError: As :func:`~poa_mm.evaluation.subnet_cost`, or settings that are not positive.
+        ValueError: As :func:`~poa_mm.selection.subnet_cost`, or settings are not positive.
+
+    Example:
+        >>> from poa_mm.models.backbones import ElasticVisionTransformer
+        >>> supernet = ElasticVisionTransformer('deit-tiny', widths=[64, 128, 192])
+        >>> for row in profile_rows(supernet, supernet.subnets):
+        ...     print(row.subnet, row.params, row.flops)
+        w64-d12 661824 185439744
+        w128-d12 2503296 603270144
+        w192-d12 5524416 1253491200
+
     """
     for subnet in subnets:
         cost = subnet_cost(backbone, subnet, image_size)
@@ -127,14 +145,19 @@ def profile_rows(
         )
 
 
-def extractable(backbone: Any, subnets: Sequence[Subnet]) -> tuple[list[Subnet], dict[Subnet, str]]:
-    """Those sub-networks that a stock network can express, and why the others cannot be.
+def extractable(
+    backbone: ElasticBackbone, subnets: Sequence[Subnet]
+) -> tuple[list[Subnet], dict[Subnet, str]]:
+    """Select the sub-networks that a stock network can express.
 
-    Supernets converted from the authors' code may have some that cannot.
+    Supernets converted from the authors' code may have others.
 
     Args:
         backbone: Elastic backbone, with or without weights.
         subnets: Members of its space.
+
+    Returns:
+        Those sub-networks, and for each of the others the reason.
 
     Raises:
         ValueError: None of them can be expressed.
@@ -152,8 +175,8 @@ def extractable(backbone: Any, subnets: Sequence[Subnet]) -> tuple[list[Subnet],
 
 
 def profile_table(rows: Sequence[ProfileRow]) -> Table:
-    """Table for the screen: all sub-networks, or those with names if there are many."""
-    from poa_mm.visualization.profile import si_prefix  # with it comes matplotlib
+    """Make a table for the screen: all sub-networks, or, if there are many, the named ones."""
+    from poa_mm.visualization.profile import si_prefix  # imports matplotlib
 
     shown = rows if len(rows) <= _MAX_LIST else [row for row in rows if row.name]
     sides = image_size_cell(rows[0].image_size)

@@ -1,4 +1,4 @@
-"""The accuracy of every sub-network over its size (the picture of POA's Fig. 1)."""
+"""Plot of accuracy over size for all sub-networks (as the paper's Fig. 1)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
@@ -27,7 +27,7 @@ TEXT_HEIGHT = 0.045  # share of the axes
 
 
 class FrontierRow(SubnetRow, Protocol):
-    """What the plot reads of a sub-network's result; ``KnnRow`` has it."""
+    """Result of a sub-network, such as :class:`~poa_mm.evaluation.KnnRow`."""
 
     @property
     def accuracy(self) -> float:
@@ -41,29 +41,30 @@ def plot_frontier(
     title: str = 'Sub-networks of one pre-trained supernet',
     ylabel: str = 'k-NN top-1 accuracy (%)',
 ) -> None:
-    """Draws accuracy over parameters, one line per depth with the width growing along it.
+    """Plot accuracy over parameters, with one line per depth along which the width grows.
 
-    Where stages are told apart (ResNet), a line has one width, and the longest stage grows along
-    it; its colour is the width.
+    For families with elastic stages (ResNet), a line has one width, which gives its colour, and the
+    longest stage grows along it.
 
-    Rings mark the Pareto front: sub-networks better than all of at most their size. Names are
-    written beside their points.
+    Rings mark the Pareto front (:func:`pareto_front`). Well-known names are written beside their
+    points.
 
     Args:
         rows: The sub-networks' results, in any order.
         path: Image to write, 1200 x 800 pixels for a ``.png``; its suffix gives the format.
             An existing file is replaced.
-        baselines: References by name, drawn in grey: one accuracy in percent for all
-            sub-networks, or one for each row.
+        baselines: Baselines by name, drawn in grey: one accuracy in percent for all sub-networks,
+            or one for each row.
         title: Title of the plot.
         ylabel: Label of the accuracy axis, with its unit.
 
     Raises:
-        ValueError: If ``rows`` is empty or a baseline has not one value for each row.
+        ValueError: ``rows`` is empty, or a baseline does not have one value for each row.
     """
     if not rows:
         raise ValueError('rows is empty: there is nothing to plot')
-    # matplotlib's object interface: no global state, no display, safe inside a training run.
+    # matplotlib's object interface has no global state and needs no display: it is safe to use
+    # during training.
     figure = Figure(figsize=(12, 8), dpi=100, layout='constrained')
     axes = figure.subplots()
     draw_lines(axes, rows, [row.accuracy for row in rows])
@@ -75,7 +76,7 @@ def plot_frontier(
     style_axes(axes, rows, ylabel)
     axes.set_title(title, fontsize=15, pad=12)
     _draw_names(axes, rows)
-    # Below the axes: inside them, some space or other always fills every corner.
+    # Below the axes, because points can fill every corner inside them.
     figure.legend(loc='outside lower center', ncols=6, fontsize=11, frameon=False)
     figure.savefig(path)
 
@@ -84,7 +85,23 @@ Row = TypeVar('Row', bound=FrontierRow)
 
 
 def pareto_front(rows: Sequence[Row]) -> list[Row]:
-    """Rows that are better than all others of at most their size, from small to large."""
+    """Select the Pareto front: rows more accurate than all others of at most their size.
+
+    Args:
+        rows: Results in any order.
+
+    Returns:
+        Rows from small to large.
+
+    Example:
+        >>> from poa_mm.evaluation import KnnRow
+        >>> rows = [
+        ...     KnnRow(f'w{width}-d12', '', width, 12, params, 'cls', {20: accuracy})
+        ...     for width, params, accuracy in [(64, 1, 50.0), (128, 2, 49.0), (192, 3, 60.0)]
+        ... ]
+        >>> [row.subnet for row in pareto_front(rows)]
+        ['w64-d12', 'w192-d12']
+    """
     best = float('-inf')
     front = []
     for row in sorted(rows, key=lambda row: (row.params, -row.accuracy)):
@@ -101,7 +118,7 @@ def _draw_baseline(
     values: float | Sequence[float],
     level_styles: Iterator[str],
 ) -> None:
-    """A horizontal line for one value, dashed lines along the depths for one per row."""
+    """Draw a horizontal line for a single value, or dashed lines like those of the rows."""
     if isinstance(values, Sequence):
         if len(values) != len(rows):
             raise ValueError(f'baseline {name!r} has {len(values)} values for {len(rows)} rows')
@@ -129,7 +146,7 @@ def _draw_baseline(
 
 
 def _draw_pareto_front(axes: Axes, rows: Sequence[FrontierRow]) -> None:
-    """Rings the rows that are better than all others of at most their size."""
+    """Draw rings around the rows of the Pareto front."""
     front = pareto_front(rows)
     axes.plot(
         [millions(row) for row in front],
@@ -146,8 +163,8 @@ def _draw_pareto_front(axes: Axes, rows: Sequence[FrontierRow]) -> None:
 
 
 def _draw_names(axes: Axes, rows: Sequence[FrontierRow]) -> None:
-    """Writes the names above or below all lines that pass there, as near as there is room."""
-    axes.autoscale_view()  # matplotlib sets the limits late, and they are needed now
+    """Write names above or below the lines, as near to the points as there is room."""
+    axes.autoscale_view()  # matplotlib would set the limits later; they are needed here
     to_axes = axes.transScale + axes.transLimits
     lines = [
         to_axes.transform([(millions(rows[i]), rows[i].accuracy) for i in indices])
@@ -182,7 +199,7 @@ def _draw_names(axes: Axes, rows: Sequence[FrontierRow]) -> None:
 
 
 def _free_height(y: float, bottom: float, top: float, taken: Sequence[float]) -> float:
-    """Height for a text outside ``bottom``…``top`` and clear of others, near ``y``."""
+    """Find a height for a text outside ``bottom``…``top``, clear of other texts and near ``y``."""
     steps = TEXT_HEIGHT * np.arange(1, 20)
     heights = sorted((*(top + steps), *(bottom - steps)), key=lambda height: abs(height - y))
     free = [h for h in heights if all(abs(h - other) >= TEXT_HEIGHT for other in taken)]

@@ -1,4 +1,4 @@
-"""The cost of every sub-network over its size."""
+"""Plot of costs over size for all sub-networks."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ __all__ = ['CostRow', 'plot_profile', 'si_prefix']
 
 
 class CostRow(SubnetRow, Protocol):
-    """What the plot reads of a sub-network's costs; ``ProfileRow`` has it."""
+    """Cost of a sub-network, such as :class:`~poa_mm.selection.ProfileRow`."""
 
     @property
     def flops(self) -> int:
@@ -26,11 +26,11 @@ class CostRow(SubnetRow, Protocol):
 
     @property
     def activation_bytes(self) -> int:
-        """Peak of the activations during inference on one image."""
+        """Peak memory of activations during inference on one image."""
 
     @property
     def training_bytes(self) -> int:
-        """Activations of one image that are kept for the backward pass."""
+        """Memory of the activations of one image kept for the backward pass."""
 
     @property
     def latency(self) -> float | None:
@@ -43,9 +43,9 @@ def plot_profile(
     title: str = 'Cost of the sub-networks of one supernet',
     latency_label: str = 'latency (ms)',
 ) -> None:
-    """Draws FLOPs, activation memory and, where measured, latency over parameters.
+    """Plot FLOPs, activation memory and, if measured, latency over parameters.
 
-    Lines are those of :func:`~poa_mm.visualization.plot_frontier`.
+    Lines are drawn as by :func:`~poa_mm.visualization.plot_frontier`.
 
     Args:
         rows: The sub-networks' costs, in any order.
@@ -55,7 +55,7 @@ def plot_profile(
         latency_label: Label of the latency axis, with its unit.
 
     Raises:
-        ValueError: If ``rows`` is empty.
+        ValueError: ``rows`` is empty.
     """
     if not rows:
         raise ValueError('rows is empty: there is nothing to plot')
@@ -86,7 +86,12 @@ def plot_profile(
 
 
 def si_prefix(amounts: Sequence[float]) -> tuple[str, float]:
-    """The prefix that suits the largest of some amounts, and what it stands for."""
+    """Choose the SI prefix for the largest of some amounts; return it and its factor.
+
+    Example:
+        >>> si_prefix([2.5e9, 3e6])
+        ('G', 1000000000)
+    """
     prefixes = {'k': 10**3, 'M': 10**6, 'G': 10**9}
     fitting = [pair for pair in prefixes.items() if pair[1] <= max(amounts)]
     return max(fitting or [('', 1)], key=lambda pair: pair[1])

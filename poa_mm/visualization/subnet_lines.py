@@ -1,4 +1,4 @@
-"""What plots over the size of sub-networks share: lines, their colours, and the size axis."""
+"""Shared parts of plots over the size of sub-networks: lines, colours and the size axis."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ from poa_mm.elastic import Depth
 
 __all__ = ['SubnetRow', 'draw_colorbar', 'draw_lines', 'millions', 'style_axes', 'subnet_lines']
 
-# Colours are named in a legend up to here, and in a colour bar beyond.
+# Up to so many colours are explained by a legend, more by a colour bar.
 MAX_LEGEND = 6
 
 
 class SubnetRow(Protocol):
-    """What these plots read of a sub-network."""
+    """A sub-network to plot."""
 
     @property
     def name(self) -> str:
@@ -33,7 +33,7 @@ class SubnetRow(Protocol):
 
     @property
     def depth(self) -> Depth:
-        """Elastic depth, a tuple if stages are told apart."""
+        """Elastic depth; a tuple for families with elastic stages."""
 
     @property
     def params(self) -> int:
@@ -41,22 +41,22 @@ class SubnetRow(Protocol):
 
 
 class Line(NamedTuple):
-    """Sub-networks that one line joins, from small to large."""
+    """Indices of the rows that a line joins, from small to large, and its colour."""
 
-    color: int  # the depth, or the width where stages are told apart
+    color: int  # the depth, or, with elastic stages, the width
     indices: list[int]
 
 
 def millions(row: SubnetRow) -> float:
-    """Parameters in millions."""
+    """Return the number of parameters in millions."""
     return row.params / 1e6
 
 
 def subnet_lines(rows: Sequence[SubnetRow]) -> list[Line]:
-    """The lines by colour: one per depth, with the width growing along it.
+    """Group rows into lines: one per depth, along which the width grows.
 
-    Where stages are told apart (ResNet), there are more depths than colours: then a line has one
-    width, and the longest stage grows along it.
+    Families with elastic stages (ResNet) have more depths than there are colours: then a line has
+    one width, and the longest stage grows along it.
     """
     longest = _longest_stage(rows)
     lines: dict[tuple[int, ...], list[int]] = defaultdict(list)
@@ -70,7 +70,7 @@ def subnet_lines(rows: Sequence[SubnetRow]) -> list[Line]:
 
 
 def draw_lines(axes: Axes, rows: Sequence[SubnetRow], values: Sequence[float]) -> None:
-    """Draws one value of each row over its size, with colours in the legend if they are few."""
+    """Draw one value of each row over its size; name the colours in the legend if they are few."""
     lines = subnet_lines(rows)
     colors = _colors(lines)
     stages = _has_stages(rows)
@@ -90,7 +90,7 @@ def draw_lines(axes: Axes, rows: Sequence[SubnetRow], values: Sequence[float]) -
 
 
 def draw_colorbar(figure: Figure, axes: Axes | np.ndarray, rows: Sequence[SubnetRow]) -> None:
-    """The key to more colours than a legend names; draws nothing if they are fewer."""
+    """Draw a colour bar if there are more colours than a legend names."""
     colors = _colors(subnet_lines(rows))
     if len(colors) <= MAX_LEGEND:
         return
@@ -105,7 +105,7 @@ def draw_colorbar(figure: Figure, axes: Axes | np.ndarray, rows: Sequence[Subnet
 
 
 def style_axes(axes: Axes, rows: Sequence[SubnetRow], ylabel: str) -> None:
-    """The size axis, labels, grid."""
+    """Set the scale of the size axis, labels and grid."""
     sizes = [millions(row) for row in rows]
     if max(sizes) > 4 * min(sizes):
         axes.set_xscale('log')
@@ -135,7 +135,7 @@ def _has_stages(rows: Sequence[SubnetRow]) -> bool:
 
 
 def _longest_stage(rows: Sequence[SubnetRow]) -> int:
-    """The stage with most different depths; 0 where stages are not told apart."""
+    """Find the stage with the most different depths; 0 for families without elastic stages."""
     depths = [row.depth for row in rows if isinstance(row.depth, tuple)]
     numbers = [len(set(stage)) for stage in zip(*depths, strict=True)]
     return numbers.index(max(numbers)) if numbers else 0

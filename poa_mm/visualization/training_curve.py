@@ -1,4 +1,4 @@
-"""The accuracy of sub-networks over a pre-training run (the picture of POA's Fig. 7)."""
+"""Plot of accuracy over a pre-training run (as the paper's Fig. 7)."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ def plot_training_curve(
     path: str | Path,
     ylabel: str = 'k-NN top-1 accuracy (%)',
 ) -> None:
-    """Draws accuracy over iterations, one line per sub-network, its last value in the legend.
+    """Plot accuracy over iterations, one line per sub-network, with its last value in the legend.
 
     Args:
         curves: Points (iteration, accuracy in percent) by name of the sub-network.
@@ -25,7 +25,7 @@ def plot_training_curve(
         ylabel: Label of the accuracy axis, with its unit.
 
     Raises:
-        ValueError: If there is no point.
+        ValueError: There is no point.
     """
     curves = {name: sorted(points) for name, points in curves.items() if points}
     if not curves:

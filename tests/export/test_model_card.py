@@ -87,8 +87,11 @@ def test_accuracies_come_from_the_row_of_the_sub_network(tmp_path):
 @pytest.mark.parametrize(
     ('text', 'message'),
     [
-        ('subnet,params,feature,k10\nw16-d2,{},cls,good\n', "k10 of w16-d2 is 'good', no finite"),
-        ('subnet,params,feature,k10\nw16-d2,{},cls,nan\n', "k10 of w16-d2 is 'nan', no finite"),
+        (
+            'subnet,params,feature,k10\nw16-d2,{},cls,good\n',
+            "k10 of w16-d2 is 'good', not a finite",
+        ),
+        ('subnet,params,feature,k10\nw16-d2,{},cls,nan\n', "k10 of w16-d2 is 'nan', not a finite"),
         ('subnet,params,feature,gain\nw16-d2,{},cls,3\n', 'has no columns k10, k20, …'),
         ('name,k10\nw16-d2,3\n', 'has no column subnet, params, feature'),
         ('', 'has no column subnet'),

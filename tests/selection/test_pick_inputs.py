@@ -27,12 +27,16 @@ def test_a_profile_of_another_supernet_is_refused(net, tmp_path):
 @pytest.mark.parametrize(
     ('columns', 'rows', 'message'),
     [
-        ('flops,image_size', ['6G,16'], "cell of w16-d2 that means nothing: .*'6G'"),
-        ('flops,image_size', ['6,big'], "cell of w16-d2 that means nothing: .*'big'"),
-        ('flops,image_size', ['6,1x2x3'], "'1x2x3' is no size of an image"),
+        ('flops,image_size', ['6G,16'], "cell of w16-d2 that cannot be read: .*'6G'"),
+        ('flops,image_size', ['6,big'], "cell of w16-d2 that cannot be read: .*'big'"),
+        ('flops,image_size', ['6,1x2x3'], "'1x2x3' is not an image size"),
         ('flops', ['6'], 'has no column image_size'),
         ('flops,image_size,latency_ms', ['6,16,3'], "has latencies, but no column 'batch_size'"),
-        ('flops,image_size,latency_ms', ['6,16,nan'], "latency_ms of w16-d2 is 'nan', no finite"),
+        (
+            'flops,image_size,latency_ms',
+            ['6,16,nan'],
+            "latency_ms of w16-d2 is 'nan', not a finite",
+        ),
         ('flops,image_size', ['6,16', '6,32'], 'costs of images of 16 pixels with those of images'),
     ],
 )
@@ -123,7 +127,7 @@ def test_accuracies_of_a_table(net, tmp_path):
 def test_an_accuracy_that_is_no_finite_number_is_refused(other, net, tmp_path):
     path = tmp_path / 'knn.csv'
     path.write_text(f'subnet,params,k20\nw16-d2,{params(net, "w16-d2")},{other}\n')
-    with pytest.raises(ValueError, match=f'k20 of w16-d2 is {other!r}, no finite number'):
+    with pytest.raises(ValueError, match=f'k20 of w16-d2 is {other!r}, not a finite number'):
         accuracies_from_csv(path, net)
 
 
