@@ -1,41 +1,61 @@
-"""Losses of POA, as functions of features and logits (paper Eq. 5 to 10 and 13)."""
+"""Losses of POA, as functions of features and logits."""
 
 from poa_mm.models.losses.centering import Centering, SinkhornKnopp
-from poa_mm.models.losses.chunks import prototype_logits, sum_over_chunks
+from poa_mm.models.losses.chunks import (
+    PrototypeLogits,
+    Terms,
+    full_precision,
+    prototype_logits,
+    sum_over_chunks,
+)
 from poa_mm.models.losses.distillation import (
     NUM_GLOBAL,
-    branch_loss,
-    cross_view_losses,
+    cross_view_global_loss,
+    cross_view_local_loss,
     same_view_loss,
     soft_cross_entropy,
-    student_log_probs,
 )
 from poa_mm.models.losses.early_backward import backward_now
-from poa_mm.models.losses.head_losses import (
-    ClassTokens,
+from poa_mm.models.losses.koleo import check_koleo_batch, koleo_loss, koleo_of_global_views
+from poa_mm.models.losses.probabilities import (
+    StudentLogProbs,
+    TeacherTargets,
+    apply_temperature,
+    student_log_probs,
+    teacher_probs,
+)
+from poa_mm.models.losses.sinkhorn import sinkhorn_knopp, sinkhorn_shifts
+from poa_mm.models.losses.terms import (
     StudentHead,
     TeacherHead,
-    TeacherTokens,
-    class_losses,
+    elastic_terms,
+    intact_terms,
     patch_loss,
 )
-from poa_mm.models.losses.koleo import check_koleo_batch, koleo_loss
-from poa_mm.models.losses.sinkhorn import sinkhorn_knopp, sinkhorn_shifts
+from poa_mm.models.losses.total import elastic_part, intact_part
 
 __all__ = [
     'NUM_GLOBAL',
     'Centering',
-    'ClassTokens',
+    'PrototypeLogits',
     'SinkhornKnopp',
     'StudentHead',
+    'StudentLogProbs',
     'TeacherHead',
-    'TeacherTokens',
+    'TeacherTargets',
+    'Terms',
+    'apply_temperature',
     'backward_now',
-    'branch_loss',
     'check_koleo_batch',
-    'class_losses',
-    'cross_view_losses',
+    'cross_view_global_loss',
+    'cross_view_local_loss',
+    'elastic_part',
+    'elastic_terms',
+    'full_precision',
+    'intact_part',
+    'intact_terms',
     'koleo_loss',
+    'koleo_of_global_views',
     'patch_loss',
     'prototype_logits',
     'same_view_loss',
@@ -44,4 +64,5 @@ __all__ = [
     'soft_cross_entropy',
     'student_log_probs',
     'sum_over_chunks',
+    'teacher_probs',
 ]

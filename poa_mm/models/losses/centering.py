@@ -1,6 +1,7 @@
-"""Teacher targets: what makes the teacher use all prototypes, as one shift a prototype.
+"""Two ways to make the teacher use all prototypes. Each finds one shift a prototype.
 
-Both ways give ``softmax(logits / τ_t − shift)``.
+The teacher's targets are ``softmax(logits / τ_t − shift)``, see
+:func:`~poa_mm.models.losses.probabilities.teacher_probs`.
 """
 
 from collections.abc import Sequence
@@ -9,12 +10,13 @@ import torch
 from mmengine import dist
 from torch import Tensor, nn
 
-from poa_mm.models.losses.chunks import chunk_slices, prototype_logits
+from poa_mm.models.losses.chunks import PrototypeLogits, prototype_logits
+from poa_mm.models.losses.probabilities import apply_temperature
 from poa_mm.models.losses.sinkhorn import sinkhorn_shifts
 
 
 class SinkhornKnopp(nn.Module):
-    """Shifts by Sinkhorn-Knopp over the global batch (Eq. 5), the paper's way.
+    """Find shifts by Sinkhorn-Knopp over the global batch, the paper's way.
 
     Args:
         num_iters: Number of alternations.
@@ -28,7 +30,7 @@ class SinkhornKnopp(nn.Module):
     def forward(
         self, kinds: dict[str, list[Tensor]], prototypes: list[Tensor], temperature: float
     ) -> dict[str, list[Tensor]]:
-        """Shifts of every kind of token and every head.
+        """Find the shifts of every kind of token and every head.
 
         Args:
             kinds: Features (N, d) of each head by kind of token, such as class tokens.
@@ -38,37 +40,28 @@ class SinkhornKnopp(nn.Module):
         Returns:
             Shifts (K_h,) of each head by kind.
         """
-        pairs = [
-            (features, weight)
+        matrices = [
+            PrototypeLogits(features, weight)
             for heads in kinds.values()
             for features, weight in zip(heads, prototypes, strict=True)
         ]
-
-        def chunks(features: Tensor, weight: Tensor):  # type: ignore[no-untyped-def]
-            for rows in chunk_slices(len(features), len(weight)):
-                yield prototype_logits(features[rows], weight, temperature)
-
-        shifts = sinkhorn_shifts(
-            [lambda pair=pair: chunks(*pair) for pair in pairs],  # type: ignore[misc]
-            [prototype_logits(f[:0], w, 1.0).logsumexp(dim=0) for f, w in pairs],
-            self.num_iters,
-        )
-        step = len(prototypes)
-        return {kind: shifts[i * step : (i + 1) * step] for i, kind in enumerate(kinds)}
+        # One call for all kinds and heads: the ranks wait for each other least often.
+        shifts = iter(sinkhorn_shifts(matrices, temperature, self.num_iters))
+        return {kind: [next(shifts) for _ in heads] for kind, heads in kinds.items()}
 
     def step(self, prototypes: list[Tensor]) -> None:
-        """Nothing: each batch is balanced by itself."""
+        """Do nothing: each batch is balanced by itself."""
 
     def discard(self) -> None:
-        """Nothing: there is nothing to forget."""
+        """Do nothing: no batch is remembered."""
 
 
 class Centering(nn.Module):
-    """Shifts by a running mean of the teacher's logits, as DINO has it: no loop over the batch.
+    """Shift by a running mean of the teacher's logits, as DINO does: no loop over the batch.
 
-    In training, what a batch has shown waits until :meth:`step`, which moves the means once for all
-    batches of an optimiser step, or is dropped by :meth:`discard`. What waits is a part of no
-    checkpoint, as the gradients that wait beside it are not.
+    In training, the sums of a batch wait until :meth:`step`, which moves the means once for all
+    batches of an optimiser step, or until :meth:`discard`. Like the gradients that are accumulated
+    beside them, they are not saved in a checkpoint.
 
     Args:
         kinds: Kinds of tokens that have a mean of their own.
@@ -93,7 +86,7 @@ class Centering(nn.Module):
     def forward(
         self, kinds: dict[str, list[Tensor]], prototypes: list[Tensor], temperature: float
     ) -> dict[str, list[Tensor]]:
-        """As :class:`SinkhornKnopp`."""
+        """Return the shifts, as :meth:`SinkhornKnopp.forward`; in training, note the features."""
         if self.training:
             for kind, heads in kinds.items():
                 summed = torch.stack([features.sum(dim=0) for features in heads])
@@ -101,7 +94,7 @@ class Centering(nn.Module):
                 self._waiting[kind] = (before + summed, number + len(heads[0]))
         return {
             kind: [
-                self.get_buffer(self._name(kind, head)) / temperature
+                apply_temperature(self.get_buffer(self._name(kind, head)), temperature)
                 for head in range(len(prototypes))
             ]
             for kind in kinds
@@ -109,12 +102,12 @@ class Centering(nn.Module):
 
     @torch.no_grad()
     def step(self, prototypes: list[Tensor]) -> None:
-        """Move the means by all that has been seen on all ranks since the last step.
+        """Move the means by all features on all ranks since the last step.
 
         Args:
-            prototypes: Prototypes (K_h, d) of each head that the features were seen with.
+            prototypes: Prototypes (K_h, d) of each head, as they were for these features.
         """
-        if not self._waiting:  # on no rank
+        if not self._waiting:  # then on no rank
             return
         # The mean logit is the logit of the mean feature: d numbers to exchange, not K.
         nothing = (torch.zeros(len(prototypes), prototypes[0].shape[1]).to(prototypes[0]), 0)
@@ -129,11 +122,11 @@ class Centering(nn.Module):
             keep = torch.where(sums[-1] > 0, self.momentum, 1.0)  # no tokens, nothing learnt
             for head, (mean, weight) in enumerate(zip(means, prototypes, strict=True)):
                 center = self.get_buffer(self._name(kind, head))
-                logits = prototype_logits(mean[None], weight, 1.0)[0].to(center.dtype)
+                logits = prototype_logits(mean, weight).to(center.dtype)
                 center.copy_(logits + keep.to(center.dtype) * (center - logits))
 
     def discard(self) -> None:
-        """Forget what has been seen since the last step."""
+        """Forget all features since the last step."""
         self._waiting = {}
 
     @staticmethod

@@ -1,80 +1,73 @@
-"""Distillation between the branches and views, for one projection head (paper Eq. 6 to 10)."""
+"""Cross-entropies between the branches and views of an image, for one projection head.
 
-from collections.abc import Mapping
+Everything is ordered by view, then image: global views are (G, B, K), with G = 2, and local views
+(V, B, K). A loss is given for each image, (B,), and the step takes the mean over images.
+"""
 
 from torch import Tensor
-
-from poa_mm.models.losses.chunks import full_precision
 
 NUM_GLOBAL = 2  # global views of an image; the formulas of the paper hold for two
 
 
-def student_log_probs(logits: Tensor, temperature: float) -> Tensor:
-    """Logarithm of a student's softmax over prototypes, (…, K), at temperature τ_s."""
-    return (full_precision(logits) / temperature).log_softmax(dim=-1)
-
-
 def soft_cross_entropy(targets: Tensor, log_probs: Tensor) -> Tensor:
-    """``−Σ_k P_k log Q_k`` of targets P and predictions log Q, (…, K) both; the result is (…)."""
+    """Compute ``−Σ_k P_k log Q_k``, (…), of targets P and predictions log Q, both (…, K)."""
     return -(targets * log_probs).sum(dim=-1)
 
 
-def cross_view_losses(
-    targets: Tensor, global_log_probs: Tensor, local_log_probs: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Distil the teacher's view of an image into a student's other views (Eq. 6, 8; ES1 of 7, 9).
+def num_view_pairs(num_local: int) -> int:
+    """Count the pairs of different views, teacher's and student's: T = G(G − 1) + G·V.
 
-    A student's global view learns from the teacher's *other* global view, a local view from both.
-    Each pair of views counts alike: with G = 2 global and V local views there are
-    T = G(G − 1) + G·V of them, and the two losses add up to the mean over all pairs.
+    Each pair counts alike, so the global and the local loss add up to the mean over all pairs.
+    """
+    return NUM_GLOBAL * (NUM_GLOBAL - 1) + NUM_GLOBAL * num_local
+
+
+def cross_view_global_loss(targets: Tensor, log_probs: Tensor, num_local: int) -> Tensor:
+    """Distil the teacher's global views into a student's *other* global views (Eq. 6).
+
+    For the elastic student this is L_ES1^g of Eq. 7.
 
     Args:
-        targets: Teacher targets (2B, K): view 1 of all images, then view 2.
-        global_log_probs: The student's for the global views, (2B, K), in the same order.
-        local_log_probs: The student's for the local views, (V·B, K), view-major.
+        targets: Teacher's, (G, B, K).
+        log_probs: Student's for the global views, (G, B, K).
+        num_local: Number V of local views, which the weight of a pair depends on.
 
     Returns:
-        The global and the local loss.
+        ``−Σ P_a log P_b / T`` over both orders of the two views, (B,).
     """
-    batch = len(targets) // NUM_GLOBAL
-    num_local = len(local_log_probs) // batch
-    num_pairs = NUM_GLOBAL * (NUM_GLOBAL - 1) + NUM_GLOBAL * num_local
-    other_view = targets.roll(batch, dims=0)
-    global_loss = soft_cross_entropy(other_view, global_log_probs).mean()
+    other_view = targets.flip(0)
+    return soft_cross_entropy(other_view, log_probs).sum(dim=0) / num_view_pairs(num_local)
+
+
+def cross_view_local_loss(targets: Tensor, log_probs: Tensor) -> Tensor:
+    """Distil the teacher's global views into all local views of a student (Eq. 8).
+
+    For the elastic student this is L_ES1^l of Eq. 9.
+
+    Args:
+        targets: Teacher's, (G, B, K).
+        log_probs: Student's for the local views, (V, B, K).
+
+    Returns:
+        ``−Σ_a Σ_i P_a log P_li / T``, (B,).
+    """
     # Targets enter linearly, so one pass over the local views serves both teacher views.
-    both_views = targets.unflatten(0, (NUM_GLOBAL, batch)).sum(dim=0)
-    local_loss = soft_cross_entropy(both_views, local_log_probs.unflatten(0, (num_local, batch)))
-    return (
-        NUM_GLOBAL / num_pairs * global_loss,
-        num_local / num_pairs * local_loss.mean(),
-    )
+    both_views = targets.sum(dim=0)
+    return soft_cross_entropy(both_views, log_probs).sum(dim=0) / num_view_pairs(len(log_probs))
 
 
 def same_view_loss(target_log_probs: Tensor, log_probs: Tensor) -> Tensor:
-    """Distil the intact student into the elastic one on the same view (ES2 of Eq. 7 and 9).
+    """Distil the intact student into the elastic one on the same view.
 
-    The target is the intact student's softmax at the student temperature, without gradient and
-    without Sinkhorn-Knopp.
+    This is L_ES2^g of Eq. 7 for global views and L_ES2^l of Eq. 9 for local ones. The target is the
+    intact student's softmax at the student temperature, without gradient and without
+    Sinkhorn-Knopp.
 
     Args:
-        target_log_probs: Of the intact student, (N, K).
-        log_probs: Of the elastic student for the same views, (N, K).
+        target_log_probs: Intact student's, (views, B, K).
+        log_probs: Elastic student's for the same views, (views, B, K).
 
     Returns:
-        Mean cross-entropy over all views.
+        ``−P_1 log P_2``, the mean over the views, (B,).
     """
-    return soft_cross_entropy(target_log_probs.detach().exp(), log_probs).mean()
-
-
-def branch_loss(terms: Mapping[str, Tensor], branch: str, patch_weight: float = 1.0) -> Tensor:
-    """``L^g + L^l`` of a branch in Eq. 10, and its patches.
-
-    Args:
-        terms: ``<branch>_global``, ``<branch>_local`` and, where patches are masked,
-            ``<branch>_patch``; tensors of any one shape.
-        branch: ``'intact'``, ``'elastic'`` or ``'same_view'``.
-        patch_weight: Weight of the patches beside the class tokens.
-    """
-    classes = terms[f'{branch}_global'] + terms[f'{branch}_local']
-    patches = terms.get(f'{branch}_patch')
-    return classes if patches is None else classes + patch_weight * patches
+    return soft_cross_entropy(target_log_probs.detach().exp(), log_probs).mean(dim=0)

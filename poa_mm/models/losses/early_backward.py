@@ -8,19 +8,19 @@ from torch import Tensor, nn
 
 
 def backward_now(loss: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
-    """The same loss, whose backward pass is done and whose graph is gone.
+    """Run the backward pass of a loss at once, free its graph, and return the loss.
 
-    Its gradients wait, one copy of the parameters in size, until the backward pass of what the
-    result is used in hands them on, scaled as that asks. DDP, gradient accumulation and loss
-    scaling see the gradients where they expect them. In float16 the loss is returned as it is:
-    gradients that no scaler has enlarged would be lost there. So it is without gradients at all.
+    The gradients wait, one copy of the parameters in size. The backward pass through the returned
+    loss hands them on, scaled by its own gradient. DDP, gradient accumulation and loss scaling see
+    the gradients where they expect them. The loss is returned as it is where gradients are off, and
+    under float16, where gradients that no scaler has enlarged would underflow.
 
     Args:
         loss: Scalar.
-        parameters: All parameters that it depends on and that want gradients.
+        parameters: All parameters that it depends on and that require gradients.
 
-    Raises:
-        RuntimeError: In a second backward pass through the result.
+    Returns:
+        The loss, which may be back-propagated once; a second time raises a RuntimeError.
     """
     device = loss.device.type
     half = torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.float16
@@ -32,7 +32,7 @@ def backward_now(loss: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
 
 
 class _Done(torch.autograd.Function):
-    """Hands gradients on that have been computed before."""
+    """Hand on gradients that have been computed before."""
 
     @staticmethod
     def forward(ctx: Any, loss: Tensor, gradients: list[Tensor | None], *_: Tensor) -> Tensor:

@@ -1,16 +1,17 @@
-"""KoLeo: spreads features over the sphere (paper Eq. 13)."""
+"""KoLeo: a regulariser that spreads features over the sphere."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from poa_mm.models.losses.chunks import full_precision
+from poa_mm.models.losses.distillation import NUM_GLOBAL
 
 EPS = 1e-8  # two equal features have distance zero, whose loss would be infinite
 
 
 def koleo_loss(features: Tensor) -> Tensor:
-    """``−1/n Σ log d_i``, d_i the distance from feature i to its nearest neighbour.
+    """Compute ``−1/n Σ log d_i``, d_i the distance to the nearest neighbour (Eq. 13, App. C.2).
 
     Distances are Euclidean between L2-normalised features, in float32 at least, within this rank's
     batch.
@@ -30,6 +31,15 @@ def koleo_loss(features: Tensor) -> Tensor:
             nearest = similarity.argmax(dim=1)
         distance = torch.linalg.vector_norm(x - x[nearest], dim=1)
         return -distance.clamp(min=EPS).log().mean()
+
+
+def koleo_of_global_views(features: Tensor) -> Tensor:
+    """Sum KoLeo over the two global views, each apart.
+
+    Args:
+        features: View 1 of all images, then view 2, (2B, D).
+    """
+    return torch.stack([koleo_loss(view) for view in features.chunk(NUM_GLOBAL)]).sum()
 
 
 def check_koleo_batch(batch: int) -> None:

@@ -1,12 +1,12 @@
-"""Teacher targets: Sinkhorn-Knopp over the global batch (paper Eq. 5)."""
+"""Sinkhorn-Knopp over the global batch, which makes the teacher use all prototypes alike."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from mmengine import dist
 from torch import Tensor
 
-from poa_mm.models.losses.chunks import full_precision
+from poa_mm.models.losses.probabilities import apply_temperature, teacher_probs
 
 
 @torch.no_grad()
@@ -22,23 +22,26 @@ def sinkhorn_knopp(
 
     Returns:
         Soft targets of each head, (B, K_h) in float32 (or float64); every row sums to one.
+
+    Example:
+        Two images prefer prototype 0, the first one more clearly:
+
+        >>> logits = torch.tensor([[4.0, 1.0], [2.0, 1.0]]).log()
+        >>> sinkhorn_knopp([logits], temperature=1.0, num_iters=1)
+        [tensor([[0.5714, 0.4286],
+                [0.4000, 0.6000]])]
     """
-    scaled = [full_precision(head) / temperature for head in logits]
-    shifts = sinkhorn_shifts(
-        [lambda head=head: [head] for head in scaled],  # type: ignore[misc] # binds it now
-        [torch.full_like(head[:1], -torch.inf).squeeze(0) for head in scaled],
-        num_iters,
-    )
-    return [(head - shift).softmax(dim=1) for head, shift in zip(scaled, shifts, strict=True)]
+    shifts = sinkhorn_shifts([[head] for head in logits], temperature, num_iters)
+    return [
+        teacher_probs(head, temperature, shift) for head, shift in zip(logits, shifts, strict=True)
+    ]
 
 
 @torch.no_grad()
 def sinkhorn_shifts(
-    chunks: Sequence[Callable[[], Iterable[Tensor]]],
-    nothing: Sequence[Tensor],
-    num_iters: int = 3,
+    matrices: Sequence[Iterable[Tensor]], temperature: float, num_iters: int = 3
 ) -> list[Tensor]:
-    """Sinkhorn-Knopp in the form of one number a prototype.
+    """Run Sinkhorn-Knopp (Eq. 5) in the form of one number a prototype.
 
     The matrix exp(logits / τ) is scaled alternately, so that over the *global* batch every
     prototype gets the same share, and then that every sample's assignment sums to one. The second
@@ -50,28 +53,45 @@ def sinkhorn_shifts(
     size, and be empty.
 
     Args:
-        chunks: For each matrix, such as a head's, what yields its logits / τ in chunks of rows,
-            (n, K) in float32 or float64, anew for each iteration.
-        nothing: For each matrix the sum over no rows at all: K times −∞.
+        matrices: Logits of each matrix, such as a head's, as chunks of rows, (n, K): at least one
+            chunk, perhaps of no row. They are iterated over once an iteration.
+        temperature: τ.
         num_iters: Number of alternations.
 
     Returns:
         The shifts (K,) of each matrix.
     """
-    shifts: list[Tensor] = []
-    sizes = [empty.shape[0] for empty in nothing]
-    for _ in range(num_iters):
-        shares = list(nothing)
-        for index, matrix in enumerate(chunks):
-            for rows in matrix():
-                if shifts:
-                    rows = (rows - shifts[index]).log_softmax(dim=1)
-                shares[index] = torch.logaddexp(shares[index], rows.logsumexp(dim=0))
-        shares = list(_global_logsumexp(torch.cat(shares)).split(sizes))
-        if shifts:
-            shares = [shift + share for shift, share in zip(shifts, shares, strict=True)]
-        shifts = shares
-    return shifts
+    shares = [_log_shares(matrix, temperature, None) for matrix in matrices]
+    sizes = [len(share) for share in shares]
+    shifts = _global_logsumexp(torch.cat(shares)).split(sizes)
+    for _ in range(num_iters - 1):
+        shares = [
+            _log_shares(matrix, temperature, shift)
+            for matrix, shift in zip(matrices, shifts, strict=True)
+        ]
+        more = _global_logsumexp(torch.cat(shares)).split(sizes)
+        shifts = tuple(shift + share for shift, share in zip(shifts, more, strict=True))
+    return list(shifts)
+
+
+def _log_shares(matrix: Iterable[Tensor], temperature: float, shift: Tensor | None) -> Tensor:
+    """Sum each prototype's column over this rank's rows: its logarithm, (K,).
+
+    Args:
+        matrix: Logits in chunks of rows.
+        temperature: τ.
+        shift: That of the iteration before, by which each row sums to one; ``None`` in the first
+            iteration, in which rows are as they come.
+    """
+    total: Tensor | None = None
+    for logits in matrix:
+        rows = apply_temperature(logits, temperature)
+        if shift is not None:
+            rows = (rows - shift).log_softmax(dim=1)
+        columns = rows.logsumexp(dim=0)  # −∞ of no rows
+        total = columns if total is None else torch.logaddexp(total, columns)
+    assert total is not None
+    return total
 
 
 def _global_logsumexp(local: Tensor) -> Tensor:

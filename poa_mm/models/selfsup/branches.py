@@ -1,12 +1,35 @@
 """What each of POA's branches sees and computes."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from poa_mm.elastic import Subnet
-from poa_mm.models.losses import ClassTokens
+from poa_mm.models.backbones.elastic_backbone import ElasticBackbone
+from poa_mm.models.heads import MultiProjectionHead
+from poa_mm.models.losses import (
+    NUM_GLOBAL,
+    Centering,
+    PrototypeLogits,
+    SinkhornKnopp,
+    StudentHead,
+    StudentLogProbs,
+    TeacherHead,
+    TeacherTargets,
+)
+
+
+class HasBackboneAndHead(Protocol):
+    """The teacher, or POA itself, which holds the two of the students."""
+
+    @property
+    def backbone(self) -> ElasticBackbone:
+        """Elastic backbone."""
+
+    @property
+    def head(self) -> MultiProjectionHead:
+        """Projection heads."""
 
 
 class Branch(nn.Module):
@@ -17,37 +40,49 @@ class Branch(nn.Module):
         head: Projection heads.
     """
 
-    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+    def __init__(self, backbone: ElasticBackbone, head: MultiProjectionHead) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
 
 
-class MaskedPatches(NamedTuple):
-    """Which patches of the global views are masked, and how much each one counts.
+class Masking(NamedTuple):
+    """Which patches of the global views a branch does not see, and which it embeds.
 
     Attributes:
-        masks: (2B, N) bool.
-        positions: Of the M masked patches among all 2B·N, (M,).
-        divisors: What the loss of each of them is divided by, (M,) int: the number of masked
-            patches of its view, times the number of views. So each masked view counts by the mean
-            over its patches, and their sum is divided by the number of all views (App. C.3).
+        masks: Patches to hide, (2B, N) bool.
+        positions: Positions of the M masked patches among all 2B·N, (M,); ``None`` if no patches
+            are predicted.
+        divisors: What :func:`~poa_mm.models.losses.patch_loss` divides the loss of each of them by,
+            (M,) int: the number of masked patches of its view, times the number of views.
     """
 
-    masks: Tensor
-    positions: Tensor
-    divisors: Tensor
+    masks: Tensor | None = None
+    positions: Tensor | None = None
+    divisors: Tensor | None = None
 
 
-def masked_patches(masks: Tensor, device: torch.device) -> MaskedPatches:
+NO_MASKING = Masking()
+
+
+def masked_patches(masks: Tensor, device: torch.device) -> Masking:
     """Index masks (2B, N), and move the result to a device.
 
-    Masks that lie on the CPU are indexed there, so that no GPU has to be waited for.
+    Masks on the CPU are indexed there, so that the CPU does not wait for a GPU.
     """
     positions = masks.flatten().nonzero().squeeze(1)
     divisors = (masks.sum(dim=1) * len(masks))[positions // masks.shape[1]]
     parts = (masks, positions, divisors)
-    return MaskedPatches(*(part.to(device, non_blocking=True) for part in parts))
+    return Masking(*(part.to(device, non_blocking=True) for part in parts))
+
+
+def nothing_masked(backbone: ElasticBackbone, global_crops: Tensor) -> Masking:
+    """Return masks that hide nothing: a mask token must stay a part of the graph, for DDP."""
+    if not backbone.with_mask_token:
+        return NO_MASKING
+    rows, columns = backbone.mask_grid(*global_crops.shape[-2:])
+    shape = (len(global_crops), rows * columns)
+    return Masking(torch.zeros(shape, dtype=torch.bool, device=global_crops.device))
 
 
 class Features(NamedTuple):
@@ -65,45 +100,95 @@ class Features(NamedTuple):
     local: list[Tensor]
     patch: list[Tensor]
 
-    def class_tokens(self, head: int) -> ClassTokens:
-        """A student's class tokens in a head."""
-        return ClassTokens(self.global_[head], self.local[head])
+    def student_heads(self, prototypes: list[Tensor], temperature: float) -> list[StudentHead]:
+        """Return a student's predictions in each head.
+
+        Args:
+            prototypes: Prototypes (K_h, d) of each head.
+            temperature: τ_s.
+        """
+        images = len(self.global_tokens) // NUM_GLOBAL
+        heads = []
+        for index, weight in enumerate(prototypes):
+            tokens = [
+                self.global_[index].unflatten(0, (-1, images)),
+                self.local[index].unflatten(0, (-1, images)),
+            ]
+            if self.patch:
+                tokens.append(self.patch[index])
+            logits = [PrototypeLogits(part, weight) for part in tokens]
+            heads.append(StudentHead(*(StudentLogProbs(part, temperature) for part in logits)))
+        return heads
 
     def detached(self) -> 'Features':
-        """The same without gradient, and without what the gradient would need."""
+        """Return the same without gradient, and without what the gradient would need."""
         lists = ([part.detach() for part in parts] for parts in self[1:])
         return Features(self.global_tokens.detach(), *lists)
 
 
 def branch_features(
-    branch: Any,
+    branch: HasBackboneAndHead,
     global_crops: Tensor,
     local_crops: Tensor | None = None,
     subnet: Subnet | str | None = None,
-    masks: Tensor | None = None,
-    patches: Tensor | None = None,
+    masking: Masking = NO_MASKING,
 ) -> Features:
     """Run one branch. All its tokens pass the heads together.
 
     Args:
-        branch: Anything with an elastic ``backbone`` and a ``head``.
+        branch: The teacher, or the model itself for a student.
         global_crops: (2B, C, G, G).
         local_crops: (V·B, C, L, L).
         subnet: The sub-network that sees the crops; ``None`` is the intact one.
-        masks: What is hidden from the branch in the global views, (2B, N) bool.
-        patches: Positions of the patches to predict among all 2B·N, (M,).
+        masking: Patches of the global views to hide and to embed.
     """
-    class_tokens, patch_tokens = branch.backbone.tokens(global_crops, subnet, masks)
+    class_tokens, patch_tokens = branch.backbone.tokens(global_crops, subnet, masking.masks)
     tokens = [class_tokens]
     if local_crops is not None:
         tokens.append(branch.backbone.tokens(local_crops, subnet)[0])
-    if patches is not None:
-        tokens.append(patch_tokens.flatten(0, 1)[patches])
+    if masking.positions is not None:
+        tokens.append(patch_tokens.flatten(0, 1)[masking.positions])
     sizes = [len(part) for part in tokens]
     heads = [bottleneck.split(sizes) for bottleneck in branch.head.embed(torch.cat(tokens))]
     return Features(
         class_tokens,
         global_=[parts[0] for parts in heads],
         local=[parts[1] for parts in heads] if local_crops is not None else [],
-        patch=[parts[-1] for parts in heads] if patches is not None else [],
+        patch=[parts[-1] for parts in heads] if masking.positions is not None else [],
     )
+
+
+@torch.no_grad()
+def teacher_heads(
+    teacher: HasBackboneAndHead,
+    global_crops: Tensor,
+    masking: Masking,
+    centering: SinkhornKnopp | Centering,
+    temperature: float,
+) -> list[TeacherHead]:
+    """Run the teacher, and return its targets in each head.
+
+    Args:
+        teacher: The teacher.
+        global_crops: (2B, C, G, G).
+        masking: Patches that the students are to predict. The teacher sees all.
+        centering: Finds the shifts of the targets.
+        temperature: τ_t.
+    """
+    features = branch_features(teacher, global_crops, masking=masking._replace(masks=None))
+    prototypes = teacher.head.prototypes()
+    kinds = {'class': features.global_}
+    if features.patch:
+        kinds['patch'] = features.patch
+    shifts = centering(kinds, prototypes, temperature)
+    heads = []
+    for index, weight in enumerate(prototypes):
+        tokens = {'class': features.global_[index].unflatten(0, (NUM_GLOBAL, -1))}
+        if features.patch:
+            tokens['patch'] = features.patch[index]
+        targets = (
+            TeacherTargets(PrototypeLogits(part, weight), temperature, shifts[kind][index])
+            for kind, part in tokens.items()
+        )
+        heads.append(TeacherHead(*targets))
+    return heads

@@ -14,26 +14,30 @@ from poa_mm.models.losses import (
     NUM_GLOBAL,
     Centering,
     SinkhornKnopp,
-    StudentHead,
     TeacherHead,
-    TeacherTokens,
+    Terms,
     backward_now,
-    branch_loss,
     check_koleo_batch,
-    class_losses,
-    koleo_loss,
-    patch_loss,
+    elastic_part,
+    elastic_terms,
+    intact_part,
+    intact_terms,
+    koleo_of_global_views,
 )
 from poa_mm.models.selfsup.block_masks import BlockMasks
 from poa_mm.models.selfsup.branches import (
     Branch,
     Features,
-    MaskedPatches,
+    Masking,
     branch_features,
     masked_patches,
+    nothing_masked,
+    teacher_heads,
 )
 from poa_mm.models.selfsup.settings import build_backbone, check_crops, check_settings
 from poa_mm.registry import MODELS
+
+NUM_STUDENTS = 2  # KoLeo is the mean over both
 
 
 @MODELS.register_module()
@@ -252,108 +256,57 @@ class POA(BaseSelfSupervisor):
         if self.sampler is not None:
             drawn = self.sampler(self.step, dist.get_rank()) if subnet is None else subnet
             subnet = self.backbone.space.resolve(drawn)
-        masked = None if masks is None else masked_patches(masks, global_crops.device)
-        patches = None if masked is None else masked.positions
-        teacher = self._teacher_heads(global_crops, patches, teacher_temp)
-        hidden = self._hidden(global_crops) if masked is None else masked.masks
-        crops = (global_crops, local_crops)
-        intact = branch_features(self, *crops, masks=hidden, patches=patches)
-        terms = self._branch_terms('intact', teacher, intact, masked)
-        intact_loss = branch_loss(terms, 'intact', self.ibot_weight).mean()
+        if masks is None:
+            masking = nothing_masked(self.backbone, global_crops)
+        else:
+            masking = masked_patches(masks, global_crops.device)
+        teacher = teacher_heads(self.teacher, global_crops, masking, self.centering, teacher_temp)
+        intact = branch_features(self, global_crops, local_crops, None, masking)
+        terms = self._intact_terms(teacher, intact, masking)
         if self.sampler is None:
-            return self._result(terms, intact_loss + self._koleo(terms, 'intact', 1.0))
+            return _result(terms, intact_part(terms, 1.0, self.ibot_weight, self.koleo_weight))
+        weights = (self.intact_weight, self.ibot_weight, self.koleo_weight / NUM_STUDENTS)
         # Nothing that follows needs the intact student's gradient: memory for one student at a
         # time is enough.
-        loss = self.intact_weight * intact_loss + self._koleo(terms, 'intact', 0.5)
-        loss = backward_now(loss, [p for p in self.parameters() if p.requires_grad])
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        loss = backward_now(intact_part(terms, *weights), trained)
         intact = intact.detached()
-        elastic = branch_features(self, *crops, subnet, hidden, patches)
-        terms.update(self._branch_terms('elastic', teacher, elastic, masked, intact))
-        elastic_loss = torch.zeros_like(loss)
-        if self.elastic_from_teacher:
-            elastic_loss = branch_loss(terms, 'elastic', self.ibot_weight).mean()
-        if self.elastic_from_intact:
-            elastic_loss = elastic_loss + branch_loss(terms, 'same_view').mean()
-        loss = loss + (1 - self.intact_weight) * elastic_loss + self._koleo(terms, 'elastic', 0.5)
-        return self._result(terms, loss)
+        elastic = branch_features(self, global_crops, local_crops, subnet, masking)
+        terms |= self._elastic_terms(teacher, elastic, intact, masking)
+        sources = (self.elastic_from_teacher, self.elastic_from_intact)
+        return _result(terms, loss + elastic_part(terms, *weights, *sources))
 
-    @torch.no_grad()
-    def _teacher_heads(
-        self, global_crops: Tensor, patches: Tensor | None, temperature: float
-    ) -> list[TeacherHead]:
-        """What the teacher has to say, in each head."""
-        features = branch_features(self.teacher, global_crops, patches=patches)
-        kinds = {'class': features.global_}
-        if patches is not None:
-            kinds['patch'] = features.patch
-        prototypes = self.teacher.head.prototypes()
-        # One call for all kinds and heads: the ranks wait for each other least often.
-        shifts = self.centering(kinds, prototypes, temperature)
-        tokens = {
-            kind: [TeacherTokens(*pair) for pair in zip(kinds[kind], shifts[kind], strict=True)]
-            for kind in kinds
-        }
-        return [
-            TeacherHead(
-                weight,
-                temperature,
-                tokens['class'][head],
-                tokens['patch'][head] if patches is not None else None,
-            )
-            for head, weight in enumerate(prototypes)
-        ]
-
-    def _branch_terms(
-        self,
-        branch: str,
-        teacher: list[TeacherHead],
-        features: Features,
-        masked: MaskedPatches | None,
-        intact: Features | None = None,
-    ) -> dict[str, Tensor]:
-        """Terms of one student: of all heads, (H,) each, and its KoLeo."""
-        per_head = []
-        for head, prototypes in enumerate(self.head.prototypes()):
-            heads = (teacher[head], StudentHead(prototypes, self.student_temp))
-            terms = class_losses(
-                *heads,
-                features.class_tokens(head),
-                None if intact is None else intact.class_tokens(head),
-            )
-            if masked is not None:
-                terms['patch'] = patch_loss(*heads, features.patch[head], masked.divisors)
-            per_head.append(terms)
-        stacked = {
-            name if name.startswith('same_view') else f'{branch}_{name}': torch.stack(
-                [head[name] for head in per_head]
-            )
-            for name in per_head[0]
-        }
+    def _intact_terms(
+        self, teacher: list[TeacherHead], features: Features, masking: Masking
+    ) -> Terms:
+        heads = features.student_heads(self.head.prototypes(), self.student_temp)
+        terms = intact_terms(teacher, heads, masking.divisors)
         if self.koleo_weight:
-            views = features.global_tokens.chunk(NUM_GLOBAL)
-            stacked[f'{branch}_koleo'] = torch.stack([koleo_loss(view) for view in views]).sum()
-        return stacked
+            terms['intact_koleo'] = koleo_of_global_views(features.global_tokens)
+        return terms
 
-    def _koleo(self, terms: dict[str, Tensor], branch: str, share: float) -> Tensor | float:
-        """A branch's share of KoLeo, weighted."""
-        return share * self.koleo_weight * terms.get(f'{branch}_koleo', 0.0)
+    def _elastic_terms(
+        self, teacher: list[TeacherHead], features: Features, intact: Features, masking: Masking
+    ) -> Terms:
+        prototypes = self.head.prototypes()
+        heads, intact_heads = (
+            student.student_heads(prototypes, self.student_temp) for student in (features, intact)
+        )
+        terms = elastic_terms(teacher, heads, intact_heads, masking.divisors)
+        if self.koleo_weight:
+            terms['elastic_koleo'] = koleo_of_global_views(features.global_tokens)
+        return terms
 
-    @staticmethod
-    def _result(terms: dict[str, Tensor], total: Tensor) -> dict[str, Tensor]:
-        return {**{name: term.detach() for name, term in terms.items()}, 'total': total}
-
-    def _hidden(self, global_crops: Tensor) -> Tensor | None:
-        """Masks that hide nothing: a mask token stays a part of the graph, as DDP wants it."""
-        if not self.backbone.with_mask_token:
-            return None
-        rows, columns = self.backbone.mask_grid(*global_crops.shape[-2:])
-        shape = (len(global_crops), rows * columns)
-        return torch.zeros(shape, dtype=torch.bool, device=global_crops.device)
-
-    def _logged(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _logged(self, terms: Terms) -> Terms:
+        """Average the terms over the heads, and list those of each head on request."""
         logged = {name: term.mean() for name, term in terms.items()}
         if self.log_heads:
             for name, term in terms.items():
                 if term.ndim:
                     logged.update({f'{name}_head{h}': value for h, value in enumerate(term)})
         return logged
+
+
+def _result(terms: Terms, total: Tensor) -> Terms:
+    """Detach the terms, and add the total, which alone is differentiated."""
+    return {**{name: term.detach() for name, term in terms.items()}, 'total': total}

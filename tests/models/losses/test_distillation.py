@@ -1,4 +1,4 @@
-"""Eq. 6 to 10 against loops over images, views and prototypes in float64."""
+"""Eq. 6 to 9 against loops over images, views and prototypes in float64."""
 
 import itertools
 import math
@@ -8,8 +8,8 @@ import torch
 
 from poa_mm.models.losses import (
     NUM_GLOBAL,
-    branch_loss,
-    cross_view_losses,
+    cross_view_global_loss,
+    cross_view_local_loss,
     same_view_loss,
     soft_cross_entropy,
     student_log_probs,
@@ -28,34 +28,35 @@ def cross_entropy(target, prediction):
     return -sum(p * math.log(q) for p, q in zip(target, prediction, strict=True))
 
 
-def by_view(rows):
-    """(views, images, prototypes) nested lists of a view-major batch."""
-    rows = rows.tolist()
-    return [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
-
-
 def cross_view_reference(targets, global_logits, local_logits):
-    """Eq. 6 and 8 with T = G(G − 1) + G·V pairs of views."""
-    teacher = by_view(targets)
-    students = [by_view(global_logits), by_view(local_logits)]
-    num_pairs = NUM_GLOBAL * (NUM_GLOBAL - 1) + NUM_GLOBAL * len(students[1])
-    global_sum = local_sum = 0.0
+    """Eq. 6 and 8 of each image, with T = G(G − 1) + G·V pairs of views."""
+    teacher, globals_, locals_ = (x.tolist() for x in (targets, global_logits, local_logits))
+    num_pairs = NUM_GLOBAL * (NUM_GLOBAL - 1) + NUM_GLOBAL * len(locals_)
+    rows = []
     for image in range(BATCH):
-        for a, b in itertools.permutations(range(NUM_GLOBAL), 2):
-            student = softmax(students[0][b][image], TAU)
-            global_sum += cross_entropy(teacher[a][image], student)
-        for a, view in itertools.product(range(NUM_GLOBAL), students[1]):
-            local_sum += cross_entropy(teacher[a][image], softmax(view[image], TAU))
-    return global_sum / num_pairs / BATCH, local_sum / num_pairs / BATCH
+        global_sum = sum(
+            cross_entropy(teacher[a][image], softmax(globals_[b][image], TAU))
+            for a, b in itertools.permutations(range(NUM_GLOBAL), 2)
+        )
+        local_sum = sum(
+            cross_entropy(teacher[a][image], softmax(view[image], TAU))
+            for a, view in itertools.product(range(NUM_GLOBAL), locals_)
+        )
+        rows.append((global_sum / num_pairs, local_sum / num_pairs))
+    return zip(*rows, strict=True)
 
 
 def same_view_reference(target_logits, logits):
-    """Eq. 7 and 9, ES2: a plain mean over the views of all images."""
-    losses = [
-        cross_entropy(softmax(target, TAU), softmax(prediction, TAU))
-        for target, prediction in zip(target_logits.tolist(), logits.tolist(), strict=True)
+    """Eq. 7 and 9, ES2, of each image: a plain mean over its views."""
+    views = list(zip(target_logits.tolist(), logits.tolist(), strict=True))
+    return [
+        sum(
+            cross_entropy(softmax(target[image], TAU), softmax(prediction[image], TAU))
+            for target, prediction in views
+        )
+        / len(views)
+        for image in range(BATCH)
     ]
-    return sum(losses) / len(losses)
 
 
 @pytest.fixture(params=[1, 2, 5], ids='{} local'.format)
@@ -64,7 +65,7 @@ def batch(request):
     generator = torch.Generator().manual_seed(request.param)
 
     def logits(views):
-        shape = (views * BATCH, PROTOTYPES)
+        shape = (views, BATCH, PROTOTYPES)
         return 2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1
 
     intact = (logits(NUM_GLOBAL), logits(request.param))
@@ -72,69 +73,61 @@ def batch(request):
     return (logits(NUM_GLOBAL) / 0.05).softmax(dim=-1), intact, elastic
 
 
-def log_probs(logits):
-    return [student_log_probs(part, TAU) for part in logits]
+def cross_view_losses(targets, logits):
+    global_log_probs, local_log_probs = (student_log_probs(part, TAU) for part in logits)
+    return (
+        cross_view_global_loss(targets, global_log_probs, len(local_log_probs)),
+        cross_view_local_loss(targets, local_log_probs),
+    )
 
 
 def test_cross_view_losses_equal_the_loops(batch):
     targets, intact, _ = batch
-    losses = [loss.item() for loss in cross_view_losses(targets, *log_probs(intact))]
-    assert losses == pytest.approx(cross_view_reference(targets, *intact), abs=1e-10)
+    for loss, expected in zip(
+        cross_view_losses(targets, intact), cross_view_reference(targets, *intact), strict=True
+    ):
+        assert loss.tolist() == pytest.approx(expected, abs=1e-10)
 
 
 def test_every_pair_of_views_counts_alike():
     """With uniform predictions each pair costs log K, and so does the mean over all pairs."""
     for num_local in (1, 4, 8):
-        uniform = torch.zeros(2 * BATCH, PROTOTYPES), torch.zeros(num_local * BATCH, PROTOTYPES)
-        targets = torch.rand(2 * BATCH, PROTOTYPES).softmax(dim=-1)
+        uniform = [torch.zeros(views, BATCH, PROTOTYPES) for views in (NUM_GLOBAL, num_local)]
+        targets = torch.rand(NUM_GLOBAL, BATCH, PROTOTYPES).softmax(dim=-1)
         pairs = 2 + 2 * num_local
-        global_loss, local_loss = cross_view_losses(targets, *log_probs(uniform))
-        assert global_loss.item() == pytest.approx(2 / pairs * math.log(PROTOTYPES), rel=1e-6)
-        assert local_loss.item() == pytest.approx(
-            2 * num_local / pairs * math.log(PROTOTYPES), rel=1e-6
-        )
+        for loss, share in zip(
+            cross_view_losses(targets, uniform), (2 / pairs, 2 * num_local / pairs), strict=True
+        ):
+            assert loss.tolist() == pytest.approx([share * math.log(PROTOTYPES)] * BATCH, rel=1e-6)
 
 
 def test_a_global_view_learns_from_the_other_view_alone():
     generator = torch.Generator().manual_seed(0)
-    logits = torch.rand(2 * BATCH, PROTOTYPES, generator=generator, requires_grad=True)
-    local = torch.zeros(BATCH, PROTOTYPES)
-    targets = torch.zeros(2 * BATCH, PROTOTYPES)
-    targets[BATCH:, 0] = 1  # only view 2 of the teacher says anything
-    global_loss, _ = cross_view_losses(targets, *log_probs((logits, local)))
-    global_loss.backward()
-    assert logits.grad[:BATCH].abs().min() > 0
-    assert logits.grad[BATCH:].abs().max() == 0
+    logits = torch.rand(2, BATCH, PROTOTYPES, generator=generator, requires_grad=True)
+    targets = torch.zeros(2, BATCH, PROTOTYPES)
+    targets[1, :, 0] = 1  # only view 2 of the teacher says anything
+    cross_view_global_loss(targets, student_log_probs(logits, TAU), 1).sum().backward()
+    assert logits.grad[0].abs().min() > 0
+    assert logits.grad[1].abs().max() == 0
 
 
 def test_same_view_loss_equals_the_loops(batch):
     _, intact, elastic = batch
     for target, logits in zip(intact, elastic, strict=True):
         loss = same_view_loss(student_log_probs(target, TAU), student_log_probs(logits, TAU))
-        assert loss.item() == pytest.approx(same_view_reference(target, logits), abs=1e-10)
+        assert loss.tolist() == pytest.approx(same_view_reference(target, logits), abs=1e-10)
 
 
 def test_the_intact_student_gets_no_gradient_from_the_same_view_loss(batch):
     _, (intact, _), (elastic, _) = batch
     intact.requires_grad_()
     elastic.requires_grad_()
-    same_view_loss(student_log_probs(intact, TAU), student_log_probs(elastic, TAU)).backward()
+    loss = same_view_loss(student_log_probs(intact, TAU), student_log_probs(elastic, TAU))
+    loss.sum().backward()
     assert intact.grad is None
-    # d/dz of the mean cross-entropy: (softmax − target) / τ / N.
-    slope = ((elastic / TAU).softmax(-1) - (intact / TAU).softmax(-1)) / TAU / len(intact)
+    # d/dz of the mean cross-entropy over the views: (softmax − target) / τ / G.
+    slope = ((elastic / TAU).softmax(-1) - (intact / TAU).softmax(-1)) / TAU / NUM_GLOBAL
     torch.testing.assert_close(elastic.grad, slope.detach(), rtol=0, atol=1e-12)
-
-
-def test_branch_loss_adds_views_and_weighs_patches():
-    terms = {
-        'intact_global': torch.tensor([1.0, 2.0]),
-        'intact_local': torch.tensor([10.0, 20.0]),
-        'intact_patch': torch.tensor([100.0, 200.0]),
-        'same_view_global': torch.tensor([3.0, 4.0]),
-        'same_view_local': torch.tensor([30.0, 40.0]),
-    }
-    torch.testing.assert_close(branch_loss(terms, 'intact', 0.5), torch.tensor([61.0, 122.0]))
-    torch.testing.assert_close(branch_loss(terms, 'same_view', 0.5), torch.tensor([33.0, 44.0]))
 
 
 def test_soft_cross_entropy_of_one_row():

@@ -1,0 +1,64 @@
+"""The loss that is trained on, from its terms.
+
+Its two parts are summed by POA, which computes one student after the other: the memory of the first
+is free before the second starts.
+"""
+
+import torch
+from torch import Tensor
+
+from poa_mm.models.losses.chunks import Terms
+
+
+def intact_part(
+    terms: Terms, intact_weight: float, ibot_weight: float, koleo_weight: float
+) -> Tensor:
+    """Weigh the intact student's part, λ(L_IS^g + L_IS^l) of Eq. 10, with patches and KoLeo.
+
+    Args:
+        terms: From :func:`~poa_mm.models.losses.intact_terms`, and ``intact_koleo`` if it counts.
+        intact_weight: λ.
+        ibot_weight: Weight of the masked patches beside the class tokens.
+        koleo_weight: Weight of ``intact_koleo``.
+
+    Returns:
+        Scalar: the mean over heads, and KoLeo.
+    """
+    loss = terms['intact_global'] + terms['intact_local']
+    if 'intact_patch' in terms:
+        loss = loss + ibot_weight * terms['intact_patch']
+    return intact_weight * loss.mean() + koleo_weight * terms.get('intact_koleo', 0.0)
+
+
+def elastic_part(
+    terms: Terms,
+    intact_weight: float,
+    ibot_weight: float,
+    koleo_weight: float,
+    from_teacher: bool = True,
+    from_intact: bool = True,
+) -> Tensor:
+    """Weigh the elastic student's part, (1 − λ)(L_ES1 + L_ES2) of Eq. 10, with patches and KoLeo.
+
+    L_ES1 and L_ES2 are the sums over global and local views, L_ES1^g + L_ES1^l and
+    L_ES2^g + L_ES2^l.
+
+    Args:
+        terms: From :func:`~poa_mm.models.losses.elastic_terms`, and ``elastic_koleo`` if it counts.
+        intact_weight: λ.
+        ibot_weight: Weight of the masked patches beside the class tokens.
+        koleo_weight: Weight of ``elastic_koleo``.
+        from_teacher: Count L_ES1, and the patches with it.
+        from_intact: Count L_ES2.
+
+    Returns:
+        Scalar: the mean over heads, and KoLeo.
+    """
+    loss = torch.zeros_like(terms['elastic_global'])
+    if from_teacher:
+        loss = loss + terms['elastic_global'] + terms['elastic_local']
+        if 'elastic_patch' in terms:
+            loss = loss + ibot_weight * terms['elastic_patch']
+    if from_intact:
+        loss = loss + terms['same_view_global'] + terms['same_view_local']
+    return (1 - intact_weight) * loss.mean() + koleo_weight * terms.get('elastic_koleo', 0.0)
