@@ -10,6 +10,7 @@ MODULES = (
     'poa_mm.elastic.space',
     'poa_mm.evaluation.features',
     'poa_mm.evaluation.knn',
+    'poa_mm.evaluation.shared_prefixes',
     'poa_mm.export.exporter',
     'poa_mm.export.formats',
     'poa_mm.selection.cost',

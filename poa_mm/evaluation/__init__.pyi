@@ -5,14 +5,17 @@ from .knn_benchmark import KnnRow, knn_rows, untrained_backbone
 from .knn_evaluator import KnnEvaluator
 from .knn_monitor_hook import KnnMonitorHook
 from .knn_report import knn_table
+from .shared_prefixes import SharedPrefixes, grid_tokens
 
 __all__ = [
     'KnnEvaluator',
     'KnnMonitorHook',
     'KnnRow',
+    'SharedPrefixes',
     'extract_features',
     'extract_pixels',
     'feature_loader',
+    'grid_tokens',
     'knn_accuracy',
     'knn_predict',
     'knn_rows',

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from poa_mm.elastic import Subnet
+from poa_mm.evaluation.shared_prefixes import SharedPrefixes
 from poa_mm.models.backbones import ElasticBackbone
 
 if TYPE_CHECKING:
@@ -89,6 +90,9 @@ def extract_features(
 ) -> tuple[Features, Tensor]:
     """Run every sub-network on every batch; read each image once.
 
+    Sub-networks of one width share their first blocks
+    (:class:`~poa_mm.evaluation.SharedPrefixes`), which run once for all of them.
+
     All features stay in main memory, ``4 · D`` bytes for each image, sub-network and kind: choose
     the number of sub-networks in a pass accordingly.
 
@@ -136,12 +140,11 @@ def extract_features(
     bank: Features = {subnet: {} for subnet in subnets}
     device = next(backbone.parameters()).device
     labels = torch.empty(num_images(loader), dtype=torch.int64)
-    with _evaluating(backbone):
+    plan = SharedPrefixes(backbone, subnets)
+    with _evaluating(backbone), torch.autocast(device.type, dtype, dtype != torch.float32):
         for rows, _, images, batch_labels in _batches(loader, preprocessor, progress):
             labels[rows] = batch_labels
-            for subnet in subnets:
-                with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-                    cls, patches = backbone.tokens(images, subnet)
+            for subnet, cls, patches in plan.tokens(images):
                 for kind in features:
                     # Pooled in float32 whatever the network ran in.
                     batch = cls if kind == 'cls' else patches.float().mean(dim=1)
