@@ -1,5 +1,7 @@
 """Shared by the tests of distributed code, of training and of the tools."""
 
+import copy
+import functools
 import importlib.util
 import multiprocessing
 import tempfile
@@ -8,6 +10,7 @@ from pathlib import Path
 import torch
 import torch.distributed as torch_dist
 import torch.multiprocessing as mp
+from mmengine.config import Config
 
 from poa_mm.engine.gloo import init_gloo
 
@@ -38,6 +41,16 @@ def poa_config(**changes):
         'bottleneck': 16,
     }
     return {'type': 'POA', 'backbone': dict(VIT), 'head': head, **changes}
+
+
+def load_config(path):
+    """The config in a file below ``configs/``, read once in a session; each call gets its own."""
+    return copy.deepcopy(_read_config(path))
+
+
+@functools.cache
+def _read_config(path):
+    return Config.fromfile(ROOT / 'configs' / path)
 
 
 def load_tool(name):

@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from helpers import ROOT, poa_config
-from mmengine.config import Config
+from helpers import load_config, poa_config
 from mmengine.optim import build_optim_wrapper
 from mmpretrain.registry import PARAM_SCHEDULERS
 from official import recipe, resnet, swin, vit
@@ -118,9 +117,7 @@ families = pytest.mark.parametrize('family', CASES)
 
 
 def load(family):
-    return Config.fromfile(
-        ROOT / 'configs' / 'pretrain' / f'poa_{CASES[family].config}_official.py'
-    )
+    return load_config(f'pretrain/poa_{CASES[family].config}_official.py')
 
 
 @pytest.fixture(scope='module')
@@ -323,7 +320,7 @@ def test_momentum_temperature_frozen_layers_and_masks_of_the_whole_run(family):
 @families
 def test_what_else_differs_from_the_paper(family):
     theirs = load(family)
-    paper = Config.fromfile(ROOT / 'configs' / 'pretrain' / f'poa_{CASES[family].config}.py')
+    paper = load_config(f'pretrain/poa_{CASES[family].config}.py')
     assert theirs.train_dataloader.dataset.pipeline[0].blur_prob == (0.0, 0.9, 0.5)
     own = {'vit': {}, 'swin': {'official': True}, 'resnet': {'weighted': ['depth']}}[family]
     expected = {**paper.model.backbone, **own, 'init_cfg': {'type': 'Official'}}

@@ -4,8 +4,7 @@ import pytest
 import timm
 import torch
 import yaml
-from helpers import ROOT
-from mmengine.config import Config
+from helpers import ROOT, load_config
 
 from poa_mm.checkpoints.build import build_on_meta
 from poa_mm.elastic import Subnet
@@ -15,7 +14,7 @@ FOLDER = ROOT / 'configs' / 'pretrain'
 
 
 def load(name):
-    return Config.fromfile(FOLDER / f'{name}.py')
+    return load_config(f'pretrain/{name}.py')
 
 
 @pytest.fixture(scope='module')
@@ -123,7 +122,7 @@ def test_the_other_families_run_as_in_the_paper(name, batch, epochs, iterations,
 
 
 def test_resnet_152_has_the_paper_s_sub_networks():
-    net = MODELS.build(load('poa_resnet-152').model.backbone)
+    net = build_on_meta(load('poa_resnet-152').model.backbone)
     assert len(net.space) == 465
     assert net.space['resnet-50'] == net.space.smallest
     assert net.space.intact == net.space.largest == Subnet(128, (3, 8, 36, 3))
@@ -141,7 +140,7 @@ def test_resnet_152_has_the_paper_s_sub_networks():
 
 
 def test_swin_b_has_the_paper_s_sub_networks():
-    net = MODELS.build(load('poa_swin-b').model.backbone)
+    net = build_on_meta(load('poa_swin-b').model.backbone)
     assert [str(net.space[name]) for name in ('swin-t', 'swin-s', 'swin-b')] == [
         'w96-d12',
         'w96-d24',
@@ -162,7 +161,7 @@ def test_vit_b_reaches_from_vit_s_to_vit_b():
 def test_the_metafile_states_what_the_configs_build():
     metafile = yaml.safe_load((FOLDER / 'metafile.yml').read_text())
     for model in metafile['Models']:
-        cfg = Config.fromfile(ROOT / model['Config'])
+        cfg = load_config(model['Config'].removeprefix('configs/'))
         net = build_on_meta(cfg.model.backbone)
         told = model['Metadata']
         assert told['Parameters'] == net.num_params()

@@ -2,13 +2,13 @@
 
 import ast
 import copy
+import functools
 import re
 
 import pytest
 import torch
 import yaml
-from helpers import ROOT
-from mmengine.config import Config
+from helpers import load_config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS
@@ -27,11 +27,19 @@ UPERNET = [name for name in FULL if name.startswith('upernet')]
 
 
 def load(name):
-    return Config.fromfile(FOLDER / f'{name}.py')
+    return load_config(f'seg/{name}.py')
 
 
-def build(cfg):
-    return build_on_meta({**cfg.model, '_scope_': 'mmseg'})
+@functools.cache
+def build(name):
+    """The model of a config, at full size, without memory for its weights."""
+    return build_on_meta({**load(name).model, '_scope_': 'mmseg'})
+
+
+@functools.cache
+def build_supernet(run):
+    """The supernet of a pre-training config, likewise."""
+    return build_on_meta(load_config(f'pretrain/{run}.py').model.backbone)
 
 
 def count(module):
@@ -61,7 +69,7 @@ def test_a_docstring_says_what_it_is_for(name):
 @pytest.mark.parametrize('name', FULL)
 def test_every_config_builds_at_full_size(name):
     cfg = load(name)
-    model = build(cfg)
+    model = build(name)
     assert model.num_classes == 150
     assert cfg.train_dataloader.dataset.type == 'ADE20KDataset'
     assert cfg.custom_imports.imports == ['poa_mm', 'poa_mm.segmentation.mmseg_modules']
@@ -155,7 +163,7 @@ def test_upernet_on_vit(size, dim, lr, decay, drop_path, eta_min, blocks):
 def test_rates_of_the_layers(size, depth, decay):
     """The authors' rule: rate ** (depth + 1 − layer), 0 the embeddings, i + 1 block i."""
     cfg = load(f'upernet_poa_vit-{size}')
-    model = build(cfg)
+    model = build(f'upernet_poa_vit-{size}')
     base = cfg.optim_wrapper.optimizer.lr
     names = {parameter: name for name, parameter in model.named_parameters()}
     rates = {
@@ -189,7 +197,7 @@ def test_linear(name, lr, channels, blocks, half):
     assert (head.num_convs, head.concat_input, head.dropout_ratio) == (0, False, 0)
     assert head.input_transform == 'resize_concat'
     assert cfg.model.backbone.out_indices == blocks
-    model = build(cfg)
+    model = build(f'linear_poa_vit-{name}')
     assert not model.with_neck
     assert not model.with_auxiliary_head
     held = names_in_optimizer(model, cfg)
@@ -210,13 +218,12 @@ def names_in_optimizer(model, cfg):
 @pytest.mark.parametrize('name', FULL)
 def test_the_backbone_is_the_named_sub_network(name):
     """Of the supernet of the pre-training config that the checkpoint's path names."""
-    backbone = build(load(name)).backbone
+    backbone = build(name).backbone
     source = load(name).model.backbone.init_cfg.checkpoint
     subnet, run = re.fullmatch(r'subnet://([\w-]+)@work_dirs/(.+)/iter_\d+\.pth', source).groups()
-    pretraining = Config.fromfile(ROOT / 'configs' / 'pretrain' / f'{run}.py')
+    pretraining = load_config(f'pretrain/{run}.py')
     assert source.endswith(f'iter_{pretraining.train_cfg.max_iters}.pth')
-    supernet = build_on_meta(pretraining.model.backbone)
-    theirs = build_on_meta(supernet.subnet_cfg(subnet))
+    theirs = build_on_meta(build_supernet(run).subnet_cfg(subnet))
     ours, theirs = (
         {n: tuple(p.shape) for n, p in net.named_parameters()} for net in (backbone, theirs)
     )
@@ -241,14 +248,14 @@ def test_maps_of_four_stages_reach_the_head(name):
 
 @pytest.mark.parametrize(('size', 'millions'), [('t', 60), ('s', 81), ('b', 121)])
 def test_upernet_on_swin_has_the_size_of_the_swin_paper_s(size, millions):
-    assert count(build(load(f'upernet_poa_swin-{size}'))) / 1e6 == pytest.approx(millions, abs=0.5)
+    assert count(build(f'upernet_poa_swin-{size}')) / 1e6 == pytest.approx(millions, abs=0.5)
 
 
 @pytest.mark.parametrize(
     ('depth', 'blocks'), [(50, (3, 4, 6, 3)), (101, (3, 4, 23, 3)), (152, (3, 8, 36, 3))]
 )
 def test_upernet_on_resnet(depth, blocks):
-    model = build(load(f'upernet_poa_resnet-{depth}'))
+    model = build(f'upernet_poa_resnet-{depth}')
     assert tuple(len(getattr(model.backbone, f'layer{i}')) for i in (1, 2, 3, 4)) == blocks
     norms = {type(m) for n, m in model.backbone.named_modules() if n.endswith('gn1')}
     assert norms == {torch.nn.GroupNorm}
@@ -309,15 +316,15 @@ def test_time_augmentation_scales_the_test_scale(name, side):
     assert [(f.type, f.prob) for f in flips] == [('RandomFlip', 0.0), ('RandomFlip', 1.0)]
 
 
-@pytest.mark.slow
 def test_one_step_of_upernet_at_full_size():
+    """Of the network; its images are small."""
     cfg = load('upernet_poa_vit-s')
     cfg.model.backbone.init_cfg = None
     torch.manual_seed(0)
     model = revert_sync_batchnorm(MODELS.build({**cfg.model, '_scope_': 'mmseg'})).train()
     model.init_weights()
-    sample = SegDataSample(gt_sem_seg=PixelData(data=torch.randint(0, 150, (1, 512, 512))))
-    losses = model.loss(torch.randn(2, 3, 512, 512), [sample, sample])
+    sample = SegDataSample(gt_sem_seg=PixelData(data=torch.randint(0, 150, (1, 96, 96))))
+    losses = model.loss(torch.randn(2, 3, 96, 96), [sample, sample])
     expected = torch.log(torch.tensor(150.0)).item()
     assert losses['decode.loss_ce'].item() == pytest.approx(expected, rel=0.1)
     assert losses['aux.loss_ce'].item() == pytest.approx(0.4 * expected, rel=0.1)
@@ -331,7 +338,7 @@ def test_the_table_of_parameters_is_what_the_configs_build():
     rows = re.findall(r'^\| `(\w[\w.-]*\.py)` \| ([\d. |]+) \|$', readme(), re.MULTILINE)
     assert {name for name, _ in rows} == {f'{name}.py' for name in NAMES}
     for name, cells in rows:
-        model = build(load(name.removesuffix('.py')))
+        model = build(name.removesuffix('.py'))
         *_, whole, trained = (float(cell) for cell in cells.split('|'))
         assert whole == pytest.approx(count(model) / 1e6, abs=0.01)
         numbers = [p.numel() for p in model.parameters() if p.requires_grad]
@@ -349,7 +356,7 @@ def test_the_metafile_states_what_the_configs_build():
         cfg = load(model['Name'])
         assert model['Config'] == f'configs/seg/{model["Name"]}.py'
         told = model['Metadata']
-        assert told['Parameters'] == count(build(cfg))
+        assert told['Parameters'] == count(build(model['Name']))
         assert told['Iterations'] == cfg.train_cfg.max_iters
         assert told['Batch Size'] == cfg.auto_scale_lr.base_batch_size
         assert told['Crop Size'] == list(cfg.model.data_preprocessor.size)
