@@ -3,15 +3,23 @@
 
 PYTHON ?= python3
 VENV := .venv
+EXTRA := onedl
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/pip install --disable-pip-version-check
 
-.PHONY: help env demo test lint format check-env clean
+# What most changes can break: layers, families, losses, checkpoints, sub-networks.
+FAST := tests/elastic tests/models tests/checkpoints tests/selection
+# Two processes, one for each core of a small machine, with one thread each; files in the order in
+# which tests/conftest.py puts them.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+.PHONY: help env demo test test-fast lint format check-env clean
 
 help:
 	@echo 'make demo       pre-train a small supernet on real photographs and evaluate all of its sizes'
 	@echo 'make test       run all tests'
+	@echo 'make test-fast  run those of layers, families, losses and checkpoints that take no time'
 	@echo 'make lint       ruff and mypy'
 	@echo 'make format     format the code'
 	@echo 'make check-env  show what is installed and what is missing'
@@ -24,7 +32,7 @@ $(READY): setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 		|| { echo 'poa_mm needs Python >= 3.10; choose one with: make PYTHON=python3.11 ...'; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) -e '.[onedl,test]'
+	$(PIP) -e '.[$(EXTRA),test]'
 # Dependencies pull in opencv-python as well, which needs the system's libGL. Both builds install the
 # same folder, so the one without a display goes last.
 	$(PIP) --no-deps --force-reinstall 'opencv-python-headless<4.13'
@@ -33,9 +41,11 @@ $(READY): setup.py
 demo: $(READY)
 	$(BIN)/python tools/demo.py
 
-# Two processes, one for each core of a small machine, with one thread each.
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	$(PYTEST)
+
+test-fast: $(READY)
+	$(PYTEST) -m 'not slow' $(FAST)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -8,6 +8,12 @@ import pytest
 from mmengine.registry import DefaultScope
 
 
+def pytest_collection_modifyitems(items):
+    """Run files with slow tests first: no process is left with a long one when others are done."""
+    slow = {item.path for item in items if item.get_closest_marker('slow')}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(autouse=True, scope='module')
 def _scope_of_the_module():
     yield from _scope_restored()

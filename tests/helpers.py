@@ -1,9 +1,13 @@
 """Shared by the tests of distributed code, of training and of the tools."""
 
+import contextlib
 import copy
 import functools
 import importlib.util
 import multiprocessing
+import os
+import socket
+import sys
 import tempfile
 from pathlib import Path
 
@@ -53,9 +57,9 @@ def _read_config(path):
     return Config.fromfile(ROOT / 'configs' / path)
 
 
-def load_tool(name):
-    """Module of ``tools/<name>.py``."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / 'tools' / f'{name}.py')
+def load_tool(name, folder='tools'):
+    """Module of ``tools/<name>.py``, or of a script in another folder."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / folder / f'{name}.py')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -88,6 +92,28 @@ def start_ranks(fn, world_size, *args):
     """
     multiprocessing.set_forkserver_preload(IMPORTED_ONCE)
     mp.start_processes(fn, args, nprocs=world_size, start_method='forkserver')
+
+
+def run_tool_on_ranks(name, world_size, *args):
+    """Run a tool in ``world_size`` processes as torchrun does; what they print."""
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        start_ranks(_run_tool, world_size, world_size, port, folder, name, args)
+        return ''.join(path.read_text() for path in sorted(Path(folder).iterdir()))
+
+
+def _run_tool(rank, world_size, port, folder, name, args):
+    torch.set_num_threads(1)
+    names = ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')
+    values = (rank, rank, world_size, '127.0.0.1', port)
+    os.environ.update({name: str(value) for name, value in zip(names, values, strict=True)})
+    os.environ['CUDA_VISIBLE_DEVICES'] = ''
+    sys.argv = [f'{name}.py', *map(str, args), '--launcher', 'pytorch']
+    with Path(folder, str(rank)).open('w') as file, contextlib.redirect_stdout(file):
+        load_tool(name).main()
+    torch_dist.destroy_process_group()
 
 
 def _run_rank(rank, world_size, folder, fn, args):

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import torch
-from helpers import ROOT
+from helpers import ROOT, load_tool
 
 IMAGES = ROOT.parent / 'shared' / 'data' / 'imagenet_sample'
 
@@ -51,8 +51,9 @@ def test_the_full_size_vit_l_takes_a_real_step():
         ),
     ],
 )
-def test_what_a_detection_step_cannot_measure(options, message):
-    command = [sys.executable, str(ROOT / 'benchmarks/det_step.py'), 'config.py', *options]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 2
-    assert result.stderr.splitlines()[-1] == f'det_step.py: error: {message}'
+def test_what_a_detection_step_cannot_measure(options, message, monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'argv', ['det_step.py', 'config.py', *options])
+    with pytest.raises(SystemExit) as end:
+        load_tool('det_step', 'benchmarks').main()
+    assert end.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1] == f'det_step.py: error: {message}'

@@ -7,16 +7,12 @@ import pytest
 
 from poa_mm.compat import onedl_message
 
-IMPORTS = ['poa_mm', 'poa_mm, mmdet.datasets', 'poa_mm, mmseg.datasets']
+IMPORTS = 'import poa_mm, mmpretrain.datasets, mmdet.datasets, mmseg.datasets'
 
 
-@pytest.mark.parametrize('names', IMPORTS, ids=['mmpretrain', 'mmdet', 'mmseg'])
-def test_importing_prints_nothing(names):
+def test_importing_prints_nothing():
     process = subprocess.run(
-        [sys.executable, '-W', 'ignore', '-c', f'import {names}'],
-        capture_output=True,
-        text=True,
-        check=True,
+        [sys.executable, '-W', 'ignore', '-c', IMPORTS], capture_output=True, text=True, check=True
     )
     assert process.stdout == ''
 

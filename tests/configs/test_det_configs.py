@@ -1,14 +1,13 @@
 """Detection configs against the protocol behind Table 2, and at full size."""
 
 import functools
-import importlib.util
 import math
 import re
 
 import numpy as np
 import pytest
 import torch
-from helpers import ROOT, load_config
+from helpers import ROOT, load_config, load_tool
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import TRANSFORMS
 
@@ -28,13 +27,6 @@ def load(name):
 def build(name):
     """The detector of a config, at full size, without memory for its weights."""
     return build_on_meta({'_scope_': 'mmdet', **load(name).model})
-
-
-def load_benchmark(name):
-    spec = importlib.util.spec_from_file_location(name, ROOT / 'benchmarks' / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_all_sizes_of_all_families_are_there():
@@ -265,7 +257,7 @@ def test_a_real_step_of_the_full_size_vit_s(vit_s):
         sampler.num = 32  # the 512 of training are most of the time
     torch.manual_seed(0)
     data = vit_s.data_preprocessor(
-        load_benchmark('det_step').batch(1, 128, 160, seed=0), training=True
+        load_tool('det_step', 'benchmarks').batch(1, 128, 160, seed=0), training=True
     )
     total, terms = vit_s.parse_losses(vit_s(**data, mode='loss'))
     assert all(math.isfinite(value) for value in terms.values())

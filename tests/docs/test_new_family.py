@@ -10,7 +10,7 @@ import sys
 import onnxruntime
 import pytest
 import torch
-from helpers import ROOT, install_metadata
+from helpers import ROOT, install_metadata, load_tool
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmpretrain.models.backbones import MlpMixer
@@ -326,21 +326,24 @@ def test_a_checkpoint_opens_as_the_family(checkpoint):
         assert torch.equal(value, state[f'teacher.backbone.{name}'])
 
 
-def test_the_tools_know_the_family(checkpoint, installed, tmp_path):
-    tool = ['tools/eval_knn.py', checkpoint, '--subnets', 'w48-d3']
+def run(tool, *args):
+    """Run a tool in this process, which knows the family."""
+    assert load_tool(tool).main([str(arg) for arg in args]) in (0, None)
+
+
+def test_the_tools_know_the_family(checkpoint, tmp_path):
     options = ['knn_train_dataset.patches_per_photo=3', 'knn_test_dataset.patches_per_photo=2']
-    tool += ['--device', 'cpu', '--workers', '0', '--cfg-options', *options]
-    python(*tool, PYTHONPATH=installed)
+    args = [checkpoint, '--subnets', 'w48-d3', '--device', 'cpu', '--workers', '0']
+    run('eval_knn', *args, '--cfg-options', *options)
     with (checkpoint.with_name('knn_iter_2') / 'knn.csv').open() as file:
         (row,) = csv.DictReader(file)
     net = poa_mm.load_supernet(checkpoint)
     assert int(row['params']) == net.num_params('w48-d3')
     assert float(row['k20']) > 5, 'chance is 5 % of 20 photographs'
     out = tmp_path / 'net.pth'
-    python('tools/extract_subnet.py', checkpoint, 'w48-d3', out, PYTHONPATH=installed)
+    run('extract_subnet', checkpoint, 'w48-d3', out)
     exported = tmp_path / 'mixer.onnx'
-    export = ['tools/export_subnet.py', checkpoint, 'w48-d3', exported, '--to', 'onnx']
-    python(*export, PYTHONPATH=installed)
+    run('export_subnet', checkpoint, 'w48-d3', exported, '--to', 'onnx')
     assert exported.is_file()
     stock, image = poa_mm.load_backbone(out), images().float()
     assert type(stock) is MlpMixer

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 import torch
-from helpers import CONFIG, ROOT
+from helpers import CONFIG, ROOT, load_tool
 
 import poa_mm
 
@@ -17,12 +17,11 @@ SCRIPT = ROOT / 'tools' / 'dist_train.sh'
 VARIABLES = ('NNODES', 'NODE_RANK', 'MASTER_ADDR', 'PORT', 'PYTHON')
 
 
-def launch(*args, cwd=None, **variables):
+def launch(*args, **variables):
     env = {key: value for key, value in os.environ.items() if key not in VARIABLES}
     return subprocess.run(
         ['bash', str(SCRIPT), *map(str, args)],
         env={**env, **variables},
-        cwd=cwd,
         capture_output=True,
         text=True,
         check=False,
@@ -117,13 +116,11 @@ def free_port():
         return str(probe.getsockname()[1])
 
 
-def train(tmp_path, processes, batch):
-    """Two real steps of the demo's config; the folder and the logged rows."""
-    result = launch(
-        CONFIG,
-        processes,
+def options(folder, batch):
+    """Of two real steps of the demo's config."""
+    return [
         '--work-dir',
-        f'run{processes}',
+        str(folder),
         '--cfg-options',
         'train_cfg.max_iters=2',
         f'train_dataloader.batch_size={batch}',
@@ -131,25 +128,29 @@ def train(tmp_path, processes, batch):
         'train_dataloader.persistent_workers=False',
         'train_dataloader.dataset.patches_per_photo=1',
         'default_hooks.logger.interval=1',
-        cwd=tmp_path,
-        PYTHON=sys.executable,
-        PORT=free_port(),
-        OMP_NUM_THREADS='1',
-        CUDA_VISIBLE_DEVICES='',
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
-    run = tmp_path / f'run{processes}'
+    ]
+
+
+def rows_of(run):
+    """What a run has logged."""
     (scalars,) = run.glob('*/vis_data/scalars.json')  # one process writes, not two
-    return run, [json.loads(line) for line in scalars.read_text().splitlines()]
+    return [json.loads(line) for line in scalars.read_text().splitlines()]
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one_with_the_double_batch(tmp_path):
-    run, rows = train(tmp_path, 2, batch=8)
+def test_two_processes_train_as_one_with_the_double_batch(tmp_path, monkeypatch):
+    run, alone = tmp_path / 'two', tmp_path / 'one'
+    variables = {'PORT': free_port(), 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
+    result = launch(CONFIG, 2, *options(run, batch=8), PYTHON=sys.executable, **variables)
+    assert result.returncode == 0, result.stderr[-3000:]
+    rows = rows_of(run)
     assert [path.name for path in run.glob('*.pth')] == ['iter_2.pth']
     assert [row['step'] for row in rows] == [1, 2]
     assert all(math.isfinite(row['loss']) for row in rows)
-    alone, expected = train(tmp_path, 1, batch=16)
+    monkeypatch.setattr(sys, 'argv', ['train.py', str(CONFIG), *options(alone, batch=16)])
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    load_tool('train').main()
+    expected = rows_of(alone)
     for step in range(2):
         for name in ('loss', 'intact_global', 'elastic_local', 'same_view_global', 'grad_norm'):
             assert rows[step][name] == pytest.approx(expected[step][name], abs=1e-5), name

@@ -2,14 +2,12 @@
 
 import csv
 import json
-import os
 import shlex
-import subprocess
 import sys
 
 import pytest
 import torch
-from helpers import ROOT, load_tool
+from helpers import load_tool, run_tool_on_ranks
 from segmentation import draw, tiny_config
 
 tool = load_tool('seg_linear_sweep')
@@ -122,31 +120,16 @@ def test_a_config_that_is_missing_is_one_line(tmp_path):
     assert str(error.value.code).startswith('error: ')
 
 
-def start_two(tool, *args):
-    """Run a tool on two processes joined by gloo."""
-    torchrun = ['-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2']
-    result = subprocess.run(
-        [sys.executable, *torchrun, ROOT / 'tools' / tool, *args, '--launcher', 'pytorch'],
-        env={**os.environ, 'CUDA_VISIBLE_DEVICES': ''},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
-    return result.stdout + result.stderr
-
-
-@pytest.mark.slow
 def test_two_processes_give_what_two_processes_of_train_py_give(config, tmp_path):
     rates = ('0.003', '0.1')
     swept = tmp_path / 'swept'
-    printed = start_two(
-        'seg_linear_sweep.py', config, '--lr', *rates, '--keep-all', '--work-dir', swept
-    )
+    args = (config, '--lr', *rates, '--keep-all', '--work-dir', swept)
+    printed = run_tool_on_ranks('seg_linear_sweep', 2, *args)
     assert 'a step sees 4 images (2 × 2 processes' in printed
     for rate in rates:
         option = f'optim_wrapper.optimizer.lr={rate}'
-        start_two('train.py', config, '--work-dir', tmp_path / rate, '--cfg-options', option)
+        args = (config, '--work-dir', tmp_path / rate, '--cfg-options', option)
+        run_tool_on_ranks('train', 2, *args)
         alone = torch.load(tmp_path / rate / 'iter_2.pth', weights_only=False)['state_dict']
         head = torch.load(swept / f'lr_{rate}.pth', weights_only=True)['state_dict']
         assert alone.keys() == head.keys()

@@ -11,7 +11,7 @@ from pathlib import Path
 import mmdet
 import pytest
 import torch
-from helpers import ROOT, load_tool
+from helpers import load_tool
 from mmdet.visualization import DetLocalVisualizer
 from PIL import Image
 from scenes import SIZE, write_coco, write_config
@@ -186,13 +186,6 @@ def test_a_config_without_a_test(tmp_path):
         f'error: {tmp_path}/c.py is no config to test: it has no test_dataloader, test_cfg, '
         'test_evaluator'
     )
-
-
-@pytest.mark.parametrize('tool', ['train', 'test'])
-def test_help_fits_a_screen(tool):
-    command = [sys.executable, str(ROOT / 'tools' / f'{tool}.py'), '--help']
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert len(text.splitlines()) <= 40
 
 
 def run_mmdet_s_own(tool, *args):
