@@ -11,7 +11,8 @@ import torch
 import torchvision
 from mmpretrain.registry import MODELS
 from PIL import Image
-from supernets import TINY_BACKBONE, save_supernet
+from tiny.checkpoints import save_supernet
+from tiny.networks import TINY_BACKBONE
 
 import poa_mm
 from poa_mm.file_kinds import kind_of_content, kind_of_file

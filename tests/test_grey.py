@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from helpers import load_tool
 from PIL import Image
-from tiny_training import make_runner
+from tiny.poa_runs import make_runner
 
 import poa_mm
 from poa_mm.evaluation import KnnEvaluator

@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmpretrain.models.backbones import VisionTransformer
 from mmpretrain.registry import MODELS
-from tiny_training import make_runner
+from tiny.poa_runs import make_runner
 
 import poa_mm
 from poa_mm.checkpoints import load_backbone, load_config, load_supernet, save_backbone

@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 import torch
-from helpers import poa_config
+from tiny.networks import poa_config
 
 from poa_mm.checkpoints import load_backbone, load_config, load_supernet
 from poa_mm.registry import MODELS

@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmengine.registry import DefaultScope
 from mmpretrain.models.backbones import VisionTransformer
-from tiny_families import SUPERNETS, build, images
+from tiny.families import SUPERNETS, build, images
 
 import poa_mm
 from poa_mm.checkpoints import load_backbone, save_backbone

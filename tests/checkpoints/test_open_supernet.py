@@ -1,7 +1,7 @@
 """Tests of poa_mm.checkpoints.open_supernet."""
 
 import pytest
-from helpers import VIT
+from tiny.networks import VIT
 
 from poa_mm.checkpoints import open_supernet
 

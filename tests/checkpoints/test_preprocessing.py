@@ -7,7 +7,8 @@ import pytest
 import torch
 from helpers import ROOT
 from mmengine.config import Config
-from tiny_families import IMAGES, build, save_checkpoint
+from tiny.checkpoints import save_checkpoint
+from tiny.families import IMAGES, build
 
 from poa_mm.checkpoints import save_backbone
 from poa_mm.checkpoints.preprocessing import Preprocessing, preprocessing_of, stored_preprocessing

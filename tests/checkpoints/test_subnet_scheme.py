@@ -4,7 +4,8 @@ import pytest
 import torch
 from mmengine.runner.checkpoint import _load_checkpoint
 from mmpretrain.registry import MODELS
-from supernets import TINY, save_supernet
+from tiny.checkpoints import save_supernet
+from tiny.families import TINY
 
 import poa_mm  # noqa: F401
 from poa_mm.checkpoints import save_backbone

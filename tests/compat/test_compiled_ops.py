@@ -8,7 +8,7 @@ import importlib
 
 import pytest
 import torch
-from scenes import small_detector, small_scene
+from tiny.scenes import small_detector, small_scene
 
 from poa_mm.compat import _mmcv_ext as stand_in
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmpretrain.models.backbones import VisionTransformer
 from mmpretrain.models.utils import resize_pos_embed
-from tiny import TINY_POA, randomise
-from tiny_training import make_runner
+from tiny.networks import TINY_POA, randomise
+from tiny.poa_runs import make_runner
 
 from poa_mm.checkpoints import save_backbone
 from poa_mm.checkpoints.checkpoint import SUPERNET_INFO

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 from mmpretrain.models.backbones import SwinTransformer
-from supernets import TINY_SWIN
-from tiny import randomise
+from tiny.families import TINY_SWIN
+from tiny.networks import randomise
 
 from poa_mm.checkpoints import save_backbone
 from poa_mm.compat.relative_bias import _places, resize_bias_table

@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from helpers import load_config, poa_config
+from helpers import load_config
 from mmengine.optim import build_optim_wrapper
 from mmpretrain.registry import PARAM_SCHEDULERS
 from official import recipe, resnet, swin, vit
+from tiny.networks import poa_config
 
 from poa_mm.checkpoints.official.convert import HEAD_KEYS
 from poa_mm.checkpoints.official.resnet import RESNET

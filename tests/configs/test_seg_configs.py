@@ -15,7 +15,7 @@ from mmengine.registry import PARAM_SCHEDULERS
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
-from segmentation import FOLDER, draw, tiny_config
+from tiny.segmentation import FOLDER, draw, tiny_config
 
 from poa_mm.checkpoints.build import build_on_meta
 from poa_mm.engine import launch

@@ -6,12 +6,12 @@ import re
 from types import SimpleNamespace
 
 import pytest
-from coco_files import ANNOTATIONS, masked_pipeline, settings
 from mmdet.datasets import CocoDataset
 from mmengine.logging import MMLogger
 from mmengine.registry import HOOKS
 from PIL import Image
-from scenes import write_coco
+from tiny.annotations import ANNOTATIONS, masked_pipeline, settings
+from tiny.scenes import write_coco
 
 from poa_mm.detection import AnnotationCheckHook
 from poa_mm.detection.coco import CheckedCocoDataset, CheckedCocoMetric

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from mmengine.config import Config
-from scenes import CLASSES, write_coco, write_config
+from tiny.scenes import CLASSES, write_coco, write_config
 
 from poa_mm.engine import launch
 from poa_mm.registry import DATASETS

@@ -7,11 +7,11 @@ import re
 
 import numpy as np
 import pytest
-from coco_files import BOXES, corners, small_content
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.logging import MMLogger
 from pycocotools import mask as coco_mask
+from tiny.annotations import BOXES, corners, small_content
 
 from poa_mm.detection.coco import check_content
 from poa_mm.detection.coco.findings import _warn

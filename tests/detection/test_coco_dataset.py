@@ -4,11 +4,11 @@ import json
 import re
 
 import pytest
-from coco_files import ANNOTATIONS, edit, masked_pipeline, settings
-from helpers import run_distributed
 from mmengine.logging import MMLogger
 from PIL import Image
-from scenes import CLASSES, write_coco
+from ranks import run_distributed
+from tiny.annotations import ANNOTATIONS, edit, masked_pipeline, settings
+from tiny.scenes import CLASSES, write_coco
 
 from poa_mm.detection.coco import CheckedCocoDataset
 

@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from coco_files import edit, settings
 from mmengine.logging import MMLogger
-from scenes import write_coco
+from tiny.annotations import edit, settings
+from tiny.scenes import write_coco
 
 from poa_mm.detection.coco import CheckedCocoDataset
 from poa_mm.detection.coco.findings import _warn

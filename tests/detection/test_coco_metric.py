@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from coco_files import ANNOTATIONS, edit, masked_pipeline, perfect_scores, settings
 from mmdet.evaluation import CocoMetric
 from mmdet.utils import register_all_modules
-from scenes import CLASSES, write_coco
+from tiny.annotations import ANNOTATIONS, edit, masked_pipeline, perfect_scores, settings
+from tiny.scenes import CLASSES, write_coco
 
 from poa_mm.detection.coco import CheckedCocoDataset, CheckedCocoMetric
 

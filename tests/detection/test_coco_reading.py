@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from coco_files import small_content
+from tiny.annotations import small_content
 
 from poa_mm.detection.coco import read_annotations
 

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import torch
 from mmengine.optim import OptimWrapper
-from scenes import small_detector, small_scene
+from tiny.scenes import small_detector, small_scene
 
 from poa_mm.engine import ActivationCheckpointHook
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from helpers import ROOT
 from mmengine.config import Config
-from scenes import CLASSES, write_coco
+from tiny.scenes import CLASSES, write_coco
 
 from poa_mm.checkpoints.build import build_on_meta
 from poa_mm.models.backbones.pretrained import _misfits

@@ -14,7 +14,7 @@ from helpers import ROOT, install_metadata, load_tool
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmpretrain.models.backbones import MlpMixer
-from tiny import TINY_POA, randomise
+from tiny.networks import TINY_POA, randomise
 
 import poa_mm
 from poa_mm.elastic import Subnet

@@ -8,7 +8,7 @@ from helpers import ROOT
 from mmengine.config import Config
 from mmseg.registry import MODELS
 from PIL import Image
-from segmentation import FOLDER
+from tiny.segmentation import FOLDER
 
 from poa_mm.registry import DATASETS
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmpretrain.registry import MODELS
-from tiny_training import make_runner, training_config
+from tiny.poa_runs import make_runner, training_config
 from torch import nn
 
 from poa_mm.engine import ActivationCheckpointHook

@@ -3,12 +3,12 @@
 import re
 
 import pytest
-from coco_files import ANNOTATIONS, edit
 from helpers import load_tool
 from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
-from scenes import write_coco, write_config
+from tiny.annotations import ANNOTATIONS, edit
+from tiny.scenes import write_coco, write_config
 
 from poa_mm.detection import AnnotationCheckHook
 from poa_mm.engine import launch

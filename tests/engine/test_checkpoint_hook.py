@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_runs import by_epochs, config, names, train, warnings_of
+from tiny.line_runs import by_epochs, config, names, train, warnings_of
 
 from poa_mm import files
 from poa_mm.engine import run_folder

@@ -1,7 +1,7 @@
 """What differs between the config of a checkpoint and that of the run which goes on."""
 
 import pytest
-from tiny_training import make_runner, training_config
+from tiny.poa_runs import make_runner, training_config
 
 from poa_mm.engine import launch
 from poa_mm.engine.config_diff import (

@@ -1,7 +1,7 @@
 """What one process does for all."""
 
 import pytest
-from helpers import run_distributed
+from ranks import run_distributed
 
 from poa_mm.engine.first_rank import on_first_rank
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import LogProcessor
-from tiny_runs import by_epochs, train
+from tiny.line_runs import by_epochs, train
 
 from poa_mm import files
 from poa_mm.engine.hooks import history_hook

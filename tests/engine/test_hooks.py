@@ -7,7 +7,7 @@ import re
 import pytest
 import torch
 from mmengine.hooks import Hook
-from tiny_training import BATCH, LENGTH, POA_HOOK, make_runner
+from tiny.poa_runs import BATCH, LENGTH, POA_HOOK, make_runner
 
 from poa_mm.engine import POAHook, SupernetInfoHook
 

@@ -7,10 +7,11 @@ import types
 
 import pytest
 import torch
-from helpers import ROOT, run_distributed, start_ranks
+from helpers import ROOT
 from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
-from tiny_training import BATCH, LENGTH, Recorder, training_config
+from ranks import run_distributed, start_ranks
+from tiny.poa_runs import BATCH, LENGTH, Recorder, training_config
 
 from poa_mm.engine import launch
 

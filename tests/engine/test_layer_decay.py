@@ -4,9 +4,9 @@ import copy
 
 import pytest
 import torch
-from helpers import poa_config
 from mmengine.optim import build_optim_wrapper
 from mmpretrain.registry import MODELS
+from tiny.networks import poa_config
 
 import poa_mm  # noqa: F401
 

@@ -5,9 +5,9 @@ import os
 
 import pytest
 import torch
-from helpers import run_distributed
 from mmengine.hooks import Hook
-from tiny_training import POA_HOOK, make_runner
+from ranks import run_distributed
+from tiny.poa_runs import POA_HOOK, make_runner
 
 from poa_mm.engine import NanGuardHook
 from poa_mm.engine.hooks.nan_guard_hook import ADVICE

@@ -5,9 +5,9 @@ import math
 
 import pytest
 import torch
-from helpers import run_distributed
 from mmengine.logging import MessageHub
 from mmengine.optim import CosineAnnealingLR, build_optim_wrapper
+from ranks import run_distributed
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 

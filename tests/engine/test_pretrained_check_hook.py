@@ -6,8 +6,9 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
-from supernets import TINY_RESNET, TINY_SWIN, save_supernet
-from tiny import TINY_BACKBONE
+from tiny.checkpoints import save_supernet
+from tiny.families import TINY_RESNET, TINY_SWIN
+from tiny.networks import TINY_BACKBONE
 
 from poa_mm.checkpoints import save_backbone
 

@@ -5,9 +5,10 @@ import os
 import numpy as np
 import pytest
 import torch
-from helpers import VIT, run_distributed
 from mmengine.dist import is_distributed
-from tiny_training import make_runner
+from ranks import run_distributed
+from tiny.networks import VIT
+from tiny.poa_runs import make_runner
 
 TERMS = ('loss', 'intact_global', 'elastic_local', 'teacher_temp', 'step', 'iter')
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny_runs import by_epochs, config, log_of, names, train, warnings_of
+from tiny.line_runs import by_epochs, config, log_of, names, train, warnings_of
 
 from poa_mm import files
 from poa_mm.engine import launch

@@ -1,8 +1,8 @@
 """What contradicts the length of a run is said before its first step."""
 
 import pytest
-from tiny_runs import by_epochs, log_of, train, warnings_of
-from tiny_training import training_config
+from tiny.line_runs import by_epochs, log_of, train, warnings_of
+from tiny.poa_runs import training_config
 
 from poa_mm.engine import launch
 

@@ -7,7 +7,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.optim import CosineAnnealingLR, LinearLR, OptimWrapper
 from mmpretrain.engine.schedulers import CosineAnnealingWeightDecay
-from tiny_training import make_runner
+from tiny.poa_runs import make_runner
 
 from poa_mm.engine.schedules import cosine, linear
 

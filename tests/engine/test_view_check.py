@@ -6,8 +6,8 @@ import pytest
 from helpers import CONFIG
 from mmengine.config import Config
 from mmengine.dataset import ConcatDataset, RepeatDataset
-from supernets import TINY_RESNET, TINY_SWIN
-from tiny import TINY_POA
+from tiny.families import TINY_RESNET, TINY_SWIN
+from tiny.networks import TINY_POA
 
 from poa_mm.engine import launch
 from poa_mm.engine.hooks import view_check

@@ -6,11 +6,12 @@ import re
 import numpy as np
 import pytest
 import torch
-from helpers import VIT, load_tool
+from helpers import load_tool
 from mmpretrain.models.backbones import MlpMixer, ResNet
 from PIL import Image
-from tiny import randomise
-from tiny_families import SUPERNETS, build, images, save_checkpoint
+from tiny.checkpoints import save_checkpoint
+from tiny.families import SUPERNETS, build, images
+from tiny.networks import VIT, randomise
 from torchvision import transforms
 
 from poa_mm.checkpoints.checkpoint import save_backbone

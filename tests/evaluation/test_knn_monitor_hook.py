@@ -7,9 +7,9 @@ import random
 import numpy as np
 import pytest
 import torch
-from helpers import run_distributed
 from mmengine.dist import is_distributed
-from tiny_training import make_runner
+from ranks import run_distributed
+from tiny.poa_runs import make_runner
 
 from poa_mm.evaluation import KnnEvaluator, KnnMonitorHook
 

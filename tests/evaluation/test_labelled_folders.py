@@ -5,7 +5,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from PIL import Image
-from supernets import TINY
+from tiny.families import TINY
 from torchvision import transforms
 
 from poa_mm.checkpoints.preprocessing import Preprocessing

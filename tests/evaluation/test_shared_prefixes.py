@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny_families import SUPERNETS, build, images
+from tiny.families import SUPERNETS, build, images
 
 from poa_mm.elastic import Subnet
 from poa_mm.evaluation import SharedPrefixes, grid_tokens

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 from helpers import ROOT
-from tiny_families import IMAGES, SIZE, SUPERNETS, build, save_checkpoint
+from tiny.checkpoints import save_checkpoint
+from tiny.families import IMAGES, SIZE, SUPERNETS, build
 
 import poa_mm.export.exporter as module
 from poa_mm.export import FORMATS, card_paths, export_subnet

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tiny_families import build
+from tiny.families import build
 
 from poa_mm.checkpoints.preprocessing import Preprocessing
 from poa_mm.elastic import Subnet

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from mmpretrain.models.utils import ShiftWindowMSA
-from tiny_families import SUPERNETS, build, images
+from tiny.families import SUPERNETS, build, images
 from torch import nn
 
 from poa_mm.elastic import Subnet

@@ -6,7 +6,8 @@ from helpers import load_tool
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
-from tiny_families import SIZE, SUPERNETS, build, images, save_checkpoint
+from tiny.checkpoints import save_checkpoint
+from tiny.families import SIZE, SUPERNETS, build, images
 
 import poa_mm
 from poa_mm.export import export_subnet

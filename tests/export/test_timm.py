@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from tiny_families import IMAGES, SIZE, SUPERNETS, build, images, save_checkpoint
+from tiny.checkpoints import save_checkpoint
+from tiny.families import IMAGES, SIZE, SUPERNETS, build, images
 from torchvision import transforms
 
 from poa_mm.checkpoints.preprocessing import Preprocessing

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_families import SIZE, SUPERNETS, build, images
+from tiny.families import SIZE, SUPERNETS, build, images
 
 import poa_mm.export.torchscript as module
 from poa_mm.export import export_subnet

@@ -7,7 +7,7 @@ from mmengine.optim.optimizer import default_constructor
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
-from segmentation import CLASSES, CROP, tiny_config
+from tiny.segmentation import CLASSES, CROP, tiny_config
 
 import poa_mm.segmentation.mmseg_modules  # noqa: F401
 

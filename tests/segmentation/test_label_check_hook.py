@@ -11,7 +11,7 @@ from mmengine.logging import MMLogger
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from PIL import Image
-from segmentation import CLASSES, SIZE, draw, path_of, tiny_config
+from tiny.segmentation import CLASSES, SIZE, draw, path_of, tiny_config
 
 from poa_mm.engine import launch
 from poa_mm.errors import InputError

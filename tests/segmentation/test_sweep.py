@@ -5,7 +5,7 @@ import torch
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
-from segmentation import CLASSES, CROP, SIZE, tiny_config
+from tiny.segmentation import CLASSES, CROP, SIZE, tiny_config
 
 import poa_mm.segmentation.mmseg_modules  # noqa: F401
 

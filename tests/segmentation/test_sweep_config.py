@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.config import ConfigDict
 from mmseg.evaluation import IoUMetric
-from segmentation import CLASSES, draw, path_of, tiny_config
+from tiny.segmentation import CLASSES, draw, path_of, tiny_config
 
 from poa_mm.engine import launch
 from poa_mm.segmentation.head_iou import HeadIoUMetric

@@ -1,7 +1,7 @@
 """A supernet without values."""
 
 import pytest
-from helpers import VIT
+from tiny.networks import VIT
 
 from poa_mm.checkpoints import build_on_meta
 

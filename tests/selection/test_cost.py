@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.analysis import get_model_complexity_info
 from mmengine.config import Config
-from tiny_families import SUPERNETS, build
+from tiny.families import SUPERNETS, build
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 

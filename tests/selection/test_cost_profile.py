@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
-from tiny_families import SUPERNETS
+from tiny.families import SUPERNETS
 
 from poa_mm.checkpoints.build import build_on_meta
 from poa_mm.selection import subnet_cost

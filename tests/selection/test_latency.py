@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from helpers import VIT
+from tiny.networks import VIT
 
 from poa_mm.registry import MODELS
 from poa_mm.selection import measure_latency, subnet_latency

@@ -1,9 +1,9 @@
 """The best sub-network within budgets."""
 
 import pytest
-from helpers import VIT
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny.networks import VIT
 
 from poa_mm.checkpoints.build import build_on_meta
 from poa_mm.elastic import Subnet

@@ -6,9 +6,10 @@ import subprocess
 import sys
 
 import pytest
-from helpers import ROOT, load_tool, run_tool_on_ranks
+from helpers import ROOT, load_tool
 from mmdet.visualization import DetLocalVisualizer
-from scenes import write_coco, write_config
+from ranks import run_tool_on_ranks
+from tiny.scenes import write_coco, write_config
 
 SCRIPT = ROOT / 'tools' / 'dist_test.sh'
 

@@ -7,7 +7,8 @@ import pytest
 import timm
 import torch
 from helpers import load_tool
-from tiny_families import build, images, save_checkpoint
+from tiny.checkpoints import save_checkpoint
+from tiny.families import build, images
 
 import poa_mm
 from poa_mm.elastic import Subnet

@@ -8,8 +8,9 @@ import torch
 from helpers import load_tool
 from mmengine.config import Config
 from mmpretrain.models.backbones import VisionTransformer
-from tiny import TINY_BACKBONE, randomise
-from tiny_families import build, save_checkpoint
+from tiny.checkpoints import save_checkpoint
+from tiny.families import build
+from tiny.networks import TINY_BACKBONE, randomise
 
 import poa_mm
 from poa_mm.checkpoints.checkpoint import SUPERNET_INFO

@@ -1,7 +1,8 @@
 """Tests of tools/pick_subnet.py."""
 
 import torch
-from helpers import VIT, load_tool
+from helpers import load_tool
+from tiny.networks import VIT
 
 from poa_mm import selection
 from poa_mm.checkpoints import open_supernet

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from helpers import ROOT, VIT, load_tool
+from helpers import ROOT, load_tool
 from PIL import Image
+from tiny.networks import VIT
 
 from poa_mm.checkpoints.checkpoint import SUPERNET_INFO
 from poa_mm.registry import ELASTIC_BACKBONES

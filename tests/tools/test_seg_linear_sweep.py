@@ -7,8 +7,9 @@ import sys
 
 import pytest
 import torch
-from helpers import load_tool, run_tool_on_ranks
-from segmentation import draw, tiny_config
+from helpers import load_tool
+from ranks import run_tool_on_ranks
+from tiny.segmentation import draw, tiny_config
 
 tool = load_tool('seg_linear_sweep')
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from helpers import load_tool
 from PIL import Image
-from segmentation import CLASSES, COLOURS, SIZE, draw, tiny_config
+from tiny.segmentation import CLASSES, COLOURS, SIZE, draw, tiny_config
 
 ITERS = 2
 

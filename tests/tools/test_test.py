@@ -14,7 +14,7 @@ import torch
 from helpers import load_tool
 from mmdet.visualization import DetLocalVisualizer
 from PIL import Image
-from scenes import SIZE, write_coco, write_config
+from tiny.scenes import SIZE, write_coco, write_config
 
 from poa_mm.compat import _mmcv_ext as stand_in
 

@@ -8,13 +8,14 @@ import sys
 
 import pytest
 import torch
-from coco_files import ANNOTATIONS
-from helpers import load_tool, start_ranks
+from helpers import load_tool
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from scenes import write_coco, write_config
-from supernets import save_supernet
+from ranks import start_ranks
+from tiny.annotations import ANNOTATIONS
+from tiny.checkpoints import save_supernet
+from tiny.scenes import write_coco, write_config
 
 from poa_mm.engine import launch
 from poa_mm.files import read_file

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 from mmpretrain.models.backbones import VisionTransformer
-from tiny import TINY_BACKBONE
+from tiny.networks import TINY_BACKBONE
 from torch import nn
 
 from poa_mm.models.backbones import ElasticBackbone, ElasticVisionTransformer

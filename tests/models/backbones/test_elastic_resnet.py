@@ -8,7 +8,7 @@ import timm
 import torch
 import torch.nn.functional as F
 from mmpretrain.models.backbones import ResNet
-from tiny import randomise
+from tiny.networks import randomise
 
 from poa_mm.elastic import SearchSpace, Subnet, active_blocks
 from poa_mm.models.backbones import BottleneckResNet

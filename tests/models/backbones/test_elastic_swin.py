@@ -6,7 +6,7 @@ import pytest
 import timm
 import torch
 from mmpretrain.models.backbones import SwinTransformer
-from tiny import randomise
+from tiny.networks import randomise
 
 from poa_mm.elastic import Subnet, active_blocks
 from poa_mm.registry import MODELS

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmpretrain.models.backbones import SwinTransformer
-from tiny import randomise
+from tiny.networks import randomise
 
 import poa_mm
 from poa_mm.checkpoints import save_backbone

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mmcv.cnn.bricks import DropPath
 from mmpretrain.models.backbones import VisionTransformer
 from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
-from tiny import TINY_BACKBONE, randomise
+from tiny.networks import TINY_BACKBONE, randomise
 from torch import nn
 
 import poa_mm  # noqa: F401

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.config import Config
 from mmpretrain.models.backbones import ResNet, SwinTransformer, VisionTransformer
-from tiny import randomise
+from tiny.networks import randomise
 
 from poa_mm.models.backbones import BottleneckResNet
 from poa_mm.registry import MODELS

@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_families import build
+from tiny.families import build
 
 from poa_mm.models.backbones import finer_tokens, upsampled_mask
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from supernets import TINY, save_supernet
+from tiny.checkpoints import save_supernet
+from tiny.families import TINY
 
 import poa_mm
 from poa_mm.registry import ELASTIC_BACKBONES

@@ -4,8 +4,8 @@ import copy
 
 import pytest
 import torch
-from supernets import TINY_RESNET, TINY_SWIN
-from tiny import TINY_POA, randomise
+from tiny.families import TINY_RESNET, TINY_SWIN
+from tiny.networks import TINY_POA, randomise
 
 from poa_mm.registry import ELASTIC_BACKBONES, MODELS
 from poa_mm.selection import subnet_cost

@@ -8,7 +8,7 @@ from threading import Thread
 
 import pytest
 import torch
-from tiny import TINY_BACKBONE, TINY_POA, randomise
+from tiny.networks import TINY_BACKBONE, TINY_POA, randomise
 
 from poa_mm.registry import MODELS
 

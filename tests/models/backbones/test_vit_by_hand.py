@@ -7,7 +7,7 @@ import pytest
 import torch
 from by_hand import slice_by_hand, stock_by_hand
 from mmpretrain.models.backbones import VisionTransformer
-from tiny import TINY_BACKBONE, randomise
+from tiny.networks import TINY_BACKBONE, randomise
 from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 

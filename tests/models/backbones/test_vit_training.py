@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 from by_hand import masked_tokens, stock_by_hand
-from tiny import TINY_BACKBONE, randomise
+from tiny.networks import TINY_BACKBONE, randomise
 
 from poa_mm.models.backbones.vit_layers import add_residual
 from poa_mm.registry import MODELS

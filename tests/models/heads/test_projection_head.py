@@ -6,7 +6,7 @@ import pickle
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny import randomise
+from tiny.networks import randomise
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from helpers import run_distributed
 from mmengine import dist
+from ranks import run_distributed
 
 from poa_mm.models.losses import Centering, SinkhornKnopp, chunks, sinkhorn_knopp
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from helpers import run_distributed
+from ranks import run_distributed
 
 from poa_mm.models.losses import sinkhorn_knopp
 

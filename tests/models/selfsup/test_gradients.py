@@ -4,11 +4,11 @@ import copy
 
 import pytest
 import torch
-from helpers import run_distributed
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from supernets import TINY_SWIN
-from tiny import TINY_BACKBONE, TINY_POA
+from ranks import run_distributed
+from tiny.families import TINY_SWIN
+from tiny.networks import TINY_BACKBONE, TINY_POA
 from torch import nn
 
 from poa_mm.registry import MODELS

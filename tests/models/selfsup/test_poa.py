@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from helpers import run_distributed
-from tiny import TINY_POA, randomise
+from ranks import run_distributed
+from tiny.networks import TINY_POA, randomise
 from torch._dynamo.utils import counters
 from torch.nn.parallel import DistributedDataParallel
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from by_hand import differentiable, masked_tokens, stock_by_hand
-from helpers import run_distributed
-from tiny import TINY_POA, randomise
+from ranks import run_distributed
+from tiny.networks import TINY_POA, randomise
 from torch.nn.parallel import DistributedDataParallel
 
 from poa_mm.elastic import Subnet

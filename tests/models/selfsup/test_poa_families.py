@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny import TINY_POA, randomise
+from tiny.networks import TINY_POA, randomise
 
 from poa_mm.models.losses import koleo_loss, sinkhorn_knopp
 from poa_mm.registry import MODELS

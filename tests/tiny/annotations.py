@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 import torch
-from scenes import CLASSES
+
+from tiny.scenes import CLASSES
 
 ANNOTATIONS = 'annotations/instances_train2017.json'
 BOXES = ([8, 10, 40, 50], [60.5, 20, 30, 44], [4, 70, 90, 20], [100, 100, 20, 25])
@@ -71,7 +72,7 @@ def masked_pipeline():
 
 
 def settings(folder, classes=CLASSES, **options):
-    """Arguments of a data set in a folder of :func:`scenes.write_coco`."""
+    """Arguments of a data set in a folder of :func:`tiny.scenes.write_coco`."""
     return {
         'data_root': str(folder),
         'ann_file': ANNOTATIONS,

@@ -1,12 +1,11 @@
-"""Tiny supernets of all families that every export format can express."""
+"""Tiny supernets of all families: those that every export format can express, and smaller ones."""
 
 import copy
 
 import torch
-from tiny import TINY_BACKBONE, randomise
 
-from poa_mm.checkpoints.checkpoint import SUPERNET_INFO
 from poa_mm.registry import ELASTIC_BACKBONES
+from tiny.networks import TINY_BACKBONE, randomise
 
 SIZE = {'vit': 16, 'swin': 64, 'resnet': 32}  # of the images
 SUPERNETS = {
@@ -34,6 +33,24 @@ IMAGES = {
         {'type': 'torchvision/CenterCrop', 'size': 64},
     ],
 }
+# Smaller, with stages of several depths, for what needs no other library.
+TINY_SWIN = {
+    'type': 'ElasticSwinTransformer',
+    'arch': {'embed_dims': 16, 'depths': [1, 1, 3, 1], 'num_heads': [2, 4, 8, 16]},
+    'img_size': 64,
+    'window_size': 4,
+    'widths': [8, 16],
+    'depths': [4, 5, 6],
+    'pad_small_map': True,
+}
+TINY_RESNET = {
+    'type': 'ElasticResNet',
+    'arch': {'stage_blocks': (3, 4, 7, 3), 'mid_channels': 16, 'out_channels': 32},
+    'widths': [8, 16],
+    'depths': [(3, 4, 6, 3), (3, 4, 7, 3)],
+    'norm_cfg': {'type': 'GN', 'num_groups': 4},
+}
+TINY = {'vit': TINY_BACKBONE, 'swin': TINY_SWIN, 'resnet': TINY_RESNET}
 
 
 def build(family, dtype=torch.float32, seed=0, **overrides):
@@ -50,14 +67,3 @@ def images(family, batch=2, dtype=torch.float32, size=None, channels=3):
     return torch.randn(batch, channels, side, side, generator=generator, dtype=torch.float64).to(
         dtype
     )
-
-
-def save_checkpoint(path, teacher, student=None, config=IMAGES):
-    """What a training run of these networks leaves."""
-    state = {f'teacher.backbone.{name}': value for name, value in teacher.state_dict().items()}
-    student = student or teacher
-    state |= {f'backbone.{name}': value for name, value in student.state_dict().items()}
-    torch.save(
-        {'state_dict': state, SUPERNET_INFO: {'backbone': teacher.config, 'config': config}}, path
-    )
-    return path

@@ -3,13 +3,13 @@
 import itertools
 
 import torch
-from helpers import poa_config
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
 from poa_mm.registry import DATASETS
+from tiny.networks import poa_config
 
 BATCH, LENGTH = 2, 12
 POA_HOOK = {

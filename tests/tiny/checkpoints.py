@@ -1,28 +1,22 @@
-"""Checkpoints of tiny supernets of all families, and the stock backbones cut out of them."""
+"""Checkpoints as training runs of tiny supernets leave them."""
 
 import torch
-from tiny import TINY_BACKBONE, randomise
 
 from poa_mm.checkpoints.checkpoint import SUPERNET_INFO
 from poa_mm.registry import ELASTIC_BACKBONES
+from tiny.families import IMAGES
+from tiny.networks import TINY_BACKBONE, randomise
 
-TINY_SWIN = {
-    'type': 'ElasticSwinTransformer',
-    'arch': {'embed_dims': 16, 'depths': [1, 1, 3, 1], 'num_heads': [2, 4, 8, 16]},
-    'img_size': 64,
-    'window_size': 4,
-    'widths': [8, 16],
-    'depths': [4, 5, 6],
-    'pad_small_map': True,
-}
-TINY_RESNET = {
-    'type': 'ElasticResNet',
-    'arch': {'stage_blocks': (3, 4, 7, 3), 'mid_channels': 16, 'out_channels': 32},
-    'widths': [8, 16],
-    'depths': [(3, 4, 6, 3), (3, 4, 7, 3)],
-    'norm_cfg': {'type': 'GN', 'num_groups': 4},
-}
-TINY = {'vit': TINY_BACKBONE, 'swin': TINY_SWIN, 'resnet': TINY_RESNET}
+
+def save_checkpoint(path, teacher, student=None, config=IMAGES):
+    """What a training run of these networks leaves."""
+    state = {f'teacher.backbone.{name}': value for name, value in teacher.state_dict().items()}
+    student = student or teacher
+    state |= {f'backbone.{name}': value for name, value in student.state_dict().items()}
+    torch.save(
+        {'state_dict': state, SUPERNET_INFO: {'backbone': teacher.config, 'config': config}}, path
+    )
+    return path
 
 
 def save_supernet(path, cfg=TINY_BACKBONE, **overrides):
