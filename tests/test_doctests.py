@@ -8,8 +8,11 @@ import pytest
 # In alphabetical order.
 MODULES = (
     'poa_mm.elastic.space',
+    'poa_mm.evaluation.accuracy',
     'poa_mm.evaluation.features',
+    'poa_mm.evaluation.few_shot',
     'poa_mm.evaluation.knn',
+    'poa_mm.evaluation.neighbours',
     'poa_mm.evaluation.shared_prefixes',
     'poa_mm.export.exporter',
     'poa_mm.export.formats',

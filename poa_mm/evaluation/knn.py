@@ -11,16 +11,18 @@ cosine similarity s weighs exp(s / T) with T = 0.07.
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from poa_mm.evaluation.accuracy import AVERAGES
+from poa_mm.evaluation.neighbours import nearest_neighbours, rows_at_once
 
 __all__ = ['PAPER_KS', 'TEMPERATURE', 'knn_accuracy', 'knn_predict']
 
 PAPER_KS = (10, 20, 100, 200)
 TEMPERATURE = 0.07
 
-# Elements of the similarity matrix (test rows x training images) held at once: 128 MB in float32.
-_CHUNK_ELEMENTS = 2**25
+# Elements of features checked, or of votes counted, at once: 32 MB in float64.
+_CHUNK_ELEMENTS = 2**22
 
 
 def knn_predict(
@@ -37,14 +39,16 @@ def knn_predict(
     equal votes, the class of the nearer neighbour wins.
 
     Args:
-        train_features: Features of the training images, shape (N, D). Needs no normalisation.
+        train_features: Features of the training images, shape (N, D), of any floating-point type.
+            Normalisation is not needed.
         train_labels: Their classes, integers of shape (N,), on the same device.
         test_features: Features to classify, shape (M, D), on the same device.
         k: Numbers of neighbours; one search serves all of them.
         temperature: T in exp(similarity / T), > 0. As it goes to 0, the nearest neighbour decides;
             as it grows, the vote becomes a majority vote.
         chunk_size: Test rows compared at once. Defaults to as many as keep the memory of the
-            search below about 0.5 GB.
+            search below 0.25 GB, whatever the number of training images. It does not change the
+            predictions.
 
     Returns:
         The predicted classes by k, each of shape (M,).
@@ -61,14 +65,16 @@ def knn_predict(
     """
     _check(train_features, train_labels, test_features, k, temperature)
     max_k = max(k)
-    chunk_size = chunk_size or max(1, _CHUNK_ELEMENTS // max(len(train_features), max_k**2))
-    train = F.normalize(train_features.float(), dim=1)
+    chunk_size = chunk_size or rows_at_once(train_features, max_k)
+    votes_at_once = max(1, _CHUNK_ELEMENTS // max_k**2)
     predictions: dict[int, list[Tensor]] = {number: [] for number in k}
     for chunk in test_features.split(chunk_size):
-        similarity, index = _nearest(F.normalize(chunk.float(), dim=1) @ train.T, max_k)
-        labels = train_labels[index]
-        for number, predicted in _vote(similarity, labels, k, temperature).items():
-            predictions[number].append(predicted)
+        similarity, index = nearest_neighbours(train_features, chunk, max_k)
+        for near, rows in zip(
+            similarity.split(votes_at_once), index.split(votes_at_once), strict=True
+        ):
+            for number, predicted in _vote(near, train_labels[rows], k, temperature).items():
+                predictions[number].append(predicted)
     return {number: torch.cat(chunks) for number, chunks in predictions.items()}
 
 
@@ -80,6 +86,7 @@ def knn_accuracy(
     k: Sequence[int] = PAPER_KS,
     temperature: float = TEMPERATURE,
     chunk_size: int | None = None,
+    average: str = 'micro',
 ) -> dict[int, float]:
     """Measure the top-1 accuracy of :func:`knn_predict`.
 
@@ -91,12 +98,14 @@ def knn_accuracy(
         k: See :func:`knn_predict`.
         temperature: See :func:`knn_predict`.
         chunk_size: See :func:`knn_predict`.
+        average: ``'micro'``, the share of images, or ``'macro'``, the mean over classes.
 
     Returns:
         Accuracy in percent by k.
 
     Raises:
-        ValueError: As :func:`knn_predict`, or ``test_labels`` is not of shape (M,).
+        ValueError: As :func:`knn_predict`, ``test_labels`` is not of shape (M,), or ``average`` is
+            unknown.
 
     Example:
         >>> train = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
@@ -108,11 +117,13 @@ def knn_accuracy(
         raise ValueError(
             f'test_labels must have shape ({len(test_features)},), got {tuple(test_labels.shape)}'
         )
+    if average not in AVERAGES:
+        raise ValueError(f'average must be one of {tuple(AVERAGES)}, got {average!r}')
     predictions = knn_predict(
         train_features, train_labels, test_features, k, temperature, chunk_size
     )
     return {
-        number: 100 * (predicted == test_labels).double().mean().item()
+        number: AVERAGES[average](predicted, test_labels)
         for number, predicted in predictions.items()
     }
 
@@ -138,10 +149,10 @@ def _check(
             f'train_labels must have shape ({train_shape[0]},), got {tuple(train_labels.shape)}'
         )
     for name, features in (('train_features', train_features), ('test_features', test_features)):
-        if not (finite := torch.isfinite(features).all(dim=1)).all():
-            raise ValueError(
-                f'{name} holds NaN or infinity in {int((~finite).sum())} of {len(finite)} rows'
-            )
+        rows = features.split(max(1, _CHUNK_ELEMENTS // max(1, features.shape[1])))
+        broken = sum(int((~torch.isfinite(part).all(dim=1)).sum()) for part in rows)
+        if broken:
+            raise ValueError(f'{name} holds NaN or infinity in {broken} of {len(features)} rows')
     if not ks:
         raise ValueError('k is empty: give at least one number of neighbours')
     for k in ks:
@@ -154,21 +165,6 @@ def _check(
         raise ValueError(f'temperature must be > 0, got {temperature}')
 
 
-def _nearest(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Find the k largest entries of each row in descending order, equal ones by index: (M, k)."""
-    values, index = similarity.topk(min(k + 1, similarity.shape[1]))
-    if values.shape[1] > k:
-        # topk may return any of several entries that equal the k-th: sort such rows in full.
-        tied = values[:, k - 1] == values[:, k]
-        values, index = values[:, :k], index[:, :k]
-        if tied.any():
-            ordered = similarity[tied].sort(dim=1, descending=True, stable=True)
-            values[tied], index[tied] = ordered.values[:, :k], ordered.indices[:, :k]
-    index, by_index = index.sort(dim=1)
-    values, by_value = values.gather(1, by_index).sort(dim=1, descending=True, stable=True)
-    return values, index.gather(1, by_value)
-
-
 def _vote(
     similarity: Tensor, labels: Tensor, ks: Sequence[int], temperature: float
 ) -> dict[int, Tensor]:
@@ -177,7 +173,6 @@ def _vote(
     Each neighbour sums the votes for its own class, (M, k, k). Unlike a histogram over classes,
     this needs neither the number of classes nor atomic additions, whose order varies on a GPU.
     """
-    similarity = similarity.double()
     # Softmax without its denominator, which is the same within a row: the nearest one weighs 1.
     weights = ((similarity - similarity[:, :1]) / temperature).exp()
     same_class = (labels[:, :, None] == labels[:, None, :]).double()

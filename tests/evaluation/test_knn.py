@@ -79,6 +79,18 @@ def test_accuracy_is_the_share_of_right_predictions_in_percent(clusters):
     assert 20 < accuracy[20] < 100
 
 
+def test_macro_accuracy_weighs_classes_alike(clusters):
+    train, train_labels, test, test_labels = clusters
+    skewed = torch.cat((test, test[test_labels == 2], test[test_labels == 2]))
+    labels = torch.cat((test_labels, *2 * [test_labels[test_labels == 2]]))
+    micro = knn_accuracy(train, train_labels, test, test_labels, (20,))[20]
+    macro = knn_accuracy(train, train_labels, skewed, labels, (20,), average='macro')[20]
+    assert macro == pytest.approx(micro)  # where classes have as many images each
+    assert knn_accuracy(train, train_labels, skewed, labels, (20,))[20] != pytest.approx(micro)
+    with pytest.raises(ValueError, match=r"average must be one of .*, got 'mean'"):
+        knn_accuracy(train, train_labels, test, test_labels, (20,), average='mean')
+
+
 def test_chunks_and_feature_norms_do_not_matter(clusters):
     train, train_labels, test, _ = clusters
     whole = knn_predict(train, train_labels, test, (5, 20))
