@@ -1,18 +1,23 @@
-"""What the tools share: options, and one line for what is wrong with them.
+"""Options that tools share, and what a tool does about errors.
 
-A tool reads its arguments, checks the files that they name, and only then imports what it works
-with, which takes seconds. So nothing here imports torch or OpenMMLab until it is called.
+Exit codes of every tool: 0 for success, 2 for a mistake of the user, 1 for any other error, 130
+after Ctrl-C. A mistake is one line, ``error: …``; any other error comes with its traceback.
+
+A tool first checks its arguments and the files that they name, then imports what it works with,
+which takes seconds. So nothing here imports torch or OpenMMLab until it is called.
 """
 
 import argparse
 import io
+import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import time
+import traceback
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from poa_mm.errors import one_line
+from poa_mm.errors import DivergedError, RunFailedError, is_mistake, one_line
 from poa_mm.files import check_folder
 
 if TYPE_CHECKING:
@@ -24,15 +29,16 @@ __all__ = [
     'add_labelled_data',
     'add_launcher',
     'add_overwrite',
+    'add_traceback',
     'beside',
     'check_labelled_data',
     'default_device',
-    'exit_on_error',
     'read_cfg_options',
     'run',
 ]
 
-USER_ERRORS = (OSError, ValueError)
+FAILED, MISTAKEN, INTERRUPTED = 1, 2, 130  # exit codes, as Python, argparse and shells have them
+SECONDS_APART = 2.0
 DEVICES = ('cpu', 'cuda', 'mps', 'xpu')
 
 
@@ -59,7 +65,7 @@ def _assignment(text: str) -> str:
 
 
 def read_cfg_options(options: Sequence[str]) -> dict[str, Any]:
-    """Settings by key, with values as mmengine reads them: numbers, lists, truth values, text.
+    """Read settings by key, with values as in mmengine: numbers, lists, booleans, text.
 
     Raises:
         ValueError: Brackets that do not match.
@@ -96,14 +102,14 @@ def _device(name: str) -> 'torch.device':
 
 
 def default_device() -> 'torch.device':
-    """A GPU, if there is one."""
+    """Return a GPU, if there is one, or else the CPU."""
     import torch
 
     return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
 
 
 def add_launcher(parser: argparse.ArgumentParser) -> None:
-    """Add ``--launcher``: who has started the processes of this run."""
+    """Add ``--launcher``: what has started the processes of this run."""
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none')
 
 
@@ -119,17 +125,17 @@ def add_labelled_data(parser: argparse.ArgumentParser, text: str) -> None:
 
 
 def check_labelled_data(args: argparse.Namespace) -> bool:
-    """Check the folders of the user's own images; whether there are any.
+    """Check the folders of the user's own images; return whether there are any.
 
     Raises:
         FileNotFoundError: No such folder.
         NotADirectoryError: It is a file.
-        ValueError: One of the two lacks.
+        ValueError: One of the two is missing.
     """
     given = {'--train-data': args.train_data, '--test-data': args.test_data}
     missing = [option for option, folder in given.items() if folder is None]
     if len(missing) == 1:
-        raise ValueError(f'{missing[0]} lacks: --train-data and --test-data belong together')
+        raise ValueError(f'{missing[0]} is missing: give both --train-data and --test-data')
     for folder in given.values():
         if folder is not None:
             check_folder(folder)
@@ -142,7 +148,7 @@ def add_overwrite(parser: argparse.ArgumentParser) -> None:
 
 
 def beside(checkpoint: Path, what: str, suffix: str = '') -> Path:
-    """Where a tool writes by default: beside the checkpoint, and named after it.
+    """Return where a tool writes by default: beside the checkpoint, and named after it.
 
     Args:
         checkpoint: Such as ``run/iter_1000.pth``.
@@ -150,43 +156,74 @@ def beside(checkpoint: Path, what: str, suffix: str = '') -> Path:
         suffix: Of a file, such as ``.csv``.
 
     Returns:
-        Such as ``run/knn_iter_1000``.
+        The path.
+
+    Examples:
+        >>> str(beside(Path('run/iter_1000.pth'), 'knn', '.csv'))
+        'run/knn_iter_1000.csv'
     """
     return checkpoint.parent / f'{what}_{checkpoint.stem}{suffix}'
 
 
-def run(
-    work: Callable[[argparse.Namespace], None],
-    args: argparse.Namespace,
-    errors: tuple[type[Exception], ...] = USER_ERRORS,
-) -> int:
-    """Do the work of a tool.
+def add_traceback(parser: argparse.ArgumentParser) -> None:
+    """Add ``--traceback``, which :func:`run` reads."""
+    parser.add_argument(
+        '--traceback', action='store_true', help='on an error, show where in the code it came up'
+    )
+
+
+def run(work: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> int:
+    """Do the work of a tool, and report what goes wrong with it.
 
     Args:
         work: What to do.
-        args: Its arguments.
-        errors: What is the user's mistake: one line on the standard error stream.
+        args: Its arguments; see :func:`add_traceback`.
 
     Returns:
-        The exit code: 0, or 2 after such a mistake.
+        The exit code.
     """
     _print_any_name()
     try:
         work(args)
-    except errors as error:
-        print(f'error: {one_line(error)}', file=sys.stderr)
-        return 2
+    except KeyboardInterrupt as interrupt:
+        if _rank('RANK', 'SLURM_PROCID') == 0:
+            print(str(interrupt) or 'stopped', file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:
+        _let_first_process_speak()
+        return _report(error, args.traceback)
     return 0
 
 
-@contextmanager
-def exit_on_error() -> Iterator[None]:
-    """End the program with ``error: …`` for files that are not there."""
-    _print_any_name()
-    try:
-        yield
-    except USER_ERRORS as error:
-        sys.exit(f'error: {one_line(error)}')
+def _report(error: Exception, with_traceback: bool) -> int:
+    """Print what went wrong; return the exit code."""
+    failed = isinstance(error, RunFailedError)
+    if not failed and (isinstance(error, DivergedError) or is_mistake(error)):
+        if with_traceback:
+            traceback.print_exception(error)
+        print(f'error: {one_line(error)}', file=sys.stderr)
+        return FAILED if isinstance(error, DivergedError) else MISTAKEN
+    cause = error.__cause__ if failed and error.__cause__ else error
+    traceback.print_exception(cause)
+    log = f' and in {error.log}' if isinstance(error, RunFailedError) and error.log else ''
+    name = type(cause).__name__
+    print(f'error: unexpected {name}; its traceback is above{log}', file=sys.stderr)
+    return FAILED
+
+
+def _let_first_process_speak() -> None:
+    """Wait in all processes of a machine but the first: most often all have the same error.
+
+    Meanwhile the first one reports it, and the launcher stops the others. A process that is still
+    here after its time is the only one with this error, or nearly.
+    """
+    time.sleep(_rank('LOCAL_RANK', 'SLURM_LOCALID') * SECONDS_APART)
+
+
+def _rank(*variables: str) -> int:
+    """Read the number of this process off the variable that its launcher has set; 0 if none has."""
+    found = (os.environ[name] for name in variables if os.environ.get(name, '').isdigit())
+    return int(next(found, 0))
 
 
 def _print_any_name() -> None:

@@ -1,7 +1,7 @@
-"""What of a run's log the terminal shows: what matters, in plain words. The log file has all.
+"""Show on the terminal what matters of a run's log; the log file has all.
 
 mmengine's logger writes the same to both: 330 lines about compiler flags, hooks and the config come
-before the first word of a run, and an error stands below them.
+before the first result, and hide errors and warnings.
 """
 
 import io
@@ -14,7 +14,15 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-__all__ = ['Bar', 'is_terminal', 'prints_logged', 'quiet', 'show_results', 'tell']
+__all__ = [
+    'Bar',
+    'is_terminal',
+    'log_traceback',
+    'prints_logged',
+    'quiet',
+    'show_results',
+    'tell',
+]
 
 # Warnings of the libraries about their own code.
 ABOUT_LIBRARIES = (
@@ -27,8 +35,19 @@ RESULTS = ('after_val_epoch', 'after_test_epoch')  # its functions for metrics
 
 
 def tell(logger: logging.Logger, text: str, level: int = logging.INFO) -> None:
-    """Log something that the terminal shows too, as it is unless it is a warning."""
+    """Log something that the terminal shows, too, without time and level unless it is a warning."""
     logger.log(level, text, extra={'told': True})
+
+
+def log_traceback(logger: logging.Logger, error: Exception) -> str | None:
+    """Write the traceback of an error to the log file only; return its path, if there is one."""
+    files = [handler for handler in logger.handlers if isinstance(handler, logging.FileHandler)]
+    what = (type(error), error, error.__traceback__)
+    text = 'the run ended with an error'
+    record = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, text, (), what)
+    for handler in files:
+        handler.handle(record)
+    return files[0].baseFilename if files else None
 
 
 def quiet(logger: logging.Logger) -> None:
@@ -44,7 +63,7 @@ def quiet(logger: logging.Logger) -> None:
 
 
 def show_results(logger: logging.Logger, everything: bool) -> None:
-    """Whether the terminal shows all, as while the libraries' evaluators print their tables."""
+    """Set whether the terminal shows all, as while evaluators print their tables."""
     for handler in _terminals(logger):
         for known in handler.filters:
             if isinstance(known, _Filter):
@@ -53,7 +72,7 @@ def show_results(logger: logging.Logger, everything: bool) -> None:
 
 @contextmanager
 def prints_logged(logger: logging.Logger) -> Iterator[None]:
-    """Have the log file, not the terminal, take what libraries print: pycocotools, above all."""
+    """Send what libraries print, such as pycocotools, to the log file, not to the terminal."""
     writer = _LogWriter(logger)
     with redirect_stdout(writer):
         yield
@@ -61,7 +80,7 @@ def prints_logged(logger: logging.Logger) -> Iterator[None]:
 
 
 class _LogWriter(io.StringIO):
-    """A standard output whose lines are logged."""
+    """Log the lines that are written to it."""
 
     def __init__(self, logger: logging.Logger) -> None:
         super().__init__()
@@ -75,7 +94,7 @@ class _LogWriter(io.StringIO):
 
 
 def is_terminal() -> bool:
-    """Whether a person looks at the standard output."""
+    """Tell whether the standard output is a terminal."""
     return Console().is_terminal
 
 
@@ -89,7 +108,7 @@ def _terminals(logger: logging.Logger) -> list[logging.StreamHandler]:
 
 
 class _Filter(logging.Filter):
-    """Passes what the terminal shows."""
+    """Pass what the terminal shows."""
 
     everything = False
     has_bar = False  # which shows the losses
@@ -105,7 +124,7 @@ class _Filter(logging.Filter):
 
 
 class _Formatter(logging.Formatter):
-    """Leaves what is told as it is; all else, warnings too, is formatted as before."""
+    """Leave what is told as it is; format all else, warnings too, as before."""
 
     def __init__(self, other: logging.Formatter | None) -> None:
         super().__init__()
@@ -118,7 +137,7 @@ class _Formatter(logging.Formatter):
 
 
 class Bar:
-    """A bar at the foot of the terminal, above which the log goes on.
+    """Draw progress bars at the foot of the terminal, below the log.
 
     It draws itself only when it is told to, in this thread: processes of a data loader are forked
     from it, and one that inherits the lock of another thread would wait for ever.
@@ -147,7 +166,7 @@ class Bar:
         self._set_filters(has_bar=True)
 
     def show(self, name: str, done: int, total: int, text: str = '') -> None:
-        """Draw how far something is; it vanishes when it is done."""
+        """Draw the progress of something; its bar vanishes when it is done."""
         if name not in self._tasks:
             self._tasks[name] = self._progress.add_task(name, total=total, completed=done, text='')
         self._progress.update(self._tasks[name], completed=done, total=total, text=text)
@@ -160,7 +179,7 @@ class Bar:
             self._progress.refresh()
 
     def stop(self) -> None:
-        """Give the terminal back."""
+        """Remove all bars."""
         self._set_filters(has_bar=False)
         self._progress.stop()
         for handler, stream in zip(self._handlers, self._streams, strict=True):

@@ -1,4 +1,4 @@
-"""Show what poa_mm needs, which of it is installed from where, and how to mend what is not."""
+"""Show what poa_mm needs, which of it is installed from where, and how to fix what is not."""
 
 import argparse
 import contextlib
@@ -6,6 +6,7 @@ import importlib
 import io
 import platform
 import sys
+import traceback
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ class Row:
         source: where it comes from.
         status: ``OK``, ``PROBLEM`` or ``OPTIONAL`` (missing, but not needed).
         note: what is wrong.
-        fix: command that mends it, where there is one.
+        fix: command that fixes it, where there is one.
     """
 
     name: str
@@ -72,7 +73,7 @@ class Row:
 
 
 def installed(distributions: Iterable[str]) -> dict[str, str]:
-    """Versions of those distributions that are installed."""
+    """Return the versions of those distributions that are installed."""
     versions = {}
     for name in distributions:
         with contextlib.suppress(metadata.PackageNotFoundError):
@@ -81,7 +82,7 @@ def installed(distributions: Iterable[str]) -> dict[str, str]:
 
 
 def install_command() -> str:
-    """Command for all that is needed, with OpenMMLab of the family that most of it is from."""
+    """Write the command that installs all, from the OpenMMLab family that most packages are of."""
     names = installed(name for package in OPENMMLAB for name in package.distributions)
     onedl = sum(name.startswith('onedl-') for name in names)
     upstream = len(names) - onedl
@@ -89,18 +90,20 @@ def install_command() -> str:
     return f"pip install -e '.[{extra}]'"
 
 
-def import_error(module: str) -> str:
-    """Import a module: the kind and first line of the error, or an empty string."""
+def import_error(module: str, with_traceback: bool = False) -> str:
+    """Import a module; return the kind and first line of the error, or an empty string."""
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # some packages chat
             importlib.import_module(module)
     except Exception as error:  # a broken package may raise anything, and that is the finding
+        if with_traceback:
+            traceback.print_exc()
         return f'{type(error).__name__}: {error}'.splitlines()[0]
     return ''
 
 
-def package_row(package: Package) -> Row:
-    """Find out whether a package is there, from one distribution, and can be imported."""
+def package_row(package: Package, with_traceback: bool = False) -> Row:
+    """Check that a package comes from a single distribution and can be imported."""
     versions = installed(package.distributions)
     name, version, source = package.module, ', '.join(versions.values()), ', '.join(versions)
     command = install_command() if package.needed else f'pip install {name}'
@@ -116,7 +119,7 @@ def package_row(package: Package) -> Row:
             return Row(name, version, source, status, f'files of {source} are gone', reinstall)
         return Row(name, status=status, note='not installed', fix=command)
 
-    error = import_error(name)
+    error = import_error(name, with_traceback)
     if error:
         fix = command if error.startswith('ModuleNotFoundError') else ''
         return Row(name, version, source, PROBLEM, f'import fails: {error}', fix)
@@ -124,7 +127,7 @@ def package_row(package: Package) -> Row:
 
 
 def python_row() -> Row:
-    """Version of the interpreter, and where it is."""
+    """Check the version of the interpreter."""
     version = platform.python_version()
     if sys.version_info >= MIN_PYTHON:
         return Row('python', version, sys.executable)
@@ -132,22 +135,22 @@ def python_row() -> Row:
     return Row('python', version, sys.executable, PROBLEM, note)
 
 
-def ops_row() -> Row:
-    """Whether mmcv has compiled operators; without them poa_mm uses torchvision's."""
+def ops_row(with_traceback: bool = False) -> Row:
+    """Tell whether mmcv has compiled operators; without them poa_mm uses torchvision's."""
     spec = find_spec('mmcv')
     if spec is None:
         return Row('mmcv ops', source='no mmcv')
     # find_spec('mmcv._ext') would find poa_mm's stand-in.
     if PathFinder.find_spec('mmcv._ext', spec.submodule_search_locations) is None:
         return Row('mmcv ops', source='not compiled; nms and roi_align by torchvision')
-    error = import_error('mmcv._ext')
+    error = import_error('mmcv._ext', with_traceback)
     if error:
         return Row('mmcv ops', status=PROBLEM, note=f'compiled, but fail: {error}')
     return Row('mmcv ops', source='compiled')
 
 
 def gpu_row() -> Row:
-    """Names of the CUDA devices, with how many there are of each."""
+    """List the CUDA devices."""
     if import_error('torch'):
         return Row('GPU', source='unknown without torch')
     import torch
@@ -179,21 +182,26 @@ def print_table(rows: list[Row]) -> None:
 
 
 def print_fixes(rows: list[Row]) -> None:
-    """Print each command once, after the names of the packages that it mends."""
+    """Print each command once, after the names of the packages that it fixes."""
     names: dict[str, list[str]] = {}
     for row in rows:
         if row.fix:
             names.setdefault(row.fix, []).append(row.name)
-    for command, mended in names.items():
-        print(f'{", ".join(mended)}:\n    {command}')
+    for command, fixed in names.items():
+        print(f'{", ".join(fixed)}:\n    {command}')
 
 
 def main() -> int:
-    argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         description=__doc__,
         epilog='Exit code: 0 when all that is needed works, 1 otherwise.',
-    ).parse_args()
-    rows = [python_row(), *map(package_row, PACKAGES), ops_row(), gpu_row()]
+    )
+    parser.add_argument(
+        '--traceback', action='store_true', help='show where in the code an import fails'
+    )
+    args = parser.parse_args()
+    packages = (package_row(package, args.traceback) for package in PACKAGES)
+    rows = [python_row(), *packages, ops_row(args.traceback), gpu_row()]
     print_table(rows)
     print_fixes(rows)
     return int(any(row.status == PROBLEM for row in rows))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def depth(text: str) -> int | tuple[int, ...]:
-    """A depth as names of sub-networks have it: 12, or 3-4-6-3."""
+    """Read a depth as in names of sub-networks: 12, or 3-4-6-3."""
     stages = tuple(map(int, text.split('-')))
     return stages if len(stages) > 1 else stages[0]
 
@@ -47,11 +47,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     for name, kind, text in SETTINGS:
         add(f'--{name}', type=kind, metavar='N', help=text + defaults(name.replace('-', '_')))
     cli.add_overwrite(parser)
+    cli.add_traceback(parser)
     return parser.parse_args(argv)
 
 
 def defaults(name: str) -> str:
-    """What a setting is in the authors' configs."""
+    """Write the value of a setting in the authors' configs."""
     values = {family: settings.get(name) for family, settings in DEFAULTS.items()}
     shown = [
         f'{family} {"-".join(map(str, value)) if isinstance(value, tuple) else f"{value:g}"}'
@@ -83,7 +84,7 @@ def convert(args: argparse.Namespace) -> None:
 
 
 def describe(conversion: 'Conversion') -> str:
-    """What was found: the intact network, and its sub-networks."""
+    """Describe the intact network and its sub-networks."""
     backbone, space = dict(conversion.model['backbone']), conversion.space
     kind, arch = backbone.pop('type'), backbone.pop('arch')
     others = {name: value for name, value in backbone.items() if name not in AXES}

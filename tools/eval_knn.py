@@ -1,4 +1,4 @@
-"""k-NN accuracy of the sub-networks in a checkpoint: a table, a CSV file and a plot."""
+"""Measure the k-NN accuracy of a checkpoint's sub-networks: table, CSV file and plot."""
 
 import argparse
 import sys
@@ -40,6 +40,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     cli.add_labelled_data(parser, 'your own images, a sub-folder for each class: these vote')
     add('--config', help="config with the data sets (default: the checkpoint's own)")
     cli.add_cfg_options(parser, 'knn_train_dataset.data_root=/data/train')
+    cli.add_traceback(parser)
     return parser.parse_args(argv)
 
 
@@ -98,7 +99,7 @@ def build_evaluator(args: argparse.Namespace, cfg: 'Config') -> 'KnnEvaluator':
 
 
 def data_config(args: argparse.Namespace, backbone: 'ElasticBackbone | None') -> 'Config':
-    """The config with the data sets; of the user's own folders if a backbone is to run on them."""
+    """Load the config with the data sets, or with the user's own folders for a backbone."""
     from poa_mm.checkpoints import load_config
     from poa_mm.checkpoints.config_file import read_config
     from poa_mm.checkpoints.preprocessing import preprocessing_of

@@ -10,8 +10,6 @@ from poa_mm import cli
 from poa_mm.export import FORMATS, card_paths, check_targets
 from poa_mm.files import check_file
 
-ERRORS = (*cli.USER_ERRORS, ModuleNotFoundError)
-
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
@@ -39,12 +37,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--accuracy', type=Path, metavar='CSV', help='table of tools/eval_knn.py, for the card')
     add('--branch', choices=['teacher', 'student'], default='teacher')
     cli.add_overwrite(parser)
+    cli.add_traceback(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Export."""
-    return cli.run(export, parse_args(argv), ERRORS)
+    return cli.run(export, parse_args(argv))
 
 
 def export(args: argparse.Namespace) -> None:
@@ -77,7 +76,7 @@ def export(args: argparse.Namespace) -> None:
 
 
 def image_size(text: str) -> tuple[int, int]:
-    """Height and width from ``'224'`` or ``'128x256'``."""
+    """Read height and width from ``'224'`` or ``'128x256'``."""
     sides = [int(side) for side in text.lower().split('x')]
     if len(sides) > 2:
         raise ValueError(text)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Features of all images below a folder, as arrays in a .npz file."""
+"""Extract features of all images below a folder into a .npz file."""
 
 import argparse
 import sys
@@ -38,6 +38,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--workers', type=int, default=2, help='processes that read images')
     cli.add_device(parser)
     cli.add_overwrite(parser)
+    cli.add_traceback(parser)
     return parser.parse_args(argv)
 
 
@@ -86,7 +87,7 @@ def extract(args: argparse.Namespace) -> None:
 def open_network(
     path: Path, subnet: str | None, side: int | None
 ) -> tuple['nn.Module', 'Preprocessing']:
-    """A stock backbone in evaluation mode, and what it expects of images."""
+    """Open a stock backbone in evaluation mode, and find out what images it expects."""
     from poa_mm.checkpoints import load_config
     from poa_mm.checkpoints.preprocessing import preprocessing_of
     from poa_mm.export.network import image_size_argument
@@ -107,7 +108,7 @@ def open_network(
 
 
 def expected_images(net: 'nn.Module', path: Path, side: int | None) -> 'Preprocessing':
-    """What the file of one backbone says of images, but for the side that the user wants."""
+    """Find out what images a backbone's file expects, with the side that the user wants."""
     from poa_mm.checkpoints.preprocessing import imagenet_preprocessing, stored_preprocessing
 
     stored = stored_preprocessing(path)

@@ -24,6 +24,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--branch', choices=['teacher', 'student'], default='teacher')
     cli.add_overwrite(parser)
+    cli.add_traceback(parser)
     return parser.parse_args(argv)
 
 
@@ -53,7 +54,7 @@ def extract(args: argparse.Namespace) -> None:
 
 
 def config_lines(cfg: dict[str, Any], path: Path) -> list[str]:
-    """Lines of a config that build a stock backbone and load a file into it."""
+    """Write the lines of a config that build a stock backbone and load a file into it."""
     from poa_mm.registry import package_to_import
 
     lines = []

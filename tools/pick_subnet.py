@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""The best sub-network within budgets: the most accurate one, or else the largest."""
+"""Pick the best sub-network within budgets: the most accurate one, or else the largest."""
 
 import argparse
 import functools
@@ -34,12 +34,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--batch-size', type=int, help='for the latency (default: 1)')
     add('--threads', type=int, help='of the CPU, for the latency (default: 1)')
     cli.add_device(parser, 'for the latency (default: a GPU, if any)')
+    cli.add_traceback(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Pick."""
-    return cli.run(show, parse_args(argv), (*cli.USER_ERRORS, TypeError))
+    return cli.run(show, parse_args(argv))
 
 
 def show(args: argparse.Namespace) -> None:
@@ -92,7 +93,7 @@ def choose(args: argparse.Namespace) -> 'Pick':
 def asked_image_size(
     args: argparse.Namespace, profile: 'Mapping[Subnet, Profiled] | None'
 ) -> 'ImageSize | None':
-    """That of the profile, which no option may contradict, or else that of the option."""
+    """Return the profile's image size, which no option may contradict, or else the option's."""
     conditions = next(iter(profile.values())).conditions if profile else None
     if conditions is None:
         return args.image_size

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Parameters, FLOPs, activation memory and latency of sub-networks: a table, CSV and plot."""
+"""Profile sub-networks: parameters, FLOPs, activation memory and latency, as table and plot."""
 
 import argparse
 import sys
@@ -33,6 +33,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     cli.add_device(parser, 'for the latency (default: a GPU, if any)')
     add('--out-dir', type=Path, help=OUT_DIR_HELP)
     cli.add_overwrite(parser)
+    cli.add_traceback(parser)
     args = parser.parse_args(argv)
     if args.image_size and len(args.image_size) > 2:
         parser.error(f'--image-size takes one or two numbers, got {args.image_size}')
@@ -41,7 +42,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     """Profile."""
-    return cli.run(profile, parse_args(argv), (*cli.USER_ERRORS, TypeError))
+    return cli.run(profile, parse_args(argv))
 
 
 def profile(args: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 
 import argparse
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from CHECKPOINT, without a value from the latest one in the work dir',
+        help='resume from CHECKPOINT; without a value, from the latest one in the work dir',
     )
     parser.add_argument(
         '--keep-all', action='store_true', help='save all heads, not the best alone'
@@ -45,11 +46,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     cli.add_overwrite(parser)
     cli.add_cfg_options(parser)
     cli.add_launcher(parser)
+    cli.add_traceback(parser)
     return parser.parse_args(argv)
 
 
 def load_config(args: argparse.Namespace) -> 'Config':
-    """The sweep's config with all options applied."""
+    """Load the sweep's config and apply all options."""
     from poa_mm.checkpoints.config_file import read_config
     from poa_mm.engine import launch
     from poa_mm.segmentation import sweep_config
@@ -98,19 +100,22 @@ def show(rows: list['SweepRow'], args: argparse.Namespace, folder: str) -> None:
     print(shlex.join(command))
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> int:
     """Sweep."""
-    args = parse_args(argv)
-    with cli.exit_on_error():
-        check_file(args.config, 'config')
-        if args.resume not in (None, 'auto'):
-            check_file(args.resume, 'checkpoint to resume from')
+    return cli.run(sweep, parse_args(argv))
+
+
+def sweep(args: argparse.Namespace) -> None:
+    """Check what the command line names, then run."""
+    check_file(args.config, 'config')
+    if args.resume not in (None, 'auto'):
+        check_file(args.resume, 'checkpoint to resume from')
     from mmengine.dist import is_main_process
 
     from poa_mm.engine import launch
     from poa_mm.segmentation import sweep_config
 
-    with launch.one_line_errors() as screen:
+    with launch.on_screen() as screen:
         cfg = load_config(args)
         runner = launch.build_runner(cfg, args.launcher)
         results = sweep_config.SweepResults(args.lr)
@@ -128,4 +133,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

@@ -2,6 +2,7 @@
 """Test a trained model: classification, detection or segmentation."""
 
 import argparse
+import sys
 from typing import TYPE_CHECKING
 
 from poa_mm import cli
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 REQUIRED = ('model', 'test_dataloader', 'test_cfg', 'test_evaluator')
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
@@ -27,11 +28,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--tta', action='store_true', help='average over several views')
     cli.add_cfg_options(parser, 'test_dataloader.num_workers=8')
     cli.add_launcher(parser)
-    return parser.parse_args()
+    cli.add_traceback(parser)
+    return parser.parse_args(argv)
 
 
 def load_config(args: argparse.Namespace) -> 'Config':
-    """The config with all options applied."""
+    """Load the config and apply all options."""
     from poa_mm.checkpoints.config_file import read_config
     from poa_mm.engine import launch, launch_test
 
@@ -50,18 +52,21 @@ def load_config(args: argparse.Namespace) -> 'Config':
     return cfg
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> int:
     """Test."""
-    args = parse_args()
-    with cli.exit_on_error():
-        check_file(args.config, 'config')
-        if '://' not in args.checkpoint:
-            check_file(args.checkpoint, 'checkpoint')
+    return cli.run(test, parse_args(argv))
+
+
+def test(args: argparse.Namespace) -> None:
+    """Check what the command line names, then run."""
+    check_file(args.config, 'config')
+    if '://' not in args.checkpoint:
+        check_file(args.checkpoint, 'checkpoint')
     from mmengine.dist import is_main_process
 
     from poa_mm.engine import launch, launch_test
 
-    with launch.one_line_errors() as screen:
+    with launch.on_screen() as screen:
         cfg = load_config(args)
         runner = launch_test.build_test_runner(cfg, args.checkpoint, args.launcher)
         runner.register_hook(screen)
@@ -72,4 +77,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

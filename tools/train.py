@@ -2,6 +2,7 @@
 """Train a config: pre-training, classification, detection or segmentation."""
 
 import argparse
+import sys
 from typing import TYPE_CHECKING
 
 from poa_mm import cli
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 REQUIRED = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
@@ -23,7 +24,7 @@ def parse_args() -> argparse.Namespace:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from CHECKPOINT, without a value from the latest one in the work dir',
+        help='resume from CHECKPOINT; without a value, from the latest one in the work dir',
     )
     parser.add_argument('--amp', action='store_true', help='mixed precision (bf16)')
     parser.add_argument(
@@ -32,11 +33,12 @@ def parse_args() -> argparse.Namespace:
     cli.add_labelled_data(parser, 'k-NN monitor: your own images, a folder for each class, to vote')
     cli.add_cfg_options(parser)
     cli.add_launcher(parser)
-    return parser.parse_args()
+    cli.add_traceback(parser)
+    return parser.parse_args(argv)
 
 
 def load_config(args: argparse.Namespace) -> 'Config':
-    """The config with all options applied."""
+    """Load the config and apply all options."""
     from poa_mm.checkpoints.config_file import read_config
     from poa_mm.engine import launch
     from poa_mm.evaluation.labelled_folders import monitor_labelled_folders
@@ -57,17 +59,20 @@ def load_config(args: argparse.Namespace) -> 'Config':
     return cfg
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> int:
     """Train."""
-    args = parse_args()
-    with cli.exit_on_error():
-        check_file(args.config, 'config')
-        if args.resume not in (None, 'auto'):
-            check_file(args.resume, 'checkpoint to resume from')
-        cli.check_labelled_data(args)
+    return cli.run(train, parse_args(argv))
+
+
+def train(args: argparse.Namespace) -> None:
+    """Check what the command line names, then run."""
+    check_file(args.config, 'config')
+    if args.resume not in (None, 'auto'):
+        check_file(args.resume, 'checkpoint to resume from')
+    cli.check_labelled_data(args)
     from poa_mm.engine import launch
 
-    with launch.one_line_errors() as screen:
+    with launch.on_screen() as screen:
         cfg = load_config(args)
         runner = launch.build_runner(cfg, args.launcher)
         runner.register_hook(screen)
@@ -75,4 +80,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

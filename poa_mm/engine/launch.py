@@ -1,11 +1,9 @@
-"""From a config and command-line options to a runner, on GPUs and on CPUs."""
+"""Build the runner of a config with command-line options, on GPUs and on CPUs."""
 
 import logging
 import math
 import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +23,14 @@ from poa_mm.engine import config_check, hooks, run_folder
 from poa_mm.engine.annotation_files import with_checked_files
 from poa_mm.engine.gloo import init_gloo
 from poa_mm.engine.run_length import merge_options as merge_options
-from poa_mm.engine.run_screen import RunScreen
+from poa_mm.engine.run_screen import on_screen as on_screen
 from poa_mm.engine.run_summary import log_file, shown
-from poa_mm.errors import InputError, one_line
+from poa_mm.errors import InputError as InputError
 from poa_mm.files import check_file
 
 AMP_WRAPPERS = {'OptimWrapper': 'AmpOptimWrapper', 'GuardedOptimWrapper': 'GuardedAmpOptimWrapper'}
 FLOAT32_WRAPPERS = {mixed: plain for plain, mixed in AMP_WRAPPERS.items()}
 LR_RULES: dict[str, Callable[[float], float]] = {'sqrt': math.sqrt, 'linear': float}
-INTERRUPTED = 130  # exit code, as shells have it
 WORLD_SIZE_VARIABLES = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS'}
 # By default scope: the hook that no run does without, registered by the room of that library.
 DATA_CHECKS = {'mmdet': 'AnnotationCheckHook'}
@@ -42,22 +39,22 @@ STARTERS = {'pytorch': 'torchrun or tools/dist_train.sh', 'slurm': 'srun'}
 
 @MODEL_WRAPPERS.register_module()
 class CPUDistributedDataParallel(MMDistributedDataParallel):
-    """mmengine's DDP with batch normalisation left to each rank: SyncBN needs GPUs."""
+    """Wrap a model in DDP with batch normalisation per rank, as SyncBN needs GPUs."""
 
     def __init__(self, module: nn.Module, *args: Any, **kwargs: Any) -> None:
         super().__init__(revert_sync_batchnorm(module), *args, **kwargs)
 
 
 class CheckedRunner(Runner):
-    """mmengine's runner with the hooks that check every run and keep it in bounds.
+    """Run as mmengine does, with the hooks that check every run.
 
-    They are the launcher's, not the config's: a config stays one for the libraries' own tools. The
-    terminal shows what matters of the log, and the log file all of it. mmdet's data sets and
-    metrics check the annotation files that they read.
+    The hooks are added here, so that configs also work with the libraries' own tools. The terminal
+    shows what matters of the log, and the log file all of it. mmdet's data sets and metrics check
+    the annotation files that they read.
     """
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
-        """Have the terminal show what matters."""
+        """Build the logger, whose terminal shows only what matters."""
         logger = super().build_logger(*args, **kwargs)
         screen.quiet(logger)
         if is_main_process():
@@ -65,12 +62,12 @@ class CheckedRunner(Runner):
         return logger
 
     def load_or_resume(self) -> None:
-        """Load without words."""
+        """Load or resume; print nothing on the terminal."""
         with screen.prints_logged(self.logger):
             super().load_or_resume()
 
     def build_train_loop(self, loop: Any) -> BaseLoop:
-        """Read the annotations without words; likewise of validation and test."""
+        """Build the loop; reading annotations prints nothing on the terminal."""
         with screen.prints_logged(self.logger):
             return super().build_train_loop(loop)
 
@@ -86,15 +83,15 @@ class CheckedRunner(Runner):
 
     @staticmethod
     def build_dataloader(dataloader: Any, *args: Any, **kwargs: Any) -> DataLoader:
-        """Build the loader of a config."""
+        """Build the loader of a config, with checked annotation files."""
         return Runner.build_dataloader(with_checked_files(dataloader), *args, **kwargs)
 
     def build_evaluator(self, evaluator: Any) -> Evaluator:
-        """Build the metrics of a config."""
+        """Build the metrics of a config, with checked annotation files."""
         return super().build_evaluator(with_checked_files(evaluator))
 
     def register_hooks(self, *args: Any, **kwargs: Any) -> None:
-        """Register those of the config, and these."""
+        """Register the hooks of the config and those of every run."""
         super().register_hooks(*args, **kwargs)
         for hook in (hooks.ResumeHook, hooks.ScheduleCheckHook, hooks.HistoryHook):
             self.register_hook(hook())
@@ -104,50 +101,17 @@ class CheckedRunner(Runner):
 
 
 class TestRunner(CheckedRunner):
-    """A runner that tests alone: the config of the run that trained lies in the same work dir."""
+    """Only test; leave the config of the training run in the same work dir as it is."""
 
     __test__ = False  # not for pytest
 
     def dump_config(self) -> None:
-        """Leave the config beside the log."""
+        """Write the config into the folder of the log."""
         self.cfg.dump(Path(self.log_dir) / Path(self.cfg.filename or 'config.py').name)
 
 
-@contextmanager
-def one_line_errors() -> Iterator[RunScreen]:
-    """End the program with ``error: …`` for whatever is wrong before the first iteration.
-
-    One that the user interrupts ends with what is needed to go on.
-
-    Yields:
-        The hook to register with the runner. Once iterations run, an error other than an
-        :class:`InputError` is not the user's mistake, and shows where it happened.
-    """
-    run = RunScreen()
-    try:
-        yield run
-    except InputError as error:
-        sys.exit(f'error: {one_line(error)}')
-    except (KeyError, OSError, SyntaxError, TypeError, ValueError) as error:
-        if run.running or (isinstance(error, KeyError) and not _is_unknown_name(error)):
-            raise
-        sys.exit(f'error: {one_line(error)}')
-    except KeyboardInterrupt:
-        run.close()
-        if is_main_process():
-            print(run.how_to_resume(), file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    finally:
-        run.close()
-
-
-def _is_unknown_name(error: KeyError) -> bool:
-    """Whether mmengine asks for a class of that name; any other missing key is a bug."""
-    return 'registry. Please check' in str(error)
-
-
 def set_work_dir(cfg: Config, config_path: str, work_dir: str | None) -> None:
-    """Where a run writes: the option, else the config's own, else ``work_dirs/<config name>``.
+    """Set where a run writes: the option, else the config's own, else ``work_dirs/<config name>``.
 
     Raises:
         NotADirectoryError: That is a file.
@@ -158,7 +122,7 @@ def set_work_dir(cfg: Config, config_path: str, work_dir: str | None) -> None:
 
 
 def set_resume(cfg: Config, resume: str | None) -> None:
-    """Go on from a checkpoint, or make sure that a new run does not write over an old one.
+    """Resume from a checkpoint, or check that a new run does not overwrite an old one.
 
     Args:
         cfg: Config, with its ``work_dir`` set.
@@ -187,13 +151,13 @@ def set_resume(cfg: Config, resume: str | None) -> None:
 def _check_no_run(cfg: Config) -> None:
     if run_folder.holds_a_run(cfg):
         raise FileExistsError(
-            f'{cfg.work_dir} holds the checkpoints of an earlier run; go on with --resume, '
+            f'{cfg.work_dir} holds the checkpoints of an earlier run; resume it with --resume, '
             'or choose another --work-dir'
         )
 
 
 def set_amp(cfg: Config) -> None:
-    """Mixed precision, unless the config asks for it already.
+    """Switch mixed precision on, unless the config has it already.
 
     Raises:
         ValueError: There is no GPU, or the optimiser wrapper has no mixed precision.
@@ -232,9 +196,9 @@ def build_runner(
 ) -> Runner:
     """Build the runner of a config, started by ``torchrun`` (``'pytorch'``), slurm or alone.
 
-    mmengine picks a GPU before it starts a process group. On a machine without one this starts the
-    group itself, with gloo, tells DDP that there is no device to pin, trains in float32 what the
-    config would train in mixed precision, and leaves batch normalisation to each rank.
+    mmengine selects a GPU before it starts a process group. On a machine without a GPU this
+    function starts the group with gloo, runs DDP without devices, replaces mixed precision by
+    float32, and normalises batches per rank.
 
     Args:
         cfg: Config, with its ``work_dir`` set.
@@ -250,7 +214,7 @@ def build_runner(
     config_check.check_config(cfg)
     cfg.launcher = launcher
     if not torch.distributed.is_initialized():
-        _world_size(launcher)  # mmengine would stumble over what is not there
+        _world_size(launcher)  # fails with a clear message if variables are missing
     notes = [(logging.WARNING, note) for note in cfg.pop('run_notes', [])]
     notes += [(logging.WARNING, note) for note in _settle_resume(cfg)]
     if (cfg.get('auto_scale_lr') or {}).get('enable'):
@@ -273,7 +237,7 @@ def build_runner(
 
 
 def _settle_resume(cfg: Config) -> list[str]:
-    """Find the checkpoint to go on from, unless it is named; what there is to say about it.
+    """Find the checkpoint to resume from, unless it is named; return warnings about it.
 
     The path that mmengine itself would follow may lead to another run.
     """
@@ -283,11 +247,11 @@ def _settle_resume(cfg: Config) -> list[str]:
         if '://' not in cfg.load_from and not run_folder.lies_in_run(cfg.load_from, cfg):
             _check_no_run(cfg)
         later = [path.name for path in run_folder.later_than(cfg.load_from, cfg)]
-        return [f'{", ".join(later)} in {cfg.work_dir} will be written over'] if later else []
+        return [f'{", ".join(later)} in {cfg.work_dir} will be overwritten'] if later else []
     newest, notes = run_folder.newest_complete(cfg)
     if newest is None:
         cfg.resume = False
-        return [f'{cfg.work_dir} holds no checkpoint to resume from: the run starts anew']
+        return [f'{cfg.work_dir} holds no checkpoint to resume from: a new run starts']
     cfg.load_from = str(newest)
     return notes
 
@@ -305,7 +269,7 @@ def _world_size(launcher: str) -> int:
 
 
 def _scale_lr(cfg: Config, world_size: int) -> str:
-    """Scale the learning rate to the batch of one step; what was done."""
+    """Scale the learning rate to the batch of one step; return a note on it."""
     set_auto_scale_lr(cfg)
     scaling, optimizer = cfg.auto_scale_lr, cfg.optim_wrapper.optimizer
     rule = scaling.get('rule', 'linear')
@@ -324,7 +288,7 @@ def _scale_lr(cfg: Config, world_size: int) -> str:
 
 
 def _keep_lr_floors(cfg: Config, factor: float) -> None:
-    """The rate at which a cosine ends does not depend on the batch (App. C.7)."""
+    """Keep the final learning rate of cosines, which does not depend on the batch (App. C.7)."""
     schedulers: Any = cfg.get('param_scheduler') or []
     if isinstance(schedulers, dict):
         schedulers = [schedulers]
@@ -334,7 +298,7 @@ def _keep_lr_floors(cfg: Config, factor: float) -> None:
 
 
 def _fall_back_to_float32(cfg: Config) -> str:
-    """Take the mixed precision out of a config; what was done."""
+    """Take the mixed precision out of a config; return a note on it."""
     wrapper = cfg.optim_wrapper
     before, wrapper.type = wrapper.type, FLOAT32_WRAPPERS[wrapper.type]
     for option in ('dtype', 'loss_scale', 'use_fsdp'):

@@ -1,20 +1,22 @@
-"""A run on the terminal: what it is, how far it is, what it has left and how to go on."""
+"""Show a run on the terminal: summary, progress, results, and how to resume it."""
 
 import re
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
+from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from poa_mm import screen
 from poa_mm.engine import run_summary
+from poa_mm.errors import DivergedError, InputError, RunFailedError, is_mistake
 
 REDRAW = 0.2  # seconds
 WINDOW = 50  # iterations that losses are averaged over
@@ -30,7 +32,7 @@ TERMS = {
 
 
 class RunScreen(Hook):
-    """Shows a run, and knows whether it has begun: until then a wrong setting deserves one line.
+    """Show a run, and know whether it has begun: until then a wrong setting deserves one line.
 
     On a terminal, a bar with the losses that count; elsewhere the log's lines do. The log itself
     goes to its file: see :mod:`poa_mm.screen`.
@@ -46,17 +48,17 @@ class RunScreen(Hook):
         self._drawn = self._begun = 0.0
 
     def _before_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        """The first iteration of any loop is about to start."""
+        """Note that the first iteration of a loop is about to start."""
         self.running = True
 
     def before_train(self, runner: Runner) -> None:
-        """Say what the run is."""
+        """Print the summary of the run."""
         self.runner, self._begun = runner, time.monotonic()
         if is_main_process():
             screen.tell(runner.logger, run_summary.train_summary(runner))
 
     def before_test(self, runner: Runner) -> None:
-        """Say what the test is."""
+        """Print the summary of the test."""
         self.runner = runner
         if is_main_process():
             screen.tell(runner.logger, run_summary.test_summary(runner))
@@ -64,7 +66,7 @@ class RunScreen(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Move the bar."""
+        """Update the bar."""
         if self._is_due():
             text = _losses(runner, outputs or ())
             self._show('training', runner.iter + 1, runner.max_iters, text)
@@ -72,7 +74,7 @@ class RunScreen(Hook):
     def after_val_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Move a second bar; after the last images, keep the tables of results off the terminal."""
+        """Update a second bar; after the last images, keep tables of results off the terminal."""
         total = len(runner.val_dataloader)
         if self._is_due():
             self._show('validation', batch_idx + 1, total)
@@ -80,7 +82,7 @@ class RunScreen(Hook):
             self._evaluation.enter_context(screen.prints_logged(runner.logger))
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Take the second bar away; the log shows the metrics."""
+        """Remove the second bar; the log shows the metrics."""
         self._evaluation.close()
         if self._bar is not None:
             self._bar.remove('validation')
@@ -88,7 +90,7 @@ class RunScreen(Hook):
     def after_test_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Move the bar; after the last images, make room for tables of results."""
+        """Update the bar; after the last images, remove it and show the tables of results."""
         total = len(runner.test_dataloader)
         if batch_idx + 1 == total:
             self.close()
@@ -97,13 +99,13 @@ class RunScreen(Hook):
             self._show('test', batch_idx + 1, total)
 
     def after_test(self, runner: Runner) -> None:
-        """Say where the log is."""
+        """Print where the log is."""
         screen.show_results(runner.logger, everything=False)
         if is_main_process():
             screen.tell(runner.logger, run_summary.test_results(runner))
 
     def after_train(self, runner: Runner) -> None:
-        """Say what the run has left, and what can be done with it."""
+        """Print what the run has saved, and commands to use it."""
         self.close()
         if is_main_process():
             taken = timedelta(seconds=round(time.monotonic() - self._begun))
@@ -111,14 +113,14 @@ class RunScreen(Hook):
             screen.tell(runner.logger, f'{text}\n{run_summary.next_steps(runner)}'.rstrip())
 
     def close(self) -> None:
-        """Give the terminal back, however the run has ended."""
+        """Remove the bars, however the run has ended."""
         self._evaluation.close()
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
 
     def how_to_resume(self) -> str:
-        """What a user who has interrupted a run needs, in one line."""
+        """Write how far an interrupted run is and how to resume it, in one line."""
         runner = self.runner
         if runner is None or not self.running or runner.cfg.get('train_cfg') is None:
             return 'stopped'
@@ -126,10 +128,10 @@ class RunScreen(Hook):
         saved = runner.message_hub.runtime_info.get('last_ckpt') or runner.cfg.get('load_from')
         if not saved:
             return f'{done}; no checkpoint has been saved yet'
-        return f'{done}; go on from {run_summary.shown(saved)} with: {_resuming(sys.argv)}'
+        return f'{done}; resume from {run_summary.shown(saved)} with: {_resuming(sys.argv)}'
 
     def _is_due(self) -> bool:
-        """Whether someone looks, and the bar is older than it may be."""
+        """Tell whether to redraw: there is a terminal, and the last drawing is old enough."""
         now = time.monotonic()
         if now - self._drawn < REDRAW or not is_main_process() or not screen.is_terminal():
             return False
@@ -144,8 +146,38 @@ class RunScreen(Hook):
             self._bar.show(name, done, total, text)
 
 
+@contextmanager
+def on_screen() -> Iterator[RunScreen]:
+    """Show a run on the terminal, and log the traceback of what ends it.
+
+    Yields:
+        The hook to register with the runner.
+
+    Raises:
+        RunFailedError: Instead of an error that is no mistake of the user. Once iterations run, an
+            :class:`~poa_mm.errors.InputError` alone is one.
+        KeyboardInterrupt: With what the user needs to go on with the run as its text.
+    """
+    run, before = RunScreen(), MMLogger.get_current_instance()
+    try:
+        yield run
+    except KeyboardInterrupt:
+        run.close()
+        raise KeyboardInterrupt(run.how_to_resume()) from None
+    except Exception as error:
+        run.close()
+        logger = MMLogger.get_current_instance()
+        log = None if logger is before else screen.log_traceback(logger, error)
+        expected = InputError | DivergedError
+        if isinstance(error, expected) or (not run.running and is_mistake(error)):
+            raise
+        raise RunFailedError(None if log is None else run_summary.shown(log)) from error
+    finally:
+        run.close()
+
+
 def _losses(runner: Runner, names: Iterable[str]) -> str:
-    """The loss and its parts, as means over some iterations."""
+    """Write the loss and its parts, as means over some iterations."""
     hub = runner.message_hub
     means = {name: hub.get_scalar(f'train/{name}').mean(WINDOW) for name in names}
     parts = {'loss': means['loss']} if 'loss' in means else {}
@@ -157,7 +189,7 @@ def _losses(runner: Runner, names: Iterable[str]) -> str:
 
 
 def _resuming(argv: Sequence[str]) -> str:
-    """The command that goes on from the latest checkpoint of a run that ``argv`` has started."""
+    """Write the command that resumes a run that ``argv`` has started."""
     words, rest = ['python'], iter(argv)
     for word in rest:
         if word == '--resume':

@@ -143,7 +143,7 @@ class Reader:
             self.patch.setattr(cli.sys, 'stderr', sys.__stderr__)
             DefaultScope._instance_dict.clear()
             DefaultScope._instance_dict.update(scope)
-        return code if isinstance(code, str) else ''.join(errors) if code else ''
+        return ''.join(errors) if code else ''
 
     def load(self, name, args):
         """Read the arguments of a run on the paper's data, and load its config with all options."""

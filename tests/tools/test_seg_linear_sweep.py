@@ -10,6 +10,7 @@ import torch
 from helpers import load_tool
 from ranks import run_tool_on_ranks
 from tiny.segmentation import draw, tiny_config
+from tool_outcome import outcome
 
 tool = load_tool('seg_linear_sweep')
 
@@ -29,11 +30,7 @@ def sweep(config, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def call(*args):
-        try:
-            tool.main([str(config), *args])
-        except SystemExit as error:
-            return error.code
-        return None
+        return outcome(tool.main, [str(config), *args])
 
     return call
 
@@ -116,9 +113,8 @@ def test_user_errors_are_one_line(sweep, args, message):
 
 
 def test_a_config_that_is_missing_is_one_line(tmp_path):
-    with pytest.raises(SystemExit) as error:
-        tool.main([str(tmp_path / 'none.py')])
-    assert str(error.value.code).startswith('error: ')
+    answer = outcome(tool.main, [str(tmp_path / 'none.py')])
+    assert answer == f'error: no config at {tmp_path}/none.py'
 
 
 def test_two_processes_give_what_two_processes_of_train_py_give(config, tmp_path):

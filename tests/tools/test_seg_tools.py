@@ -10,6 +10,7 @@ import torch
 from helpers import load_tool
 from PIL import Image
 from tiny.segmentation import CLASSES, COLOURS, SIZE, draw, tiny_config
+from tool_outcome import outcome
 
 ITERS = 2
 
@@ -33,12 +34,9 @@ def call(tool, *args):
     """What a tool exits with."""
     before, sys.argv = sys.argv, [f'{tool}.py', *map(str, args)]
     try:
-        load_tool(tool).main()
-    except SystemExit as error:
-        return error.code
+        return outcome(load_tool(tool).main)
     finally:
         sys.argv = before
-    return None
 
 
 def metrics(work_dir):

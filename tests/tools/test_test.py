@@ -15,6 +15,7 @@ from helpers import load_tool
 from mmdet.visualization import DetLocalVisualizer
 from PIL import Image
 from tiny.scenes import SIZE, write_coco, write_config
+from tool_outcome import outcome
 
 from poa_mm.compat import _mmcv_ext as stand_in
 
@@ -34,11 +35,7 @@ def run(tool, *args):
     module = load_tool(tool)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, 'argv', [tool, *map(str, args)])
-        try:
-            module.main()
-        except SystemExit as end:
-            return end.code
-    return None
+        return outcome(module.main)
 
 
 @pytest.fixture(scope='module')

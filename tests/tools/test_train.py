@@ -7,6 +7,7 @@ import pytest
 import torch
 from helpers import CONFIG, load_tool
 from PIL import Image
+from tool_outcome import outcome
 
 import poa_mm
 from poa_mm.checkpoints import load_config
@@ -41,11 +42,7 @@ def train(tool, monkeypatch, tmp_path):
         options.append(f'experiment_name={tmp_path.name}-{next(runs)}')
         argv = ['train.py', str(config), *args, '--cfg-options', *options]
         monkeypatch.setattr(sys, 'argv', argv)
-        try:
-            tool.main()
-        except SystemExit as end:
-            return end.code
-        return None
+        return outcome(tool.main)
 
     return run
 
@@ -109,7 +106,7 @@ def test_an_interrupted_run_says_how_to_go_on(train, capsys, monkeypatch):
     assert train('--work-dir', 'w', iters=6) == 130
     printed = capsys.readouterr()
     assert printed.err.splitlines()[-1].startswith(
-        f'stopped after iteration 3 of 6; go on from w/iter_2.pth with: python train.py {CONFIG} '
+        f'stopped after iteration 3 of 6; resume from w/iter_2.pth with: python train.py {CONFIG} '
     )
     assert printed.err.rstrip().endswith('--resume')
     monkeypatch.undo()
@@ -126,7 +123,7 @@ def test_a_second_run_does_not_write_over_the_first(train, tmp_path):
     before = {path: path.read_bytes() for path in (tmp_path / 'w').glob('*.pth')}
     message = train('--work-dir', 'w')
     assert message == (
-        'error: w holds the checkpoints of an earlier run; go on with --resume, '
+        'error: w holds the checkpoints of an earlier run; resume it with --resume, '
         'or choose another --work-dir'
     )
     assert {path: path.read_bytes() for path in (tmp_path / 'w').glob('*.pth')} == before
@@ -253,13 +250,33 @@ def test_what_shows_just_before_the_first_step_is_one_line(train, tmp_path, text
     assert '\n' not in answer
 
 
-def test_an_error_in_a_step_keeps_its_traceback(train, monkeypatch):
-    def loss(self, *args, **kwargs):
-        raise ValueError('a bug')
+@pytest.mark.parametrize('moment', ['before the first step', 'in a step'])
+def test_a_bug_keeps_its_traceback_on_the_terminal_and_in_the_log(
+    train, monkeypatch, capsys, moment
+):
+    def buggy(self, *args, **kwargs):
+        return {}['tau']
 
-    monkeypatch.setattr(POA, 'loss', loss)
-    with pytest.raises(ValueError, match='a bug'):
-        train()
+    monkeypatch.setattr(
+        *(POA, 'loss') if moment == 'in a step' else (POAHook, 'before_train'), buggy
+    )
+    assert train('--work-dir', 'w') == 1
+    printed = capsys.readouterr()
+    (log,) = Path('w').glob('*/*.log')
+    *trace, _, last = printed.err.splitlines()
+    assert last == f'error: unexpected KeyError; its traceback is above and in {log}'
+    for text in ('\n'.join(trace), log.read_text()):
+        assert "return {}['tau']" in text
+        assert 'Traceback (most recent call last):' in text
+    assert 'Traceback' not in printed.out
+
+
+def test_the_log_has_the_traceback_of_a_mistake(train, capsys):
+    answer = train('--work-dir', 'w', '--cfg-options', 'model.backbone.widths=[30]')
+    assert answer.startswith('error: widths must be multiples')
+    (log,) = Path('w').glob('*/*.log')
+    assert 'in check_axes' in log.read_text()
+    assert 'Traceback' not in capsys.readouterr().err
 
 
 def test_a_batch_too_small_for_koleo_is_one_line(train, tmp_path):

@@ -1,4 +1,11 @@
-"""The end of a run that no longer learns."""
+"""Stop a run whose loss or gradient stays NaN or infinite.
+
+What happens when a loss is NaN: its gradient is NaN, too, and reaches all ranks with the average of
+DDP. :class:`~poa_mm.engine.GuardedOptimWrapper` then skips the optimiser step on all ranks, POAHook
+leaves the teacher as it is, and the run continues with the next batch. NanGuardHook counts the
+skipped steps in a row; after ``max_in_a_row`` of them, 10 by default, it ends the run with an error
+that names the losses, the sub-networks and what to try.
+"""
 
 import math
 from typing import Any
@@ -9,6 +16,7 @@ from mmengine.runner import Runner
 
 from poa_mm.engine.inner_model import inner_model
 from poa_mm.engine.optim_wrapper import StepGuard
+from poa_mm.errors import DivergedError
 from poa_mm.registry import HOOKS
 
 ADVICE = (
@@ -20,19 +28,19 @@ ADVICE = (
 
 @HOOKS.register_module()
 class NanGuardHook(Hook):
-    """Logs ``skipped_steps``, and stops all ranks together after too many bad steps in a row.
+    """Count skipped steps, and stop all ranks together after too many in a row.
 
-    Needs an optimiser wrapper that skips bad steps, such as
-    :class:`~poa_mm.engine.GuardedOptimWrapper`.
+    Logs ``skipped_steps``. Needs an optimiser wrapper that skips steps whose gradient is not
+    finite, such as :class:`~poa_mm.engine.GuardedOptimWrapper`.
 
     Args:
-        max_in_a_row: Number of bad steps in a row that ends the run.
+        max_in_a_row: Number of skipped steps in a row that ends the run.
 
     Raises:
         ValueError: ``max_in_a_row`` below 1.
-        TypeError: Before training, if the optimiser wrapper does not skip bad steps.
-        RuntimeError: In training, on all ranks, after so many bad steps. Says when, which
-            sub-networks and terms, what the terms were before, and what to try.
+        TypeError: Before training, if the optimiser wrapper does not skip steps.
+        DivergedError: In training, on all ranks, after ``max_in_a_row`` skipped steps. Names the
+            iteration, the sub-networks and terms, the last finite values and what to try.
     """
 
     def __init__(self, max_in_a_row: int = 10) -> None:
@@ -42,7 +50,7 @@ class NanGuardHook(Hook):
         self._non_finite: set[str] = set()
 
     def before_train(self, runner: Runner) -> None:
-        """Look at the optimiser wrapper."""
+        """Check that the optimiser wrapper skips steps."""
         if not isinstance(runner.optim_wrapper, StepGuard):
             raise TypeError(
                 'NanGuardHook needs GuardedOptimWrapper or GuardedAmpOptimWrapper, '
@@ -52,10 +60,10 @@ class NanGuardHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Count, and stop if the last good step lies too far back."""
+        """Count skipped steps; stop the run after too many in a row."""
         wrapper = runner.optim_wrapper
         bad = {name for name in outputs or {} if not math.isfinite(_history(runner, name)[-1])}
-        # The log holds means over the ranks; what is this rank's own part in them?
+        # The log holds means over the ranks; own_terms says which of them this rank made bad.
         own = getattr(_model(runner), 'own_terms', {}) if bad else {}
         self._non_finite |= {name for name in bad if name not in own or not own[name].isfinite()}
         if not wrapper.should_update():
@@ -64,10 +72,10 @@ class NanGuardHook(Hook):
         if not wrapper.last_step_skipped:
             self._non_finite.clear()
         elif wrapper.skipped_in_a_row >= self.max_in_a_row:
-            raise RuntimeError(self._report(runner))
+            raise DivergedError(self._report(runner))
 
     def _report(self, runner: Runner) -> str:
-        """What happened, the same text on all ranks."""
+        """Describe what happened, in the same words on all ranks."""
         wrapper = runner.optim_wrapper
         ranks = dist.all_gather_object((_subnet(runner), self._last_finite(runner)))
         lines = [
@@ -85,7 +93,7 @@ class NanGuardHook(Hook):
         return '\n'.join([*lines, ADVICE])
 
     def _last_finite(self, runner: Runner) -> dict[str, str]:
-        """The last finite value of each term that was not finite since the last good step."""
+        """Return the last finite value of each term that has not been finite since a good step."""
         found = {}
         for name in sorted(self._non_finite):
             finite = [value for value in _history(runner, name) if math.isfinite(value)]
@@ -94,7 +102,7 @@ class NanGuardHook(Hook):
 
 
 def _history(runner: Runner, name: str) -> Any:
-    """Values of a term so far, which mmengine has brought to the host for its log."""
+    """Return the values of a term so far, which mmengine has copied to the host for its log."""
     return runner.message_hub.get_scalar(f'train/{name}').data[0]
 
 
