@@ -1,16 +1,18 @@
-"""The model of a config within what a run puts around it."""
+"""Find the model of a config within the wrappers of a run."""
 
 from typing import Any
 
 from mmengine.model import BaseTTAModel, is_model_wrapper
+from torch import nn
 
 
-def inner_model(model: Any) -> Any:
-    """The model within what distributes it and what augments its tests.
+def inner_model(model: nn.Module) -> Any:
+    """Return the model within the wrappers for distribution and test-time augmentation.
 
     Args:
         model: As a runner has it: bare, in DDP, in a model of test-time augmentation, or both.
     """
-    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
-    return model
+    inner: Any = model
+    while is_model_wrapper(inner) or isinstance(inner, BaseTTAModel):
+        inner = inner.module
+    return inner

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 from urllib.parse import urlparse
 
 from mmengine.dist import barrier, get_local_rank
@@ -25,7 +25,15 @@ MAY_BE_UNUSED = r'ln1\.(weight|bias)|norm3\.(weight|bias)'
 SHOWN = 4  # names of each kind in an error
 
 
-def load_into(backbone: Any, init_cfg: Mapping[str, Any]) -> None:
+@runtime_checkable
+class HasMaskGrid(Protocol):
+    """A backbone that knows the grid of its patches, as elastic ones do."""
+
+    def mask_grid(self, height: int, width: int) -> Grid:
+        """Return the rows and columns of the patches of an image."""
+
+
+def load_into(backbone: nn.Module, init_cfg: Mapping[str, Any]) -> None:
     """Load what an ``init_cfg`` of the type ``Pretrained`` names.
 
     Args:
@@ -35,7 +43,8 @@ def load_into(backbone: Any, init_cfg: Mapping[str, Any]) -> None:
 
     Raises:
         FileNotFoundError: As :func:`load_pretrained`.
-        ValueError: As :func:`load_pretrained`, or an image size that is not positive.
+        ValueError: As :func:`load_pretrained`, or an image size that is not positive,
+            or one for a backbone that is not elastic.
     """
     size = init_cfg.get('img_size')
     grid = None
@@ -45,6 +54,10 @@ def load_into(backbone: Any, init_cfg: Mapping[str, Any]) -> None:
             raise ValueError(
                 f'img_size of init_cfg must be the height and width of the images that the '
                 f'weights are made for, got {size}'
+            )
+        if not isinstance(backbone, HasMaskGrid):
+            raise ValueError(
+                f'img_size of init_cfg is for elastic backbones, not for {type(backbone).__name__}'
             )
         grid = backbone.mask_grid(*sides)
     load_pretrained(backbone, init_cfg['checkpoint'], init_cfg.get('prefix'), grid)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from tiny.networks import TINY_BACKBONE, TINY_POA, randomise
 
+from poa_mm.models.backbones.pretrained import load_into
 from poa_mm.registry import MODELS
 
 
@@ -114,3 +115,10 @@ def test_files_that_are_no_checkpoint(tmp_path):
     torch.save([1, 2], tmp_path / 'list.pth')
     with pytest.raises(ValueError, match=r'list\.pth holds no state dict'):
         build(tmp_path / 'list.pth')
+
+
+def test_an_image_size_for_a_stock_backbone_is_refused(tmp_path):
+    torch.save({}, tmp_path / 'b.pth')
+    init = {'type': 'Pretrained', 'checkpoint': str(tmp_path / 'b.pth'), 'img_size': 16}
+    with pytest.raises(ValueError, match=r'img_size of init_cfg is for elastic .* not for Linear'):
+        load_into(torch.nn.Linear(1, 1), init)
