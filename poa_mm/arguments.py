@@ -1,4 +1,4 @@
-"""Which arguments the class or function behind a ``type`` in a config takes."""
+"""Find out what a config's ``type`` accepts, and what a misspelled name was meant to be."""
 
 import difflib
 import inspect
@@ -12,7 +12,7 @@ CLOSE = 0.75  # how alike (difflib's ratio) a misspelled name and the intended o
 
 
 def explain(error: TypeError | KeyError) -> str | None:
-    """Say which class of a config does not exist, or does not take which argument.
+    """Name the class that does not exist, or the argument that a class does not take.
 
     Python names the function that refuses an argument: of a class that hands on ``**kwargs``, that
     is the constructor of one of its parents. mmengine says where it has looked for a class.
@@ -40,7 +40,7 @@ def explain(error: TypeError | KeyError) -> str | None:
 
 
 def _last_built(error: Exception) -> Mapping[str, Any] | None:
-    """Local variables of the registry's function that was building when the error came up."""
+    """Return the local variables of the registry's function that raised the error."""
     from mmengine.registry import build_from_cfg
 
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
@@ -58,7 +58,7 @@ def _unknown_name(values: Mapping[str, Any], text: str) -> str | None:
 
 
 def unknown_class(name: str, registry: Any) -> str:
-    """Say that a registry has no class of that name, and which one may be meant.
+    """Say that a registry has no class of that name, and suggest the one that may be meant.
 
     Args:
         name: What a config has as ``type``.
@@ -76,13 +76,17 @@ def unknown_class(name: str, registry: Any) -> str:
 
 
 def advice(name: str, known: Collection[str]) -> str:
-    """What was meant by a name that is not known, if that is clear, and what is valid.
+    """Suggest what an unknown name was meant to be, if that is clear, and list what is valid.
 
     Of many known names, it lists those that are most alike.
 
     Args:
         name: What the user has written.
         known: The valid names.
+
+    Examples:
+        >>> advice('widht', ['width', 'depth'])
+        "did you mean 'width'? Valid: depth, width"
     """
     near = nearest(name, known)
     meant = f'did you mean {near!r}? Valid' if near else 'valid'
@@ -104,12 +108,12 @@ def _listed(name: str, known: list[str]) -> str:
 
 
 def nearest(name: str, known: Collection[str], cutoff: float = CLOSE) -> str | None:
-    """The known name that resembles a misspelled one the most, if any resembles it enough."""
+    """Find the known name that is most like a misspelled one, if any is like it enough."""
     return next(iter(difflib.get_close_matches(name, sorted(known), n=1, cutoff=cutoff)), None)
 
 
 def accepted(item: Callable) -> frozenset[str]:
-    """Names of the keyword arguments of a class or function.
+    """List the keyword arguments of a class or function.
 
     A constructor with ``**kwargs`` is taken to hand them on to its parent class.
     """
@@ -128,7 +132,7 @@ def accepted(item: Callable) -> frozenset[str]:
 
 
 def _constructors(item: Callable) -> Iterator[Callable]:
-    """The constructor of a class and those of its parents, in the order of ``super()``."""
+    """Yield the constructor of a class and those of its parents, in the order of ``super()``."""
     if not inspect.isclass(item):
         yield item
         return

@@ -1,4 +1,4 @@
-"""Families of other packages, which name themselves by an entry point."""
+"""Load families of other packages, which name themselves by an entry point."""
 
 import importlib
 from importlib.metadata import EntryPoint, entry_points

@@ -1,4 +1,4 @@
-"""What a file is that is not the one a reader asks for, and what can be done with it."""
+"""Recognise a file that is not of the expected kind, and say how to use it instead."""
 
 import re
 import zipfile
@@ -24,7 +24,7 @@ class Kind(NamedTuple):
     advice: str
 
     def __str__(self) -> str:
-        """In one sentence without its end."""
+        """Write kind and advice as one sentence, without a full stop."""
         return f'it looks like {self.name}: {self.advice}'
 
 
@@ -156,7 +156,7 @@ def kind_of_content(content: Any) -> Kind | None:
 
 
 def _names_of_weights(content: Mapping[Any, Any]) -> Iterable[str]:
-    """Names within a state dict, or in the state dicts that a file holds by name."""
+    """Yield the names in a state dict, or in the state dicts that a file holds by name."""
     for name, value in content.items():
         if isinstance(value, Mapping):
             for inner in value:
@@ -166,5 +166,5 @@ def _names_of_weights(content: Mapping[Any, Any]) -> Iterable[str]:
 
 
 def with_kind(message: str, kind: Kind | None) -> str:
-    """A message about a wrong file, and what that file is if that is known."""
+    """Add to a message about a wrong file what it is instead, if that is known."""
     return message if kind is None else f'{message}; {kind}'

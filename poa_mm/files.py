@@ -1,6 +1,6 @@
-"""Files of plain data and tensors: written whole or not at all, read without running their code.
+"""Write files completely or not at all, and read them without running code in them.
 
-Tools look whether files are there before they import what reads them, so torch is imported late.
+Tools check that files exist before they import what reads them, so torch is imported late.
 """
 
 import errno
@@ -36,7 +36,7 @@ BRANCHES = {'teacher': 'teacher.backbone.', 'student': 'backbone.'}
 
 
 def check_file(path: str | PathLike, kind: str) -> None:
-    """Refuse a file that is not there.
+    """Check that a file exists.
 
     Args:
         path: Where it should be.
@@ -53,7 +53,7 @@ def check_file(path: str | PathLike, kind: str) -> None:
 
 
 def check_supernet(path: str | PathLike) -> None:
-    """Refuse a checkpoint, or a config (``*.py``) in its place, that is not there.
+    """Check that a checkpoint, or a config (``*.py``) in its place, exists.
 
     Raises:
         FileNotFoundError: There is none.
@@ -62,7 +62,7 @@ def check_supernet(path: str | PathLike) -> None:
 
 
 def check_folder(path: str | PathLike) -> None:
-    """Refuse a folder of images that is not there.
+    """Check that a folder of images exists.
 
     Raises:
         FileNotFoundError: There is none.
@@ -72,7 +72,7 @@ def check_folder(path: str | PathLike) -> None:
 
 
 def check_free(path: str | PathLike, overwrite: bool) -> None:
-    """Refuse to write over a file.
+    """Check that writing to a path replaces nothing.
 
     Raises:
         FileExistsError: ``path`` exists and ``overwrite`` is not set.
@@ -94,16 +94,16 @@ def write_file(content: dict[str, Any], path: str | PathLike) -> None:
 
 @contextmanager
 def replaced(path: str | PathLike) -> Iterator[Path]:
-    """Write a file beside the one that it is to replace, which stays as it is until then.
+    """Write a file under another name first, then replace the old one by it in one step.
 
-    The file is on the disk before it gets its name, so even a power cut leaves the old one or the
-    new one. A link is replaced, not written through.
+    The file is on the disk before it gets its name, so even a power cut leaves either the old or
+    the new one. A link is replaced; the file that it points to is not changed.
 
     Args:
         path: The file; missing folders are made.
 
     Yields:
-        Where to write. Taken away again if that fails.
+        Path to write to. The file is deleted if writing fails.
 
     Raises:
         IsADirectoryError: ``path`` is a folder.
@@ -124,7 +124,7 @@ def replaced(path: str | PathLike) -> Iterator[Path]:
 
 
 def read_file(path: str | PathLike) -> Any:
-    """What ``torch.save`` wrote, on the CPU, without running code that came with it.
+    """Read what ``torch.save`` wrote, onto the CPU, without running code in the file.
 
     Raises:
         FileNotFoundError: No such file.
@@ -155,7 +155,7 @@ def read_file(path: str | PathLike) -> Any:
 
 
 def check_sums(path: str | PathLike) -> None:
-    """Refuse a file of :func:`write_file` that has changed since: torch does not look.
+    """Check that a file of :func:`write_file` is undamaged, which torch does not check.
 
     Raises:
         ValueError: A damaged file.

@@ -1,4 +1,4 @@
-"""Names that have moved to another room and are still found in the one where they were."""
+"""Find names that have moved to another room under their former address."""
 
 import importlib
 from collections.abc import Callable, Mapping
@@ -38,7 +38,7 @@ NAMES: Mapping[str, Mapping[str, str]] = {
 
 
 def also_former(room: str, here: Callable[[str], object]) -> Callable[[str], object]:
-    """The ``__getattr__`` of a room, which finds its former names as well.
+    """Build the ``__getattr__`` of a room, which finds its former names as well.
 
     Args:
         room: Name of the package.

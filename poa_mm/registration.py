@@ -1,4 +1,4 @@
-"""The classes of this package join mmengine's registries when a name is first looked up.
+"""Register the classes of this package when a name is first looked up in a registry.
 
 Until then ``import poa_mm`` has imported nothing of OpenMMLab. A config that names
 ``custom_imports = dict(imports=['poa_mm'])`` and a script that imports poa_mm find the classes all
@@ -34,7 +34,7 @@ def install() -> None:
 
 
 def register_all() -> None:
-    """Import all modules that register classes; again, it changes nothing.
+    """Import all modules that register classes; a second call changes nothing.
 
     Raises:
         ImportError: One of them, or what it needs, cannot be imported.

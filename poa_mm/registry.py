@@ -1,4 +1,4 @@
-"""Registries: ours, and mmpretrain's under the names this package uses.
+"""Hold the registry of elastic backbones, and name mmpretrain's for this package.
 
 POA is an mmpretrain self-supervised algorithm, so its classes register in mmpretrain's registries
 and resolve under ``default_scope = 'mmpretrain'``. ``ELASTIC_BACKBONES`` lists the supernet
@@ -17,7 +17,7 @@ ELASTIC_BACKBONES = Registry('elastic backbone', scope='poa_mm')
 
 
 def package_to_import(cfg: Mapping[str, Any]) -> str:
-    """The package that others must import before they can build a stock backbone.
+    """Name the package that must be imported before a stock backbone can be built.
 
     Args:
         cfg: Its config, as ``subnet_cfg`` of a supernet gives it.

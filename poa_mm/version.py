@@ -1,3 +1,3 @@
-"""The version of the package, in this place only."""
+"""Define the version of the package, in this place only."""
 
 __version__ = '0.1.0'

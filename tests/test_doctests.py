@@ -4,10 +4,22 @@ import doctest
 import importlib
 
 import pytest
+from PIL import Image
+from supernets import save_supernet
+
+from poa_mm.checkpoints import save_backbone
 
 # In alphabetical order.
 MODULES = (
+    'poa_mm.arguments',
+    'poa_mm.checkpoints.checkpoint',
+    'poa_mm.checkpoints.open_supernet',
+    'poa_mm.checkpoints.preprocessing',
+    'poa_mm.cli',
     'poa_mm.elastic.space',
+    'poa_mm.engine.config_diff',
+    'poa_mm.engine.schedules',
+    'poa_mm.errors',
     'poa_mm.evaluation.accuracy',
     'poa_mm.evaluation.features',
     'poa_mm.evaluation.few_shot',
@@ -27,8 +39,19 @@ MODULES = (
 )
 
 
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """The files that examples name."""
+    path = tmp_path_factory.mktemp('examples')
+    supernet = save_supernet(path / 'iter_1000.pth')['teacher']
+    save_backbone(supernet, 'smallest', path / 'smallest.pth')
+    Image.effect_noise((48, 32), 64).convert('RGB').save(path / 'photo.jpg')
+    return path
+
+
 @pytest.mark.parametrize('name', MODULES)
-def test_examples_run(name):
+def test_examples_run(name, folder, monkeypatch):
+    monkeypatch.chdir(folder)
     result = doctest.testmod(
         importlib.import_module(name),
         optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE,

@@ -1,4 +1,4 @@
-"""Checkpoints: opening them, building what they describe, and what they know of their images."""
+"""Open checkpoints, build the networks in them, and prepare images for these."""
 
 import lazy_loader
 

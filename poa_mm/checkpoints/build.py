@@ -1,4 +1,4 @@
-"""Building the backbones that checkpoints describe, from a file that nobody vouches for.
+"""Build the backbones that checkpoints describe, even in files from untrusted sources.
 
 mmengine builds whatever a config names, at any depth, and some of what OpenMMLab registers opens
 files or addresses when it is built. So the outermost class must be one of this package's families,
@@ -85,7 +85,7 @@ def build_on_meta(cfg: dict[str, Any]) -> nn.Module:
 
 
 def meta_parameter(parameter: Tensor) -> nn.Parameter:
-    """A parameter of the same shape and type without memory."""
+    """Return a parameter of the same shape and type that takes no memory."""
     return nn.Parameter(parameter.detach().to('meta'))
 
 
@@ -113,7 +113,7 @@ def _build(cfg: Any, known: Mapping[str, type[Network]], refusal: str) -> Networ
 
 
 def _without_init_cfg(value: Any) -> Any:
-    """A copy in builtin containers without any ``init_cfg``."""
+    """Copy a config into builtin containers, without any ``init_cfg``."""
     if isinstance(value, Mapping):
         return {k: _without_init_cfg(item) for k, item in value.items() if k != 'init_cfg'}
     if isinstance(value, list | tuple):
@@ -122,7 +122,7 @@ def _without_init_cfg(value: Any) -> Any:
 
 
 def _type_names(value: Any) -> Iterator[str]:
-    """What a config would have mmengine build, at any depth."""
+    """Yield the types that mmengine would build for a config, at any depth."""
     if isinstance(value, Mapping):
         yield from (str(item) for key, item in value.items() if str(key).endswith('type'))
         value = list(value.values())
@@ -132,7 +132,7 @@ def _type_names(value: Any) -> Iterator[str]:
 
 
 def _is_layer(name: str) -> bool:
-    """Whether a type's name stands for a layer, or for nothing that could be built."""
+    """Tell whether a type's name stands for a layer, or for nothing that could be built."""
     if '.' in name:  # mmengine would import it
         return False
     found = MODELS.get(name)

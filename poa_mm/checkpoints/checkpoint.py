@@ -1,4 +1,4 @@
-"""Opening training checkpoints, and files that hold one extracted backbone.
+"""Open training checkpoints, and files that hold one extracted backbone.
 
 Opening a file runs no code that came with it: files are unpickled with ``weights_only=True``, and
 what they describe is built by :mod:`poa_mm.checkpoints.build`.
@@ -48,6 +48,23 @@ def load_supernet(path: str | PathLike, branch: str = 'teacher') -> ElasticBackb
     Raises:
         FileNotFoundError: No such file.
         ValueError: Unknown branch, not a checkpoint of POA, or weights that do not fit.
+
+    Examples:
+        ``iter_1000.pth`` is the checkpoint of a small ViT for images of 16 × 16 pixels.
+
+        >>> import torch
+        >>> import poa_mm
+        >>> supernet = poa_mm.load_supernet('iter_1000.pth')
+        >>> [str(subnet) for subnet in supernet.subnets[:3]]
+        ['w16-d2', 'w16-d3', 'w16-d4']
+        >>> images = torch.zeros(2, 3, 16, 16)
+        >>> supernet(images, 'w24-d3')[-1].shape
+        torch.Size([2, 24])
+        >>> backbone = supernet.extract('w24-d3')
+        >>> type(backbone).__name__
+        'VisionTransformer'
+        >>> torch.equal(backbone(images)[-1], supernet(images, 'w24-d3')[-1])
+        True
     """
     if branch not in BRANCHES:
         raise ValueError(f'branch must be one of {tuple(BRANCHES)}, got {branch!r}')
@@ -67,7 +84,7 @@ def load_supernet(path: str | PathLike, branch: str = 'teacher') -> ElasticBackb
 
 
 def load_config(path: str | PathLike) -> Config:
-    """The config of the run that wrote a training checkpoint.
+    """Read the config of the run that wrote a training checkpoint.
 
     Reading it is safe; building data sets or models from it calls whatever it names, so do that
     with files of a source you trust.
@@ -96,6 +113,14 @@ def load_backbone(path: str | PathLike) -> nn.Module:
     Raises:
         FileNotFoundError: No such file.
         ValueError: Not such a file, a damaged one, or weights that do not fit.
+
+    Examples:
+        ``smallest.pth`` is written by :func:`save_backbone` or ``tools/extract_subnet.py``.
+
+        >>> import poa_mm
+        >>> backbone = poa_mm.load_backbone('smallest.pth')
+        >>> type(backbone).__name__, backbone.embed_dims, backbone.num_layers
+        ('VisionTransformer', 16, 2)
     """
     if Path(path).suffix == tensor_file.SUFFIX:
         content = _read_safetensors(path)
@@ -136,6 +161,13 @@ def save_backbone(
     Raises:
         FileExistsError: ``path`` exists and ``overwrite`` is not set.
         ValueError: Unknown sub-network.
+
+    Examples:
+        >>> import poa_mm
+        >>> supernet = poa_mm.load_supernet('iter_1000.pth')
+        >>> save_backbone(supernet, 'w24-d3', 'w24-d3.pth')
+        >>> poa_mm.load_backbone('w24-d3.pth').embed_dims
+        24
     """
     check_free(path, overwrite)
     subnet = supernet.space.resolve(subnet)

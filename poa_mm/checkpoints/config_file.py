@@ -1,4 +1,4 @@
-"""Config files, which are programs: what is wrong with one is said in a line that names it."""
+"""Read config files; whatever is wrong with one becomes one line that names the file."""
 
 from os import PathLike
 from pathlib import Path

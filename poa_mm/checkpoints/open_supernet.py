@@ -1,4 +1,4 @@
-"""A supernet from a checkpoint or from a config."""
+"""Open a supernet from a checkpoint or from a config."""
 
 from os import PathLike
 from pathlib import Path
@@ -13,7 +13,7 @@ from poa_mm.registry import ELASTIC_BACKBONES
 
 
 def open_supernet(path: str | PathLike) -> ElasticBackbone:
-    """An elastic backbone, with the weights of a checkpoint, or without any from a config.
+    """Open an elastic backbone: a checkpoint with its weights, or a config without any.
 
     Args:
         path: Training or converted checkpoint, or a config file (``*.py``) whose
@@ -22,6 +22,11 @@ def open_supernet(path: str | PathLike) -> ElasticBackbone:
     Raises:
         FileNotFoundError: No such file.
         ValueError: Neither a checkpoint of POA nor such a config.
+
+    Examples:
+        >>> supernet = open_supernet('iter_1000.pth')
+        >>> supernet.num_params('w16-d2') < supernet.num_params()
+        True
     """
     path = Path(path)
     if path.suffix != '.py':
@@ -38,6 +43,6 @@ def open_supernet(path: str | PathLike) -> ElasticBackbone:
 
 
 def supernet_config(path: str | PathLike) -> Config:
-    """The config that :func:`open_supernet` reads, or that of the run that wrote a checkpoint."""
+    """Read the config that :func:`open_supernet` reads, or of the run that wrote a checkpoint."""
     path = Path(path)
     return read_config(path) if path.suffix == '.py' else load_config(path)

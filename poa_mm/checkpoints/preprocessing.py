@@ -1,4 +1,4 @@
-"""What a network expects of an image."""
+"""Describe what images a network expects, and prepare them."""
 
 import json
 import math
@@ -70,7 +70,7 @@ class Preprocessing:
 
     @property
     def resized_to(self) -> int:
-        """Shorter side in pixels that an image is resized to before its centre is cropped."""
+        """Shorter side in pixels of the resized image, before its centre is cropped."""
         return round(min(self.image_size) / self.crop_ratio)
 
     def transform(self) -> transforms.Compose:
@@ -101,7 +101,7 @@ class Preprocessing:
         return tuple(round(value / 255, 6) for value in self.std)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data for files."""
+        """Return plain data for files."""
         return {
             'image_size': list(self.image_size),
             'channels': CHANNELS.get(self.channels, self.channels),
@@ -115,16 +115,16 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, data: Any) -> 'Preprocessing':
-        """What :meth:`as_dict` made plain data of.
+        """Read what :meth:`as_dict` returned.
 
         Raises:
-            ValueError: Something else; the message names what is missing or means nothing.
+            ValueError: A value is missing or invalid; the message names it.
         """
         if not isinstance(data, Mapping):
             raise ValueError(f'preprocessing must be a dict, got {data!r}')
         missing = [name for name in cls((1, 1)).as_dict() if name not in data]
         if missing:
-            raise ValueError(f'preprocessing lacks {", ".join(missing)}')
+            raise ValueError(f'preprocessing has no {", ".join(missing)}')
         sides, ratio, channels = (data[key] for key in ('image_size', 'crop_ratio', 'channels'))
         count = {name: number for number, name in CHANNELS.items()}.get(channels, channels)
         count = count if isinstance(count, int) else 0
@@ -138,7 +138,7 @@ class Preprocessing:
         }
         wrong = {name: data[name] for name, fine in valid.items() if not fine}
         if wrong:
-            raise ValueError(f'preprocessing makes no sense with {wrong}')
+            raise ValueError(f'preprocessing has invalid values: {wrong}')
         return cls(
             image_size=(sides[0], sides[1]),
             mean=tuple(data['mean_of_255']),
@@ -148,7 +148,7 @@ class Preprocessing:
         )
 
     def __str__(self) -> str:
-        """In words, for people who prepare images by other means."""
+        """Describe it in words, for people who prepare images by other means."""
         height, width = self.image_size
         mean, std = (
             ' '.join(f'{value:.4f}' for value in values)
@@ -178,7 +178,7 @@ def _are_positive(values: Any, count: int) -> bool:
 
 
 def stored_preprocessing(path: str | PathLike) -> Preprocessing | None:
-    """What a file of one sub-network says that the network expects; None if it says nothing.
+    """Read from a file of one sub-network what images it expects; None if it does not say.
 
     Args:
         path: File of ``tools/extract_subnet.py`` or ``tools/export_subnet.py``, ``*.pth`` or
@@ -186,7 +186,7 @@ def stored_preprocessing(path: str | PathLike) -> Preprocessing | None:
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: Not such a file, a damaged one, or one that says something without meaning.
+        ValueError: Not such a file, a damaged one, or one with invalid preprocessing.
     """
     if Path(path).suffix == SUFFIX:
         about = json.loads(read_tensors(path)[1].get(ABOUT, '{}'))
@@ -200,7 +200,7 @@ def stored_preprocessing(path: str | PathLike) -> Preprocessing | None:
 
 
 def image_transform(net: nn.Module) -> transforms.Compose:
-    """Build the transform that makes of a PIL image what a network expects.
+    """Build the transform from a PIL image to the input that a network expects.
 
     Args:
         net: Supernet of :func:`poa_mm.load_supernet` or backbone of :func:`poa_mm.load_backbone`.
@@ -211,8 +211,19 @@ def image_transform(net: nn.Module) -> transforms.Compose:
         of these: ``net(transform(image)[None])``.
 
     Raises:
-        ValueError: The network takes neither RGB nor grey images, or its file says of them what
-            makes no sense.
+        ValueError: The network takes neither RGB nor grey images, or its file has preprocessing
+            with invalid values.
+
+    Examples:
+        >>> from PIL import Image
+        >>> import poa_mm
+        >>> supernet = poa_mm.load_supernet('iter_1000.pth')
+        >>> transform = poa_mm.image_transform(supernet)
+        >>> inputs = transform(Image.open('photo.jpg'))[None]
+        >>> inputs.shape
+        torch.Size([1, 3, 16, 16])
+        >>> supernet(inputs, 'smallest')[-1].shape
+        torch.Size([1, 16])
     """
     if isinstance(net, ElasticBackbone) and hasattr(net, 'run_config'):
         return preprocessing_of(net, net.run_config).transform()
@@ -227,7 +238,7 @@ def preprocessing_of(
     config: Mapping[str, Any],
     image_size: int | ImageSize | None = None,
 ) -> Preprocessing:
-    """What the sub-networks of a supernet expect.
+    """Work out from a run's config what images the sub-networks of its supernet expect.
 
     Args:
         supernet: Where they are cut out of.
@@ -238,6 +249,13 @@ def preprocessing_of(
 
     Raises:
         ValueError: The config normalises another number of channels than the supernet takes.
+
+    Examples:
+        >>> from poa_mm.checkpoints import load_supernet
+        >>> supernet = load_supernet('iter_1000.pth')
+        >>> print(preprocessing_of(supernet, supernet.run_config))
+        16 × 16 RGB, of values of 0…1 minus 0.4850 0.4560 0.4060, over 0.2290 0.2240 0.2250; centre
+        of a bicubic resize to 18
     """
     channels = image_channels(supernet)
     model = config.get('model', {})
@@ -254,7 +272,7 @@ def preprocessing_of(
 
 
 def imagenet_preprocessing(net: nn.Module) -> Preprocessing:
-    """What a network is taken to expect where nothing else is known: ImageNet's values."""
+    """Return ImageNet's preprocessing, for a network of which nothing else is known."""
     channels = image_channels(net)
     return Preprocessing(
         (IMAGENET_CROP, IMAGENET_CROP),
@@ -264,7 +282,7 @@ def imagenet_preprocessing(net: nn.Module) -> Preprocessing:
 
 
 def _per_channel(name: str, values: Sequence[float] | None, channels: int) -> tuple[float, ...]:
-    """A statistic of each channel; one value is that of all, as mmengine has it."""
+    """Return a statistic of each channel; a single value holds for all, as in mmengine."""
     imagenet = {'mean': IMAGENET_MEAN, 'std': IMAGENET_STD}[name]
     if not values:
         average = round(sum(imagenet) / len(imagenet), 4)
@@ -298,7 +316,7 @@ def _transforms(pipeline: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _setting(transforms: Any, kind: str, name: str) -> Any:
-    """A setting of the first transform of one kind, whichever library it comes from."""
+    """Return a setting of the first transform of one kind, from whichever library."""
     named = (step for step in transforms if str(step.get('type')).split('/')[-1] == kind)
     found: Mapping[str, Any] = next(named, {})
     return found.get(name)

@@ -1,4 +1,4 @@
-"""Safetensors files that notice damage: tensors, plain text about them, and a digest of both."""
+"""Write and read safetensors files with a digest, so that damage is noticed."""
 
 import hashlib
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ def write_tensors(
 
 
 def read_tensors(path: str | PathLike) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """Tensors, on the CPU, and metadata of a file that :func:`write_tensors` wrote.
+    """Read the tensors, on the CPU, and the metadata of a file of :func:`write_tensors`.
 
     Raises:
         FileNotFoundError: No such file.

@@ -1,4 +1,4 @@
-"""``checkpoint='subnet://vit-s@run/iter_276800.pth'``: a sub-network straight from its supernet.
+"""Load ``checkpoint='subnet://vit-s@run/iter_276800.pth'``: a sub-network of a supernet.
 
 What ``tools/extract_subnet.py`` would write is cut out in memory, on every rank, wherever mmengine
 loads weights: in ``init_cfg=dict(type='Pretrained', checkpoint=...)`` and in ``load_from``, for all

@@ -1,4 +1,4 @@
-"""Around the training loop: launching, hooks, optimisers, schedules."""
+"""Launch runs, and act around the training loop: hooks, optimisers, schedules."""
 
 import lazy_loader
 

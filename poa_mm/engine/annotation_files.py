@@ -1,4 +1,4 @@
-"""Data sets and metrics of mmdet's configs that check the annotation files they read."""
+"""Have mmdet's data sets and metrics check the annotation files that they read."""
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
@@ -11,10 +11,10 @@ CHECKED = {'CocoDataset': 'CheckedCocoDataset', 'CocoMetric': 'CheckedCocoMetric
 
 
 def with_checked_files(part: Any) -> Any:
-    """A part of a config in which mmdet's plain ``CocoDataset`` and ``CocoMetric`` check files.
+    """Put our checking classes in place of mmdet's plain ``CocoDataset`` and ``CocoMetric``.
 
-    They believe every file: in their place come the classes of :mod:`poa_mm.detection.coco`, within
-    data sets that wrap others as well. Classes derived from them stay as they are.
+    mmdet's classes do not check what they read; those of :mod:`poa_mm.detection.coco` do. Also
+    replaced are data sets within wrappers. Classes derived from mmdet's stay as they are.
 
     Args:
         part: Config of a loader or of metrics, or what has been built of one.
@@ -33,7 +33,7 @@ def with_checked_files(part: Any) -> Any:
 
 
 def _typed(value: Any) -> Iterator[Any]:
-    """All dicts with a type in a part of a config."""
+    """Yield all dicts with a type in a part of a config."""
     if isinstance(value, Mapping):
         if 'type' in value:
             yield value
@@ -45,7 +45,7 @@ def _typed(value: Any) -> Iterator[Any]:
 
 
 def _is_plain(found: Any) -> bool:
-    """Whether this is one of mmdet's; mmpose and others have classes of these names, too."""
+    """Tell whether this is mmdet's; mmpose and others have classes of the same names."""
     kind = found['type']
     if not isinstance(kind, str):
         return kind.__name__ in CHECKED and kind.__module__.startswith('mmdet.')

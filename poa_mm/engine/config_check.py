@@ -1,7 +1,7 @@
-"""Checks that a config and ``--cfg-options`` set nothing that no one reads.
+"""Check that a run reads every setting of its config and of ``--cfg-options``.
 
-mmengine merges any key into a config, and builds from the keys that it knows: a misspelled setting
-is a run with the default instead.
+mmengine accepts any key in a config and reads only those that it knows: with a misspelled setting,
+a run silently uses the default.
 """
 
 import inspect
@@ -54,7 +54,7 @@ PLAIN_SETTINGS: dict[str, frozenset[str]] = {
 }
 
 SCOPES = ('mmpretrain', 'mmdet', 'mmseg')
-# Settings that count something, of which no run, or no step, comes of less than one.
+# Settings that count something, and must be at least one.
 COUNTS = (
     'train_cfg.max_iters',
     'train_cfg.max_epochs',
@@ -90,7 +90,7 @@ def override(
 
 
 def check_config(cfg: Config) -> None:
-    """Check that a config holds no setting which nothing reads, before anything is built.
+    """Check that a run reads every setting of its config, before anything is built.
 
     Looks at names at the top that resemble a setting of a run, and at settings that are no
     arguments of a class. Wrong arguments of a class end the building of it; see
@@ -143,7 +143,7 @@ def _check_counts(cfg: Config) -> None:
 
 
 def _at(cfg: Config, path: str) -> Any:
-    """What stands at a dotted path, or ``None``."""
+    """Return the value at a dotted path, or ``None``."""
     node: Any = cfg
     for part in path.split('.'):
         node = node.get(part) if isinstance(node, Mapping | Config) else None

@@ -1,4 +1,4 @@
-"""What differs between the config of a checkpoint and that of the run which goes on from it."""
+"""Compare the config of a checkpoint with that of the run which resumes from it."""
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ NETWORK = ('model.type', 'model.backbone', 'model.head')
 
 
 class Difference(NamedTuple):
-    """A setting with another value than before.
+    """A setting whose value has changed.
 
     Attributes:
         path: Where it stands in the config.
@@ -46,14 +46,14 @@ class Difference(NamedTuple):
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Difference]:
-    """Compare two configs, setting by setting, in what a run reads of them.
+    """Compare the settings of two configs that influence a run.
 
     Args:
         old: Config of the checkpoint, as plain data.
         new: Config of the run.
 
     Returns:
-        The settings that differ, those alone which a run that goes on would follow.
+        The settings that differ, as far as a resumed run reads them.
     """
     found = []
     for name in sorted(RUN_SETTINGS & {*old, *new}):
@@ -64,7 +64,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Differen
 
 
 def check_supernet(found: Sequence[Difference], name: str) -> None:
-    """Refuse to train on with another family, search space or head than before.
+    """Check that family, search space and heads are those of the checkpoint.
 
     Raises:
         ValueError: Some of the differences are of that kind; the message lists them.
@@ -76,31 +76,35 @@ def check_supernet(found: Sequence[Difference], name: str) -> None:
     ]
     if network:
         raise ValueError(
-            f'{name} is of another supernet, which no run can go on with: {"; ".join(network)}'
+            f'{name} is of another supernet, so it cannot be resumed: {"; ".join(network)}'
         )
 
 
 def shown(found: Sequence[Difference]) -> Iterator[str]:
-    """The differences, a line each, as many as are read."""
+    """Describe the differences, one line each, as many as people read."""
     yield from map(str, found[:SHOWN])
     if len(found) > SHOWN:
         yield f'{len(found) - SHOWN} more settings differ, from {found[SHOWN].path} on'
 
 
 def _text(value: Any) -> str:
-    """A value as the terminal shows it: whole sections of a config are cut."""
+    """Write a value for the terminal: whole sections of a config are shortened."""
     text = MISSING if value == MISSING else repr(value)
     return text if len(text) <= LONGEST else f'{text[: LONGEST - 1]}…'
 
 
 def parse_config(text: str) -> dict[str, Any]:
-    """Read a config that mmengine has written as text, without running it.
+    r"""Read a config that mmengine has written as text, without running it.
 
     Args:
         text: Assignments of literals and ``dict(…)``, as in a checkpoint's ``meta['cfg']``.
 
     Raises:
         ValueError: It says something else.
+
+    Examples:
+        >>> parse_config("lr = 0.1\nmodel = dict(type='POA', koleo_weight=0.1)")
+        {'lr': 0.1, 'model': {'type': 'POA', 'koleo_weight': 0.1}}
     """
     try:
         return {
@@ -143,7 +147,7 @@ def _compare(path: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
 
 
 def _are_lists(old: Any, new: Any) -> bool:
-    """Whether both are lists; files know no tuples."""
+    """Tell whether both are lists or tuples; files turn tuples into lists."""
     return isinstance(old, list | tuple) and isinstance(new, list | tuple)
 
 

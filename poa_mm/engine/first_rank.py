@@ -1,4 +1,4 @@
-"""Work that one process does for all."""
+"""Let one process do the work of all."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -9,7 +9,7 @@ T = TypeVar('T')
 
 
 def on_first_rank(work: Callable[[], T]) -> T:
-    """Do something on the first process and give its result, or its error, to all.
+    """Do something on the first process; return its result, or raise its error, on all.
 
     Args:
         work: What to do. Result and errors must be picklable.

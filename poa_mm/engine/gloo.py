@@ -1,4 +1,4 @@
-"""Processes joined by gloo, on machines without a GPU."""
+"""Join processes by gloo, on machines without a GPU."""
 
 import atexit
 import time
@@ -10,7 +10,7 @@ LAST_WORK_SECONDS = 0.5
 
 
 def init_gloo(**options: Any) -> None:
-    """Join the processes of this run, and have each leave in good order.
+    """Join the processes of this run, and make each exit cleanly.
 
     A collective returns before gloo's thread has let go of its tensors, for which the thread needs
     the interpreter. Where the interpreter is already shutting down it is torn off the thread, and

@@ -1,4 +1,4 @@
-"""From a config, a checkpoint and command-line options to a test run, in any OpenMMLab library."""
+"""Build the runner of a test, for any OpenMMLab library."""
 
 from os import PathLike
 from pathlib import Path
@@ -93,7 +93,7 @@ def _set_mask_folder(evaluators: list[Any], folder: str, overwrite: bool) -> Non
 
 
 def _check_names(cfg: Config, folder: str | PathLike, suffix: str | None = None) -> None:
-    """Have the test make sure that no file replaces another; its data set is not known before."""
+    """Add the hook that checks file names once the data set is known."""
     hook = {'type': 'NameCheckHook', 'folder': str(folder), 'suffix': suffix}
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
 
@@ -110,7 +110,7 @@ def _check_empty(folder: str | PathLike, option: str, overwrite: bool) -> None:
 
 
 def set_tta(cfg: Config) -> None:
-    """Average over several views of each image, as the config's ``tta_model`` has it.
+    """Average over several views of each image, as the config's ``tta_model`` says.
 
     Raises:
         ValueError: The config has no such thing.

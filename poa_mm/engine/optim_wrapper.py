@@ -1,4 +1,4 @@
-"""Optimiser steps that survive a bad batch, clip module by module and can hold groups still."""
+"""Skip optimiser steps with NaN gradients, clip gradients per module, freeze groups."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -16,14 +16,14 @@ GUARD_STATE = 'guard'
 
 
 class StepGuard(OptimWrapper):
-    """What :class:`GuardedOptimWrapper` and :class:`GuardedAmpOptimWrapper` share.
+    """Share code of :class:`GuardedOptimWrapper` and :class:`GuardedAmpOptimWrapper`.
 
     Attributes:
-        frozen: Labels of the groups that the next steps hold still, see :meth:`freeze`.
-        skipped: Number of bad steps so far.
-        skipped_in_a_row: Number of bad steps since the last good one.
-        last_step_skipped: The last effective batch has not moved the parameters, because of a bad
-            step or because of an overflow under loss scaling, which is not counted as bad.
+        frozen: Labels of the groups that the next steps leave unchanged, see :meth:`freeze`.
+        skipped: Number of steps skipped so far because their gradient was not finite.
+        skipped_in_a_row: Number of these since the last step that was made.
+        last_step_skipped: Whether the last step was skipped, also by an overflow of the scaled
+            loss, which the two numbers do not count.
     """
 
     def __init__(self, *args: Any, clip_grad: dict | None = None, **kwargs: Any) -> None:
@@ -40,10 +40,10 @@ class StepGuard(OptimWrapper):
         self.last_step_skipped = False
 
     def freeze(self, labels: Iterable[str]) -> None:
-        """Hold the groups of these labels still, and no others, until the next call.
+        """Freeze the groups of these labels, and no others, until the next call.
 
-        They step with a learning rate and a weight decay of 0, so the optimiser's averages go on,
-        schedulers see the stored values, and DDP sees the gradients it expects.
+        They step with a learning rate and a weight decay of 0, so the optimiser's averages are
+        updated, schedulers see the stored values, and DDP gets the gradients it expects.
 
         Args:
             labels: Names of top-level modules of the model, or ``'last_layer'``.
@@ -64,7 +64,7 @@ class StepGuard(OptimWrapper):
     def step(self, **kwargs: Any) -> None:
         """Clip each module's gradient; step, or skip the step if the gradient is not finite.
 
-        DDP has averaged the gradients, so every rank comes to the same decision by itself.
+        DDP has averaged the gradients, so all ranks decide alike without communication.
         """
         self._unscale()
         norms = self._clip()
@@ -81,12 +81,12 @@ class StepGuard(OptimWrapper):
             self.skipped_in_a_row += 1
 
     def state_dict(self) -> dict:
-        """State of the optimiser, and how many steps were bad."""
+        """Return the state of the optimiser, and how many steps were skipped."""
         counts = {'skipped': self.skipped, 'skipped_in_a_row': self.skipped_in_a_row}
         return {**super().state_dict(), GUARD_STATE: counts}
 
     def load_state_dict(self, state_dict: dict) -> None:
-        """Load the state of this wrapper, or of one without a guard."""
+        """Load the state of this wrapper, or of one that skips no steps."""
         counts = state_dict.pop(GUARD_STATE, {})
         self.skipped = counts.get('skipped', 0)
         self.skipped_in_a_row = counts.get('skipped_in_a_row', 0)
@@ -96,11 +96,11 @@ class StepGuard(OptimWrapper):
         """Undo the scaling of the loss in the gradients."""
 
     def _update_scale(self) -> bool:
-        """Let a loss scaler react to the step; whether a skipped one was a mere overflow."""
+        """Update the loss scale; return whether a skipped step was an overflow of the scale."""
         return False
 
     def _clip(self) -> dict[str, float]:
-        """Clip in place; L2 norms before that, by module. One synchronisation with the device."""
+        """Clip gradients in place; return the L2 norm of each module before that."""
         modules: dict[str, list[nn.Parameter]] = {}
         for group in self.optimizer.param_groups:
             with_gradient = [p for p in group['params'] if p.grad is not None]
@@ -133,18 +133,18 @@ class StepGuard(OptimWrapper):
 
 @OPTIM_WRAPPERS.register_module()
 class GuardedOptimWrapper(StepGuard):
-    """A float32 optimiser step that clips by module, skips bad steps and can freeze groups.
+    """Step in float32: clip per module, skip steps with NaN gradients, freeze groups.
 
     - ``clip_grad=dict(max_norm=1.5)`` bounds the L2 norm of the gradient of each top-level module,
       backbone and heads apart (App. C.7, as the authors do it). Logs ``grad_norm`` of the whole
       gradient and ``grad_norm_<module>``, before clipping.
     - A step with a NaN or an infinity in the gradient is skipped on all ranks and counted.
-    - :meth:`freeze` holds groups still.
+    - :meth:`freeze` keeps groups unchanged.
 
     Args:
         optimizer: Optimiser with the labelled groups of
             :class:`~poa_mm.engine.LayerDecayConstructor`.
-        accumulative_counts: Number of batches to a step.
+        accumulative_counts: Number of batches per step.
         clip_grad: ``dict(max_norm=...)``, or ``None`` for no clipping.
 
     Raises:
@@ -156,9 +156,9 @@ class GuardedOptimWrapper(StepGuard):
 class GuardedAmpOptimWrapper(StepGuard, AmpOptimWrapper):
     """:class:`GuardedOptimWrapper` in mixed precision.
 
-    The loss is scaled in float16 alone: bfloat16 has the range of float32. An overflow there lowers
-    the scale, and its skipped step does not count as bad while the losses of all ranks are finite
-    and the scale has stood above 1.
+    The loss is scaled in float16 only: bfloat16 has the range of float32. An overflow lowers the
+    scale. Its skipped step is not counted as long as the losses of all ranks are finite and the
+    scale was above 1.
 
     Args:
         optimizer: See :class:`GuardedOptimWrapper`.
@@ -168,8 +168,8 @@ class GuardedAmpOptimWrapper(StepGuard, AmpOptimWrapper):
         clip_grad: See :class:`GuardedOptimWrapper`.
 
     Raises:
-        ValueError: As :class:`GuardedOptimWrapper`, or ``use_fsdp``: a rank would judge its own
-            shard of the gradients alone.
+        ValueError: As :class:`GuardedOptimWrapper`, or ``use_fsdp``: a rank would check its own
+            shard of the gradients only.
     """
 
     def __init__(self, *args: Any, use_fsdp: bool = False, **kwargs: Any) -> None:
@@ -187,7 +187,7 @@ class GuardedAmpOptimWrapper(StepGuard, AmpOptimWrapper):
         super().backward(loss, **kwargs)
 
     def load_state_dict(self, state_dict: dict) -> None:
-        """Load the state of this wrapper, of another precision, or of one without a guard."""
+        """Load the state of this wrapper, of another precision, or of one that skips no steps."""
         if not state_dict.get('loss_scaler'):
             state_dict.pop('loss_scaler', None)  # empty after a run without loss scaling
         super().load_state_dict(state_dict)

@@ -1,4 +1,4 @@
-"""Learning rates and other settings of an optimiser, when a run goes on from a checkpoint."""
+"""Set learning rates and other optimiser settings when a run is resumed."""
 
 import warnings
 from collections.abc import Iterator
@@ -24,9 +24,9 @@ Groups = list[tuple[dict[str, Any], dict[str, Any]]]  # those of the config, of 
 def settle_schedule(runner: Runner, checkpoint: dict[str, Any]) -> Iterator[str]:
     """Put the config's optimiser settings and schedules into a checkpoint, before it is loaded.
 
-    mmengine's schedulers multiply what stands in the optimiser, so one that is told to end later
-    would go on from wherever the other has left the rate. Where schedules differ, those of the
-    config are therefore run through up to the checkpoint's iteration.
+    mmengine's schedulers multiply the current value in the optimiser, so a changed schedule would
+    continue from the value of the old one. Where schedules differ, those of the config therefore
+    repeat all steps up to the checkpoint's iteration.
 
     Args:
         runner: Its optimiser and schedulers are as the config has them, before the first step.
@@ -61,7 +61,7 @@ def settle_schedule(runner: Runner, checkpoint: dict[str, Any]) -> Iterator[str]
 
 
 def _groups(wrapper: OptimWrapper, state: dict[str, Any]) -> Groups:
-    """Parameter groups of both, compared in number, size and kind."""
+    """Pair the parameter groups of both, compared in number, size and kind."""
     own, saved = wrapper.optimizer.param_groups, state['param_groups']
     sizes = [[len(group['params']) for group in groups] for groups in (own, saved)]
     if sizes[0] != sizes[1]:
@@ -84,7 +84,7 @@ def _groups(wrapper: OptimWrapper, state: dict[str, Any]) -> Groups:
 
 
 def _differences(runner: Runner, schedulers: list[Any], checkpoint: dict[str, Any]) -> list[str]:
-    """In what the checkpoint's schedules are others than the config's."""
+    """Describe how the checkpoint's schedules differ from the config's."""
     states = checkpoint.get('param_schedulers') or []
     if len(states) != len(schedulers):
         return [f'the config has {len(schedulers)} schedules in place of {len(states)}']
@@ -119,7 +119,7 @@ def _follows_metrics(scheduler: Any) -> bool:
 
 
 def _steps(runner: Runner, scheduler: Any, meta: dict[str, Any]) -> int:
-    """How many steps a scheduler has made where a checkpoint was saved."""
+    """Count the steps that a scheduler had made when a checkpoint was saved."""
     if not scheduler.by_epoch:
         return meta['iter']
     # In a run by iterations, an epoch ends with the run.
@@ -129,7 +129,7 @@ def _steps(runner: Runner, scheduler: Any, meta: dict[str, Any]) -> int:
 def _run_through(
     runner: Runner, schedulers: list[Any], meta: dict[str, Any], differences: list[str]
 ) -> None:
-    """Have schedulers make all steps of a run so far, in the order of the run."""
+    """Repeat all scheduler steps of a run so far, in the order of the run."""
     if any(_follows_metrics(scheduler) for scheduler in schedulers):
         raise ValueError(
             'a schedule that follows a metric can only be resumed as it was, but '
@@ -159,8 +159,8 @@ def _new_rates(groups: Groups, names: list[str]) -> Iterator[str]:
         own, saved = (max(pair[side][name] for pair in groups) for side in (0, 1))
         if own != saved:
             yield (
-                f"{subject(name)} goes on at {own:.6g}, where the config's schedules are by now, "
-                f'in place of {saved:.6g}'
+                f"{subject(name)} continues at {own:.6g}, where the config's schedules are at "
+                f'this iteration, instead of {saved:.6g}'
             )
 
 

@@ -1,4 +1,4 @@
-"""The checkpoints that lie in the folder of a run."""
+"""Find the checkpoints in the folder of a run."""
 
 import glob
 import zipfile
@@ -15,19 +15,19 @@ TEMPLATES = ('iter_{}.pth', 'epoch_{}.pth')
 
 
 def checkpoint_folder(work_dir: str, out_dir: str | None = None) -> str:
-    """Where a run saves: its work dir, or a folder of that name below the hook's ``out_dir``."""
+    """Return where a run saves: its work dir, or a folder of that name in ``out_dir``."""
     if out_dir in (None, work_dir):
         return work_dir
     return str(Path(str(out_dir)) / Path(work_dir).name)
 
 
 def saved_checkpoints(cfg: Config) -> list[Path]:
-    """Checkpoints that a run of a config has left, the one to resume from last.
+    """List the checkpoints of a run, sorted so that the one to resume from is last.
 
     They are found by name in the run's own folder, so it may have been moved, copied or renamed.
-    ``last_checkpoint`` gives no more than a name: its path may lead to another run. Checkpoints
-    beyond that one, but written before it, are left from before the run was set back; these are
-    the last to resume from.
+    Only the file name in ``last_checkpoint`` is used, as its path may lead to another run.
+    Checkpoints with higher numbers than that one, but written before it, are older than the last
+    resume; they come first.
 
     Args:
         cfg: Config, with its ``work_dir`` set.
@@ -48,7 +48,7 @@ def saved_checkpoints(cfg: Config) -> list[Path]:
 
 
 def holds_a_run(cfg: Config) -> bool:
-    """Whether a run has saved anything where one of this config would."""
+    """Tell whether the folder of this config's run holds checkpoints already."""
     return bool(
         (Path(cfg.work_dir) / LATEST).exists()
         or saved_checkpoints(cfg)
@@ -57,24 +57,24 @@ def holds_a_run(cfg: Config) -> bool:
 
 
 def lies_in_run(path: str | Path, cfg: Config) -> bool:
-    """Whether a file lies where a run of this config saves."""
+    """Tell whether a file lies where a run of this config saves."""
     return Path(path).resolve().parent in {_folder(cfg).resolve(), Path(cfg.work_dir).resolve()}
 
 
 def later_than(path: str | Path, cfg: Config) -> list[Path]:
-    """Checkpoints of the run with higher numbers than one that lies among them."""
+    """List the checkpoints of a run with higher numbers than one of them."""
     numbers = {other.resolve(): of for other, of in _numbers(cfg).items()}
     template, number = numbers.get(Path(path).resolve(), ('', 0))
     return sorted(other for other, of in numbers.items() if of[0] == template and of[1] > number)
 
 
 def is_finished(path: str | Path) -> bool:
-    """Whether ``torch.save`` has come to the end of a file. Cheap."""
+    """Tell whether ``torch.save`` has finished a file. Cheap."""
     return zipfile.is_zipfile(path)
 
 
 def newest_complete(cfg: Config) -> tuple[Path | None, list[str]]:
-    """The checkpoint to go on from, its check sums compared, and what was passed over for it.
+    """Find the newest checkpoint with correct check sums, and say which ones are damaged.
 
     Returns:
         The file, ``None`` where no run has saved any, and a sentence for each damaged one.
@@ -92,8 +92,8 @@ def newest_complete(cfg: Config) -> tuple[Path | None, list[str]]:
             return path, [f'{error}; an earlier checkpoint takes its place' for error in damaged]
     if damaged:
         raise ValueError(
-            f'{cfg.work_dir} holds no complete checkpoint ({"; ".join(damaged)}); take the damaged '
-            'files away to start anew'
+            f'{cfg.work_dir} holds no complete checkpoint ({"; ".join(damaged)}); remove the '
+            'damaged files to start a new run'
         )
     return None, []
 
@@ -107,7 +107,7 @@ def _folder(cfg: Config) -> Path:
 
 
 def _numbers(cfg: Config) -> dict[Path, tuple[str, int]]:
-    """Regular checkpoints of a run, with the template and the number of their names."""
+    """Find regular checkpoints of a run, with the template and the number of their names."""
     templates = {*TEMPLATES, _hook(cfg).get('filename_tmpl') or TEMPLATES[0]}
     found = {}
     for template in templates:
@@ -120,7 +120,7 @@ def _numbers(cfg: Config) -> dict[Path, tuple[str, int]]:
 
 
 def _named_latest(cfg: Config) -> Path | None:
-    """The file that ``last_checkpoint`` names, if it lies in the run's own folder."""
+    """Return the file that ``last_checkpoint`` names, if it lies in the run's own folder."""
     try:
         name = Path((Path(cfg.work_dir) / LATEST).read_text(encoding='utf-8').strip()).name
     except (OSError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""One setting for the length of a run, which its schedules follow."""
+"""Change the length of a run by one setting, and have its schedules follow."""
 
 import copy
 import inspect
@@ -25,7 +25,7 @@ POA_TIMES = (
 
 @dataclass(frozen=True)
 class _Change:
-    """A run of another length than its config has.
+    """A change of a run's length.
 
     Args:
         key: Setting of ``train_cfg`` that has the length.
@@ -40,7 +40,7 @@ class _Change:
     stretch: float
 
     def warmup(self, length: float) -> float:
-        """Length of a warm-up now."""
+        """Return the new length of a warm-up."""
         share = max(WARMUP_SHARE, length / self.old)
         return min(length * self.stretch, share * self.new)
 
@@ -91,7 +91,7 @@ def _change(before: Config, after: Config) -> _Change | None:
 def _follow_schedulers(
     cfg: Config, before: Config, change: _Change, given: set[str]
 ) -> Iterator[str]:
-    """Fit the schedulers that count as the run does; what has changed."""
+    """Fit the schedulers that count in the run's unit; yield what has changed."""
     originals: Any = before.get('param_scheduler') or []
     single = isinstance(originals, dict)
     if 'param_scheduler' in given or (single and 'type' not in originals):  # those by optimiser
@@ -121,7 +121,7 @@ def _follow_schedulers(
 
 
 def _end_of_warmup(scheduler: Mapping[str, Any], length: int) -> int:
-    """Where a scheduler ends if it is a warm-up, else 0."""
+    """Return where a scheduler ends if it is a warm-up, else 0."""
     end = scheduler.get('end', length)
     rises = scheduler.get('start_factor', 0) < scheduler.get('end_factor', 1)
     named = any(name in scheduler['type'] for name in WARMUPS)
@@ -131,7 +131,7 @@ def _end_of_warmup(scheduler: Mapping[str, Any], length: int) -> int:
 def _fit(
     scheduler: Any, original: Mapping[str, Any], knots: tuple[list, list], own: set[str]
 ) -> tuple[int, int]:
-    """Move what a scheduler says in steps; where it begins and ends now."""
+    """Move a scheduler's steps; return its new begin and end."""
     length = knots[0][-1]
 
     def move(step: float) -> int:
@@ -155,7 +155,7 @@ def _fit(
 
 
 def _follow_poa_hooks(cfg: Config, change: _Change, given: set[str]) -> Iterator[str]:
-    """Shorten the times of POA hooks whose epochs have a length; what has changed."""
+    """Shorten the times of POA hooks whose epochs have a length; yield what has changed."""
     for index, hook in enumerate(cfg.get('custom_hooks') or []):
         prefix = f'custom_hooks.{index}.'
         if 'custom_hooks' in given or hook['type'] != 'POAHook' or not hook.get('epoch_length'):

@@ -1,4 +1,4 @@
-"""A run in about ten lines before it begins, and what can be done with what it leaves."""
+"""Summarise a run before it begins, and list its results and next steps when it ends."""
 
 import shlex
 import sys
@@ -24,7 +24,7 @@ __all__ = [
 
 
 def train_summary(runner: Runner) -> str:
-    """Data, network, rate, length and places of a training run."""
+    """Summarise a training run: data, network, learning rate, length, paths."""
     lines = {'data': describe(runner.train_dataloader.dataset)}
     if runner.val_loop is not None:
         unit = 'epochs' if _counts_epochs(runner) else 'iterations'
@@ -41,7 +41,7 @@ def train_summary(runner: Runner) -> str:
 
 
 def test_summary(runner: Runner) -> str:
-    """Data, network and places of a test."""
+    """Summarise a test: data, network, paths."""
     lines = {
         'data': describe(runner.test_dataloader.dataset),
         'network': _network(runner),
@@ -52,12 +52,12 @@ def test_summary(runner: Runner) -> str:
 
 
 def test_results(runner: Runner) -> str:
-    """Where a test has left its scores."""
+    """Say where a test has written its scores."""
     return f'scores and log in {shown(runner.log_dir)}'
 
 
 def train_results(runner: Runner) -> str:
-    """Where a training run has left what."""
+    """Say which files a training run has written, and where."""
     info = runner.message_hub.runtime_info
     best = {
         name.removesuffix('_ckpt').replace('_ckpt_', ' '): shown(path)
@@ -72,7 +72,7 @@ def train_results(runner: Runner) -> str:
 
 
 def next_steps(runner: Runner) -> str:
-    """Commands that go on from a training run."""
+    """List commands to evaluate or use the result of a training run."""
     info = runner.message_hub.runtime_info
     best = next((path for name, path in info.items() if name.startswith('best_ckpt')), None)
     checkpoint = best or info.get('last_ckpt')
@@ -100,19 +100,19 @@ def next_steps(runner: Runner) -> str:
 
 
 def _command(tool: str, *arguments: str) -> str:
-    """A command line with one of the tools, from where the running one has been started."""
+    """Write a command line for one of the tools, with the path of the running one."""
     folder = Path(sys.argv[0]).parent
     path = folder / tool if (folder / tool).is_file() else Path('tools') / tool
     return shlex.join(['python', str(path), *arguments])
 
 
 def log_file(runner: Runner) -> str:
-    """The file that has all of the log."""
+    """Return the path of the log file."""
     return str(Path(runner.log_dir) / f'{runner.timestamp}.log')
 
 
 def shown(path: Any) -> str:
-    """A path relative to the current folder, if it lies below it."""
+    """Write a path relative to the current folder, if it lies below it."""
     try:
         return str(Path(path).resolve().relative_to(Path.cwd()))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Schedules of quantities that no optimiser holds, and those that it does."""
+"""Compute schedules that are not the optimiser's, and find those that are."""
 
 import math
 from typing import Any
@@ -9,12 +9,20 @@ SUBJECTS = {'lr': 'the learning rate', 'weight_decay': 'the weight decay'}
 
 
 def cosine(start: float, end: float, step: int, num_steps: float) -> float:
-    """Half a cosine from ``start`` at step 0 to ``end`` at ``num_steps``, then constant."""
+    """Follow half a cosine from ``start`` at step 0 to ``end`` at ``num_steps``, then ``end``.
+
+    >>> [round(cosine(1.0, 0.0, step, num_steps=4), 3) for step in (0, 2, 4, 9)]
+    [1.0, 0.5, 0.0, 0.0]
+    """
     return end + (start - end) * (1 + math.cos(math.pi * _progress(step, num_steps))) / 2
 
 
 def linear(start: float, end: float, step: int, num_steps: float) -> float:
-    """A line from ``start`` at step 0 to ``end`` at ``num_steps``, then constant."""
+    """Follow a line from ``start`` at step 0 to ``end`` at ``num_steps``, then ``end``.
+
+    >>> [linear(0.04, 0.08, step, num_steps=4) for step in (0, 2, 4, 9)]
+    [0.04, 0.06, 0.08, 0.08]
+    """
     return start + (end - start) * _progress(step, num_steps)
 
 
@@ -23,7 +31,7 @@ def _progress(step: int, num_steps: float) -> float:
 
 
 def all_schedulers(runner: Runner) -> list[Any]:
-    """All schedulers of a run, those of several optimisers in one list."""
+    """List all schedulers of a run, also those of several optimisers."""
     schedulers: Any = runner.param_schedulers or []
     if isinstance(schedulers, dict):
         return [scheduler for part in schedulers.values() for scheduler in part]
@@ -31,5 +39,5 @@ def all_schedulers(runner: Runner) -> list[Any]:
 
 
 def subject(param_name: str) -> str:
-    """What a scheduler's ``param_name`` is called in a sentence."""
+    """Return the words for a scheduler's ``param_name`` in a sentence."""
     return SUBJECTS.get(param_name, param_name)

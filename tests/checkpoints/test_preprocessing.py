@@ -106,7 +106,7 @@ def test_plain_data_that_mean_nothing(change):
     with pytest.raises(ValueError, match=next(iter(change)).split('_of')[0]):
         Preprocessing.from_dict(data)
     del data['interpolation']
-    with pytest.raises(ValueError, match='preprocessing lacks interpolation'):
+    with pytest.raises(ValueError, match='preprocessing has no interpolation'):
         Preprocessing.from_dict(data)
     with pytest.raises(ValueError, match='preprocessing must be a dict'):
         Preprocessing.from_dict([data])

@@ -198,12 +198,12 @@ RESUME = [
     Mistake(
         'changed the widths',
         f'{TRAIN} --work-dir runs/w --resume {RUN} --cfg-options model.backbone.widths=[48,64]',
-        'keep them, or start anew',
+        'keep them, or start a new run',
     ),
     Mistake(
         'changed the heads',
         f'{TRAIN} --work-dir runs/h --resume {RUN} --cfg-options model.head.num_prototypes=[32,64]',
-        'keep them, or start anew',
+        'keep them, or start a new run',
     ),
     Mistake(
         'went on in the folder of another run',

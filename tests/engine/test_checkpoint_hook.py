@@ -38,7 +38,10 @@ def test_a_run_in_another_folder_leaves_the_first_one_alone(tmp_path, scores, sa
     assert info['best_score'] == max(scores)
     assert info['best_ckpt'] == str(tmp_path / 'two' / f'best_score_iter_{best}.pth')
     assert str(tmp_path / 'one') not in str({**info, 'cfg': ''})
-    assert sum('is looked for anew' in line for line in warnings_of(tmp_path / 'two')) == 1
+    assert (
+        sum('search for the best starts again' in line for line in warnings_of(tmp_path / 'two'))
+        == 1
+    )
 
 
 @pytest.mark.parametrize('moved', [True, False], ids=['moved', 'copied'])
@@ -96,7 +99,7 @@ def test_links_to_the_files_of_another_run_are_replaced_not_written_through(tmp_
     own = {path: data for path, data in before.items() if path.suffix == '.pth'}
     own[tmp_path / 'one' / 'last_checkpoint'] = before[tmp_path / 'one' / 'last_checkpoint']
     assert {path: path.read_bytes() for path in own} == own
-    assert 'iter_4.pth in' in ''.join(warnings_of(tmp_path / 'two'))  # will be written over
+    assert 'iter_4.pth in' in ''.join(warnings_of(tmp_path / 'two'))  # will be overwritten
 
 
 def killed_at(number, work_dir, **changes):

@@ -43,11 +43,11 @@ def test_a_longer_run_goes_on_where_its_own_schedule_is(tmp_path, whole):
     _, rest = train(tmp_path / 'rest', str(folder / 'iter_8.pth'), iters=16)
     assert rest == {step: expected[step] for step in range(8, 16)}
     assert told(tmp_path / 'rest') == [
-        'max_iters is 16 in place of 8: what follows the length of the run goes on where a run of '
-        'this length has it',
+        'max_iters is 16 instead of 8: what depends on the length of the run continues as in a run '
+        'of the new length',
         "PolyLR is the config's: end 16 in place of 8, total_iters 15 in place of 7",
-        f"the learning rate goes on at {0.1 * 7 / 15:.6g}, where the config's schedules are by "
-        'now, in place of 0',
+        f"the learning rate continues at {0.1 * 7 / 15:.6g}, where the config's schedules are at "
+        'this iteration, instead of 0',
     ]
 
 
@@ -84,7 +84,7 @@ def test_rates_are_those_of_a_run_that_had_them_from_the_start(tmp_path, whole, 
     assert list(rest) == [4, 5, 6, 7]
     for step, row in rest.items():
         assert row == pytest.approx(expected[step], rel=1e-12)
-    assert ' goes on at ' in ''.join(told(tmp_path / 'rest'))
+    assert ' continues at ' in ''.join(told(tmp_path / 'rest'))
 
 
 @pytest.mark.parametrize('scheduler', [None, []])
@@ -137,7 +137,7 @@ def test_what_does_not_fit_is_refused_in_one_sentence(tmp_path, whole):
 def test_the_best_checkpoint_has_no_state_to_go_on_from(tmp_path):
     train(tmp_path / 'one', scores=[1, 2])
     best = str(tmp_path / 'one' / 'best_score_iter_4.pth')
-    with pytest.raises(ValueError, match=r'best_score_iter_4\.pth has no optimizer, so no run'):
+    with pytest.raises(ValueError, match=r'best_score_iter_4\.pth has no optimizer, so it cannot'):
         train(tmp_path / 'two', best)
 
 
@@ -167,9 +167,9 @@ def test_the_seed_and_the_classes_are_told(tmp_path, whole):
     assert runner.seed == 0
     assert told(tmp_path / 'rest') == [
         "train_dataloader.dataset.classes is ('one', 'zwei', 'drei') in place of not set",
-        "the seed goes on as 0, not the config's 3: images and random numbers come as they would "
-        'have',
-        'its heads were trained on other classes than those of the data, which hold: class 1 was '
+        "the seed stays 0 instead of the config's 3: images and random numbers are those of an "
+        'uninterrupted run',
+        'its heads were trained on other classes; those of the data are used: class 1 was '
         "'two' and is 'zwei'",
         'it has done 8 iterations of 8: there is nothing left to train',
     ]
@@ -205,7 +205,7 @@ def test_epochs_go_on_at_the_start_of_one(tmp_path):
         assert list(rest) == list(range(4, 12))
         assert all(row == pytest.approx(rates[step]) for step, row in rest.items())
         assert (runner.iter, runner.epoch) == (12, 3)
-        assert any('goes on with epoch 2 from its start' in line for line in told(folder)) == (
+        assert any('resumes at the start of epoch 2' in line for line in told(folder)) == (
             step == 6
         )
 
@@ -221,7 +221,7 @@ def test_epochs_of_another_batch(tmp_path):
     assert list(rest) == list(range(2, 6))
     assert all(row == pytest.approx(expected[step]) for step, row in rest.items())
     assert (runner.iter, runner.epoch) == (6, 3)
-    assert 'epochs have 2 iterations in place of 4' in ''.join(told(tmp_path / 'two'))
+    assert 'epochs have 2 iterations instead of 4' in ''.join(told(tmp_path / 'two'))
 
 
 def test_gradients_of_half_a_step_are_told_to_be_lost(tmp_path):
@@ -229,7 +229,7 @@ def test_gradients_of_half_a_step_are_told_to_be_lost(tmp_path):
     train(tmp_path / 'one', **options)
     train(tmp_path / 'two', str(tmp_path / 'one' / 'iter_6.pth'), **options)
     assert told(tmp_path / 'two') == [
-        'it was saved within a step of 4 batches, whose gradients are lost'
+        'it was saved within a step of 4 batches; their gradients are lost'
     ]
 
 

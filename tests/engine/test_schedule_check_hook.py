@@ -200,6 +200,7 @@ def test_what_a_short_run_of_poa_does_not_come_to(tmp_path):
     launch.build_runner(cfg).train()
     after = 'iterations before that, the run has 4 iterations'
     assert [line for line in warnings_of(tmp_path) if 'POAHook' in line] == [
-        f'the teacher temperature never arrives: POAHook has 1 epochs of 6 {after}',
-        f'the prototypes never train: POAHook has 2 epochs of 6 {after}',
+        'the teacher temperature does not reach its final value: '
+        f'POAHook has 1 epochs of 6 {after}',
+        f'the prototypes are never trained: POAHook has 2 epochs of 6 {after}',
     ]

@@ -1,4 +1,4 @@
-"""Converting checkpoints of the authors' code into ones of this package.
+"""Convert checkpoints of the authors' code into checkpoints of this package.
 
 Theirs is ``{'teacher': state_dict}``, or has ``'student'`` beside it. Weights keep their values:
 both sides store the intact network and scale by α when a sub-network runs.
@@ -45,7 +45,7 @@ CHUNK = re.compile(r'(?<=^backbone\.blocks\.)\d+\.(?=\d+\.)')  # the next number
 
 
 class Conversion(NamedTuple):
-    """What a conversion has found.
+    """Say what was in a converted checkpoint.
 
     Attributes:
         model: Config of the POA model that the written state dict fits.
@@ -115,7 +115,7 @@ def convert_official(
 
 
 class _ValuesOfLinspace(TorchFunctionMode):
-    """Lets mmpretrain read drop rates off a linspace where all other tensors have no values."""
+    """Let mmpretrain read drop rates off a linspace where all other tensors have no values."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -123,7 +123,7 @@ class _ValuesOfLinspace(TorchFunctionMode):
 
 
 def _branches(content: Any) -> dict[str, State]:
-    """State dicts by branch, without what chunks and wrappers add to their keys."""
+    """Return state dicts by branch, without what chunks and wrappers add to their keys."""
     if not isinstance(content, dict) or 'teacher' not in content:
         message = "it has no 'teacher', so it is not a checkpoint of the authors' code"
         raise ValueError(with_kind(message, kind_of_content(content)))
@@ -179,7 +179,7 @@ def _head_config(state: State) -> dict[str, Any]:
 def _translate(
     branch: str, state: State, keys: Sequence[Key], shapes: Mapping[str, torch.Size]
 ) -> State:
-    """Weights under our names.
+    """Rename the weights to our names.
 
     Args:
         branch: What errors call it.

@@ -26,7 +26,7 @@ KEYS = (
 
 
 def backbone_config(state: State, settings: Settings) -> dict[str, Any]:
-    """Config of the elastic ResNet that the weights of a branch fit.
+    """Derive the config of the elastic ResNet that the weights of a branch fit.
 
     Raises:
         ValueError: Weights that are missing or make no sense, or settings that do not fit.
@@ -53,7 +53,7 @@ def backbone_config(state: State, settings: Settings) -> dict[str, Any]:
 
 
 def _depths(blocks: tuple[int, ...], settings: Settings) -> list[list[int]]:
-    """Numbers of blocks of each stage, in all combinations."""
+    """List the numbers of blocks of each stage, in all combinations."""
     smallest, interval = settings['min_depth'], settings['depth_interval']
     if (
         not isinstance(smallest, tuple)

@@ -1,4 +1,4 @@
-"""What the tensors of the authors' checkpoints cannot tell. The tool's help reads it: no torch."""
+"""Hold the settings that the tensors of the authors' checkpoints do not show, without torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ DEFAULTS: Mapping[str, Settings] = {
 
 @dataclass(frozen=True)
 class OfficialSettings:
-    """What the tensors cannot tell. ``None`` stands for the value of the authors' config.
+    """Settings that the tensors do not show; ``None`` stands for the value of the authors' config.
 
     Args:
         head_dim: Channels of one attention head (ViT; the tensors of a Swin tell it).

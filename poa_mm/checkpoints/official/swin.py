@@ -29,7 +29,7 @@ MERGED = 4  # patches that a merging joins
 
 
 def channel_major(tensor: Tensor) -> Tensor:
-    """Last axis from their order of merged channels, p·C + c, into mmpretrain's, c·4 + p.
+    """Reorder the merged channels of the last axis: theirs is p·C + c, mmpretrain's c·4 + p.
 
     p = 2·row + column is the place within the 2 × 2 patches.
     """
@@ -70,7 +70,7 @@ KEYS = (
 
 
 def backbone_config(state: State, settings: Settings) -> dict[str, Any]:
-    """Config of the elastic Swin Transformer that the weights of a branch fit.
+    """Derive the config of the elastic Swin Transformer that the weights of a branch fit.
 
     Raises:
         ValueError: Weights that are missing or make no sense, or settings that do not fit.
@@ -105,7 +105,7 @@ def backbone_config(state: State, settings: Settings) -> dict[str, Any]:
 
 
 def _attention(state: State, width: int) -> tuple[int, list[int]]:
-    """Window size, and the number of heads in each stage."""
+    """Read off the window size, and the number of heads in each stage."""
     heads = []
     for stage in range(STAGES):
         key = f'backbone.stages.{stage}.blocks.0.attn.w_msa.relative_position_bias_table'

@@ -1,4 +1,4 @@
-"""What a family of backbones needs to be converted, and how dimensions are read off tensors."""
+"""Describe how a family's weights are renamed, and read dimensions off tensors."""
 
 import re
 from collections.abc import Callable
@@ -31,7 +31,7 @@ class Key(NamedTuple):
     convert: Callable[[Tensor], Tensor] = _unchanged
 
     def rename(self, name: str) -> str | None:
-        """Our name for one of theirs, ``None`` if it is of another row."""
+        """Return our name for one of theirs, ``None`` if this row is not about it."""
         pattern = re.escape(self.theirs).replace(r'\#', r'(\d+)').replace(r'\*', '(weight|bias)')
         match = re.fullmatch(pattern, name)
         if match is None:
@@ -57,11 +57,11 @@ class Family(NamedTuple):
 
     @property
     def defaults(self) -> Settings:
-        """The settings that it takes, with the values of the authors' config."""
+        """Return the settings that the family takes, with the values of the authors' config."""
         return DEFAULTS[self.name]
 
     def complete(self, settings: OfficialSettings) -> Settings:
-        """The settings of this family, with its defaults where ``settings`` has none.
+        """Return the settings of this family, with its defaults where ``settings`` has none.
 
         Raises:
             ValueError: ``settings`` holds one that the family does not take.
@@ -78,13 +78,13 @@ class Family(NamedTuple):
 
 
 def shape_of(state: State, key: str, dimensions: int) -> tuple[int, ...]:
-    """Shape of a weight that dimensions are read off.
+    """Return the shape of a weight, checked.
 
     Raises:
         ValueError: No such weight, another number of dimensions, or no elements.
     """
     if key not in state:
-        raise ValueError(f'its teacher lacks {key}')
+        raise ValueError(f'its teacher has no {key}')
     shape = tuple(state[key].shape)
     if len(shape) != dimensions or 0 in shape:
         raise ValueError(f'{key} must have {dimensions} dimensions and not be empty, got {shape}')
@@ -92,13 +92,13 @@ def shape_of(state: State, key: str, dimensions: int) -> tuple[int, ...]:
 
 
 def count(state: State, prefix: str) -> int:
-    """How many numbers follow ``prefix`` in names."""
+    """Count the different numbers that follow ``prefix`` in names."""
     pattern = re.compile(re.escape(prefix) + r'(\d+)\.')
     return len({match[1] for match in map(pattern.match, state) if match})
 
 
 def elastic_widths(intact: int, settings: Settings, unit: str, size: int) -> list[int]:
-    """Elastic widths, whole numbers of what is dropped: heads or groups.
+    """List the elastic widths, in multiples of a head or group.
 
     Args:
         intact: Width of the intact network.
@@ -117,7 +117,7 @@ def elastic_widths(intact: int, settings: Settings, unit: str, size: int) -> lis
 
 
 def elastic_axis(name: str, smallest: Any, intact: int, interval: int, least: int = 1) -> list[int]:
-    """Elastic widths or depths, from the smallest one in steps as far as the intact one.
+    """List the elastic widths or depths, in steps from the smallest to the intact one.
 
     Raises:
         ValueError: ``smallest`` lies outside ``least``…``intact``, or a step that is not positive.

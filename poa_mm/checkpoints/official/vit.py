@@ -37,7 +37,7 @@ KEYS = (
 
 
 def backbone_config(state: State, settings: Settings) -> dict[str, Any]:
-    """Config of the elastic ViT that the weights of a branch fit.
+    """Derive the config of the elastic ViT that the weights of a branch fit.
 
     Raises:
         ValueError: Weights that are missing or make no sense, or settings that do not fit.

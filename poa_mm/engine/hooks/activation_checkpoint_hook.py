@@ -1,4 +1,4 @@
-"""Activations recomputed instead of kept, in any backbone."""
+"""Recompute activations in the backward pass, in any backbone."""
 
 import functools
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from poa_mm.engine.inner_model import inner_model
 
 @HOOKS.register_module()
 class ActivationCheckpointHook(Hook):
-    """Recomputes blocks in the backward pass: less memory for about a third more time.
+    """Recompute blocks in the backward pass: less memory for about a third more time.
 
     mmpretrain's ViT has no such option; its Swin and ResNet, and mmengine's
     ``activation_checkpointing``, use torch's reentrant variant, which needs inputs with a gradient

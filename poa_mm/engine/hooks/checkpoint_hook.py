@@ -1,4 +1,4 @@
-"""Checkpoints that leave those of other runs alone, and of which one is always whole."""
+"""Save checkpoints safely: never touch those of other runs, always have a complete one."""
 
 import logging
 import re
@@ -23,16 +23,16 @@ BEST_SCORE = 'best_score'
 
 @HOOKS.register_module(name='CheckpointHook', force=True)
 class RunCheckpointHook(CheckpointHook):
-    """mmengine's hook, safe for the files of this run and of others.
+    """Save checkpoints as mmengine's hook does, but safely for the files of all runs.
 
     Registered under the name of mmengine's, which any config already has; takes its arguments.
 
-    - Resumed from another folder, it forgets the best checkpoint and the checkpoints to delete that
-      lie there. A best score counts as long as its checkpoint lies in this run's folder: a run
-      shall end with the best of what it has saved.
-    - A checkpoint is written beside the file that it replaces. Those that it makes superfluous,
-      regular or best, are deleted after that, so that one is whole at any time.
-    - What an interrupted run has left half-written is deleted.
+    - A run resumed from another folder leaves the checkpoints there alone: it neither deletes them
+      nor compares with their best score. A best score is kept only if its checkpoint lies in this
+      run's folder.
+    - A checkpoint is first written completely, then old ones, regular or best, are deleted. So
+      there is a complete checkpoint at any time.
+    - A file that an interrupted run has left half-written is deleted.
 
     Raises:
         InputError: At the first validation, if ``save_best`` is none of its metrics.
@@ -41,7 +41,7 @@ class RunCheckpointHook(CheckpointHook):
     file_backend: Any
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Take the files of other runs out of what is to be resumed."""
+        """Remove the files of other runs from the state to resume."""
         hub = checkpoint.get('message_hub')
         if not isinstance(hub, dict):
             return
@@ -58,7 +58,7 @@ class RunCheckpointHook(CheckpointHook):
         hub['runtime_info'] = info
 
     def _settle_best(self, info: dict[str, Any], name: str, folder: str) -> None:
-        """Find the best checkpoint of a metric in this run's folder, or forget its score."""
+        """Find the best checkpoint of a metric in this run's folder, or drop its score."""
         path, score_name = Path(info.pop(name)), name.replace(BEST_PATH, BEST_SCORE, 1)
         score = info.pop(score_name, None)
         own = fileio.join_path(folder, path.name)
@@ -67,14 +67,14 @@ class RunCheckpointHook(CheckpointHook):
             info.update({name: own, score_name: score})
         elif self.save_best:
             print_log(
-                f'the best score so far, {score}, is that of {path}, which is no best checkpoint '
-                f'in {folder} by {", ".join(self.save_best)}: the best one is looked for anew',
+                f'the best score so far, {score}, is of {path}, which is not a best checkpoint by '
+                f'{", ".join(self.save_best)} in {folder}: the search for the best starts again',
                 logger='current',
                 level=logging.WARNING,
             )
 
     def _measures(self, key: str, file_name: str) -> bool:
-        """Whether a best checkpoint is that of the metric which this run goes by."""
+        """Tell whether a best checkpoint is the best by this run's metric."""
         metrics = [key.removeprefix(f'{BEST_PATH}_')]
         if key == BEST_PATH:  # of the only metric, which its file's name has
             metrics = list(self.save_best or [])
@@ -92,7 +92,7 @@ class RunCheckpointHook(CheckpointHook):
             for path in Path(self.out_dir).glob(f'*{PARTIAL}'):
                 if self._is_checkpoint(path.name.removesuffix(PARTIAL)):
                     path.unlink()
-                    runner.logger.warning(f'deleted {path}, which was never finished')
+                    runner.logger.warning(f'deleted {path}, left incomplete by an interrupted run')
 
     def _is_checkpoint(self, name: str) -> bool:
         before, _, after = self.filename_tmpl.partition('{}')
@@ -133,7 +133,7 @@ class RunCheckpointHook(CheckpointHook):
             )
 
     def _with(self, step: int) -> list[int]:
-        """Steps of the checkpoints to keep and of this one; none if all are kept."""
+        """List the steps of the checkpoints to keep and of this one; none if all are kept."""
         if self.max_keep_ckpts <= 0:
             return []
         return [*(number for number in self.keep_ckpt_ids if number != step), step]
@@ -171,7 +171,7 @@ class RunCheckpointHook(CheckpointHook):
 
 
 class _DeletionQueue:
-    """A file backend that keeps note of what it is asked to delete, and deletes nothing."""
+    """Note what a file backend is asked to delete, and delete nothing."""
 
     def __init__(self, backend: Any) -> None:
         self._backend = backend

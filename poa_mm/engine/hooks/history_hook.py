@@ -1,4 +1,4 @@
-"""Histories of logged scalars that do not grow with the run."""
+"""Bound the histories of logged scalars, which would grow with the run."""
 
 from typing import Any
 
@@ -7,18 +7,18 @@ from mmengine.logging import HistoryBuffer
 from mmengine.registry import HOOKS
 from mmengine.runner import LogProcessor, Runner
 
-KEPT = 1000  # for whoever looks back, such as NanGuardHook
+KEPT = 1000  # values at least, for hooks such as NanGuardHook
 TIMES = ('time', 'data_time')  # averaged over a whole validation
 
 
 @HOOKS.register_module()
 class HistoryHook(Hook):
-    """Keeps of each scalar's history what the log looks back at, and no more.
+    """Keep only as much of each scalar's history as the log averages over.
 
     mmengine keeps up to a million values of each, copies them at every iteration to append one, and
-    saves them in every checkpoint. What the log says stays the same: a history is as long as the
-    largest window of ``log_processor`` on that scalar, at least 1000. One over which it takes a
-    ``'global'`` window is kept whole. Longer ones that a checkpoint brings along are cut.
+    saves them in every checkpoint. Here a history is as long as the largest window of
+    ``log_processor`` on that scalar, and at least 1000 values, so the log stays the same. A history
+    with a ``'global'`` window is kept whole. Longer ones in a resumed checkpoint are cut.
 
     ``launch.build_runner`` adds this hook to every run.
     """
@@ -27,7 +27,7 @@ class HistoryHook(Hook):
         self._bounded: set[str] = set()
 
     def before_train(self, runner: Runner) -> None:
-        """Cut what a checkpoint has brought along."""
+        """Cut the histories that a checkpoint has restored."""
         self._bounded.clear()
         for name in runner.message_hub.log_scalars:
             _bound(runner, name, KEPT)
@@ -49,7 +49,7 @@ def _bound(runner: Runner, name: str, epoch_length: int) -> None:
 
 
 def _window(processor: LogProcessor, scalar: str, epoch_length: int) -> int | None:
-    """How far back the log looks at a scalar; ``None`` for the whole run."""
+    """Return how many values of a scalar the log averages; ``None`` for the whole run."""
     mode, _, name = scalar.partition('/')
     windows: list[Any] = [KEPT, processor.window_size]
     windows += [cfg.get('window_size') for cfg in processor.custom_cfg if cfg['data_src'] == name]

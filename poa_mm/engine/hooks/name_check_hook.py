@@ -1,4 +1,4 @@
-"""No test whose files of several images would have one name."""
+"""Check that a test writes a file of its own for every image."""
 
 from pathlib import Path
 
@@ -11,11 +11,11 @@ from poa_mm.errors import InputError
 
 @HOOKS.register_module()
 class NameCheckHook(Hook):
-    """Looks for images of one name in several folders before a test writes a file for each.
+    """Check before a test that no two images have the same name, if it names files after them.
 
-    Drawings of mmdet and mmpretrain and masks of mmseg are named after the image alone, so the file
-    of one image would silently replace that of another. Registered with mmengine, so that configs
-    of all scopes find it.
+    mmdet's and mmpretrain's drawings and mmseg's masks are named after the image without its
+    folder, so the file of one image would silently replace that of another. The hook is registered
+    with mmengine, so that configs of all scopes find it.
 
     Args:
         folder: Where the files go.
@@ -30,7 +30,7 @@ class NameCheckHook(Hook):
         self.suffix = suffix
 
     def before_test(self, runner: Runner) -> None:
-        """Look at the list of images."""
+        """Check the list of images."""
         dataset = runner.test_dataloader.dataset
         images: dict[str, str] = {}
         for index in range(len(dataset)):

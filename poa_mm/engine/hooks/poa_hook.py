@@ -1,4 +1,10 @@
-"""What POA needs around an optimiser step."""
+"""Update the teacher after each optimiser step, and follow POA's schedules.
+
+How the teacher is updated: after each optimiser step, every weight of its backbone and heads
+becomes ``m · teacher + (1 − m) · student``. The momentum m rises along half a cosine over the whole
+run, from 0.992 to 0.9999 by default. Under gradient accumulation the update comes once per
+effective batch. A step that was skipped because its gradient was not finite is followed by none.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,7 +22,7 @@ from poa_mm.registry import HOOKS
 
 
 def poa_of(runner: Runner, hook: Hook) -> POA:
-    """The POA model that a runner trains.
+    """Return the POA model that a runner trains.
 
     Raises:
         TypeError: It trains something else.
@@ -31,40 +37,38 @@ def _check_pair(name: str, values: Any, range_: str, fits: Callable[[float], boo
     fine = isinstance(values, list | tuple) and len(values) == 2
     if not fine or not all(isinstance(value, int | float) and fits(value) for value in values):
         raise ValueError(
-            f'{name} of POAHook must be two numbers {range_}, at first and in the end, '
+            f'{name} of POAHook must be two numbers {range_}, at the first and last iteration, '
             f'got {values!r}'
         )
 
 
 @HOOKS.register_module()
 class POAHook(Hook):
-    """Schedules what no optimiser holds, and updates the teacher (Sec. 4.1, App. C.3 and C.7).
+    """Update the teacher after each optimiser step; schedule m, τ_t and what is frozen.
 
-    The teacher moves after the optimiser step, and under gradient accumulation once for each
-    effective batch; it stays where it is if the step was skipped. So do the running means of
-    ``centering``. All schedules are functions of
-    the runner's iteration, so a resumed run goes on exactly where it stopped. Logs ``momentum``,
-    ``teacher_temp`` and ``weight_decay``, that of the groups which have one.
+    See Sec. 4.1, App. C.3 and C.7. The update is that of
+    :meth:`~poa_mm.models.selfsup.POA.update_teacher`, which also updates the running means of
+    ``centering``. All schedules depend on the runner's iteration only, so a resumed run continues
+    exactly where it stopped. Logs ``momentum``, ``teacher_temp`` and the largest ``weight_decay``.
 
     Args:
-        momentum: Momentum of the teacher at the first and at the last iteration (cosine).
-        teacher_temp: τ_t at the first iteration and after the warm-up (linear).
+        momentum: m of the teacher at the first and at the last iteration, along half a cosine.
+        teacher_temp: τ_t at the first iteration and after the warm-up, along a line.
         temp_warmup_epochs: Length of that warm-up, in epochs.
-        ibot_start_epoch: When the masked patches join the losses: ``model.ibot_active``.
-        freeze_last_layer_epochs: How long the prototypes keep still. Above 0 it needs
+        ibot_start_epoch: Epoch from which masked patches are predicted (``model.ibot_active``).
+        freeze_last_layer_epochs: Epochs for which the prototypes are frozen. Above 0 it needs
             :class:`~poa_mm.engine.GuardedOptimWrapper` or ``GuardedAmpOptimWrapper``.
-        head_warmup_epochs: How long the backbone keeps still, to train on from a backbone alone
-            with fresh heads. Needs the same wrappers.
-        cosine_fraction: Part of the cosine of the momentum that the run goes through: 1 in the
-            paper. The authors' code stretches the cosines, to whole iterations, and stops at 0.78
-            (ViT) and 0.9 (Swin).
+        head_warmup_epochs: Epochs for which the backbone is frozen, to train new heads on a
+            pre-trained backbone first. Above 0 it needs the same wrappers.
+        cosine_fraction: Share of the momentum's cosine that the run covers: 1 in the paper. The
+            authors' code stretches the cosine and stops at 0.78 (ViT) and 0.9 (Swin) of it.
         epoch_length: Iterations of an epoch (800 for the paper's ViT); ``None`` is one pass over
             the training data.
 
     Raises:
-        ValueError: Momenta outside [0, 1], temperatures that are not positive, a negative time,
+        ValueError: Momenta outside [0, 1], temperatures that are not positive, negative epochs,
             ``cosine_fraction`` outside (0, 1], ``epoch_length`` below 1; before training, something
-            to keep still with another optimiser wrapper, or crops that the network cannot take.
+            to freeze with another optimiser wrapper, or crops that the network cannot take.
     """
 
     def __init__(
@@ -102,7 +106,7 @@ class POAHook(Hook):
         self.epoch_length = epoch_length
 
     def before_train(self, runner: Runner) -> None:
-        """Look at the optimiser wrapper, and at what the network is to see."""
+        """Check the crops, the optimiser wrapper and the length of the run."""
         check_views(poa_of(runner, self), runner.train_dataloader)
         wrapper = runner.optim_wrapper
         if any(self.frozen_epochs.values()) and not isinstance(wrapper, StepGuard):
@@ -115,15 +119,15 @@ class POAHook(Hook):
             runner.logger.warning(warning)
 
     def _too_late(self, runner: Runner) -> Iterator[str]:
-        """What a run of this length does not come to."""
+        """Warn of what a run of this length is too short for."""
         epoch = self._epoch_length(runner)
         times = {
-            'the teacher temperature never arrives': self.temp_warmup_epochs,
-            'the prototypes never train': self.frozen_epochs[LAST_LAYER],
-            'the backbone never trains': self.frozen_epochs['backbone'],
+            'the teacher temperature does not reach its final value': self.temp_warmup_epochs,
+            'the prototypes are never trained': self.frozen_epochs[LAST_LAYER],
+            'the backbone is never trained': self.frozen_epochs['backbone'],
         }
         if getattr(poa_of(runner, self), 'ibot_weight', 0):
-            times['the masked patches never join the losses'] = self.ibot_start_epoch
+            times['masked patches are never predicted'] = self.ibot_start_epoch
         for consequence, epochs in times.items():
             if epochs * epoch >= max(runner.max_iters, 1):
                 yield (
@@ -132,7 +136,7 @@ class POAHook(Hook):
                 )
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Tell the model which step it is and what goes with it, the optimiser what is frozen."""
+        """Set the step and its schedules in the model, and freeze groups of the optimiser."""
         model = poa_of(runner, self)
         epoch = self._epoch_length(runner)
         warmup = round(self.temp_warmup_epochs * epoch)
@@ -150,7 +154,7 @@ class POAHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Update the teacher if the optimiser has stepped."""
+        """Update the teacher, unless no optimiser step was made or it was skipped."""
         wrapper = runner.optim_wrapper
         if not wrapper.should_update():
             return

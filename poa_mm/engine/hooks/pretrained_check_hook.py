@@ -1,4 +1,4 @@
-"""No run with a backbone that was not loaded."""
+"""Check that a run starts from all of its pre-trained weights."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,15 +16,15 @@ PRETRAINED = 'Pretrained'
 
 @HOOKS.register_module()
 class PretrainedCheckHook(Hook):
-    """Compares the weights that a run is to start from with its model, before it starts.
+    """Load pre-trained weights strictly: every name and shape must fit the model.
 
     mmengine loads ``init_cfg=dict(type='Pretrained', checkpoint=...)`` as far as names and shapes
-    agree, and warns of the rest: a detector whose backbone stays random trains all the same. This
-    hook asks for all names and shapes, whatever library's entry point runs it. It is registered
-    with mmengine, so that configs of all scopes find it.
+    agree, and only warns of the rest: a detector then trains with a random backbone. This hook
+    requires all names and shapes to agree, in the tools of every library. It is registered with
+    mmengine, so that configs of all scopes find it.
 
-    Allowed to differ are what :mod:`poa_mm.models.backbones.pretrained` lists, and position
-    embeddings that the backbone resizes.
+    Exceptions are listed in :mod:`poa_mm.models.backbones.pretrained`; position embeddings are
+    resized by the backbone.
 
     Raises:
         FileNotFoundError: Before training, if there is no such file.
@@ -33,7 +33,7 @@ class PretrainedCheckHook(Hook):
     """
 
     def before_run(self, runner: Runner) -> None:
-        """Fill what is to be filled, strictly. mmengine initialises the model only after this."""
+        """Load the weights strictly. mmengine initialises the model only after this."""
         if not isinstance(runner._train_loop, BaseLoop):  # validation and test load a whole model
             return
         model = inner_model(runner.model)
@@ -42,7 +42,7 @@ class PretrainedCheckHook(Hook):
 
 
 def _pretrained(model: nn.Module) -> Iterator[tuple[nn.Module, dict[str, Any]]]:
-    """Modules that start from a file, and their ``init_cfg``."""
+    """Yield the modules that start from a file, and their ``init_cfg``."""
     for name, module in model.named_modules():
         init_cfg: Any = getattr(module, 'init_cfg', None)
         if isinstance(init_cfg, dict) and init_cfg.get('type') == PRETRAINED:

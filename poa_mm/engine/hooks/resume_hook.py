@@ -1,4 +1,4 @@
-"""A checkpoint goes on with the run; what the run is like stays the config's word."""
+"""Resume weights and state from a checkpoint, but keep the settings of the config."""
 
 from collections.abc import Iterator
 from itertools import zip_longest
@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import IterBasedTrainLoop, Runner
+from torch import nn
 
 from poa_mm.checkpoints.checkpoint import SUPERNET_INFO
 from poa_mm.engine import config_diff
@@ -24,32 +25,32 @@ OF_THE_LAUNCH = (
 
 @HOOKS.register_module()
 class ResumeHook(Hook):
-    """Compares a checkpoint to resume from with the config, before mmengine takes it over.
+    """Compare a checkpoint with the config before mmengine resumes from it.
 
-    mmengine restores the learning rates, weight decays and schedules of the checkpoint over those
-    of the config, in silence, and trains on with whatever weights have fitting names. Here
+    mmengine silently replaces the learning rates, weight decays and schedules of the config by
+    those of the checkpoint, and loads whatever weights have fitting names. Here
 
-    - weights, optimiser state, iteration and seed are the checkpoint's: they are the run;
-    - all settings are the config's; what defines a supernet must be as it was. Where the config's
-      schedules are others than those that the checkpoint was trained with, rates go on where the
-      former are at this iteration;
-    - a run that counts epochs goes on at the start of one, with a batch of whatever size.
+    - weights, optimiser state, iteration and seed are taken from the checkpoint;
+    - all settings are taken from the config; what defines a supernet must not have changed. Where
+      the schedules have changed, learning rates continue with the values that the config's
+      schedules have at this iteration;
+    - a run that counts epochs resumes at the start of an epoch, with any batch size.
 
-    Each difference is a warning of one line that says what holds. ``launch.build_runner`` adds this
-    hook to every run.
+    Each difference is logged as a warning of one line that says what holds now.
+    ``launch.build_runner`` adds this hook to every run.
 
     Raises:
-        ValueError: When starting from weights (``load_from``), if none of them is one of the
-            model's, of which mmengine would only warn. When resuming, if the file has no optimiser
+        ValueError: When starting from weights (``load_from``), if none of them belongs to the
+            model, which for mmengine is only a warning. When resuming, if the file has no optimiser
             state, another family, search space or head, weights or parameter groups that do not fit
             the model, or the state of another kind of optimiser; if a schedule that depends on
-            metrics cannot be brought to where it would be.
+            metrics has changed.
     """
 
     priority = 'VERY_LOW'  # after hooks that compare the checkpoint with what they know of the run
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Look at a checkpoint and put the config's settings into it."""
+        """Check a checkpoint and put the config's settings into it."""
         name = runner.cfg.get('load_from') or 'the checkpoint'
         if not runner.cfg.get('resume'):
             _check_any_weight(runner.model, checkpoint.get('state_dict', checkpoint), name)
@@ -57,8 +58,8 @@ class ResumeHook(Hook):
         missing = [key for key in REQUIRED if key not in checkpoint]
         if missing:
             raise ValueError(
-                f'{name} has no {", ".join(missing)}, so no run can go on from it: resume from a '
-                'regular checkpoint, or start anew from its weights with --cfg-options load_from='
+                f'{name} has no {", ".join(missing)}, so it cannot be resumed: name a regular '
+                'checkpoint, or start a new run from its weights with --cfg-options load_from='
             )
         found = _differences(runner, checkpoint)
         if SUPERNET_INFO in checkpoint:
@@ -81,7 +82,7 @@ class ResumeHook(Hook):
 
 
 def _differences(runner: Runner, checkpoint: dict[str, Any]) -> list[config_diff.Difference]:
-    """Settings with other values than in the run that wrote the checkpoint, where it says them."""
+    """List the settings that differ from those in the checkpoint, where it holds them."""
     saved = (checkpoint.get(SUPERNET_INFO) or {}).get('config')
     text = checkpoint['meta'].get('cfg')
     if saved is None and isinstance(text, str):
@@ -92,7 +93,7 @@ def _differences(runner: Runner, checkpoint: dict[str, Any]) -> list[config_diff
     return config_diff.differences(saved, runner.cfg.to_dict()) if saved else []
 
 
-def _check_any_weight(model: Any, weights: dict[str, Any], name: str) -> None:
+def _check_any_weight(model: nn.Module, weights: dict[str, Any], name: str) -> None:
     model = inner_model(model)
     own = model.state_dict()
     saved = {key.removeprefix('module.') for key in weights}
@@ -103,7 +104,7 @@ def _check_any_weight(model: Any, weights: dict[str, Any], name: str) -> None:
         )
 
 
-def _check_weights(model: Any, weights: dict[str, Any], name: str) -> None:
+def _check_weights(model: nn.Module, weights: dict[str, Any], name: str) -> None:
     model = inner_model(model)
     own = {key: _shape(value) for key, value in model.state_dict().items()}
     saved = {key.removeprefix('module.'): _shape(value) for key, value in weights.items()}
@@ -126,8 +127,8 @@ def _seed(runner: Runner, checkpoint: dict[str, Any]) -> Iterator[str]:
     own = (runner.cfg.get('randomness') or {}).get('seed')
     if None not in (own, saved) and own != saved:
         yield (
-            f"the seed goes on as {saved}, not the config's {own}: images and random numbers come "
-            'as they would have'
+            f"the seed stays {saved} instead of the config's {own}: images and random numbers are "
+            'those of an uninterrupted run'
         )
 
 
@@ -144,7 +145,7 @@ def _classes(runner: Runner, checkpoint: dict[str, Any]) -> Iterator[str]:
             if names[0] != names[1]
         )
         yield (
-            f'its heads were trained on other classes than those of the data, which hold: class '
+            'its heads were trained on other classes; those of the data are used: class '
             f'{place} was {names[0]!r} and is {names[1]!r}'
         )
 
@@ -154,26 +155,26 @@ def _length(runner: Runner, checkpoint: dict[str, Any]) -> Iterator[str]:
     saved, own = _info(checkpoint).get(key), getattr(runner, key)
     if saved not in (None, own):
         yield (
-            f'{key} is {own} in place of {saved}: what follows the length of the run goes on where '
-            'a run of this length has it'
+            f'{key} is {own} instead of {saved}: what depends on the length of the run continues '
+            'as in a run of the new length'
         )
 
 
 def _position(runner: Runner, checkpoint: dict[str, Any]) -> Iterator[str]:
-    """Bring a run that counts epochs to the start of one."""
+    """Move a run that counts epochs to the start of an epoch."""
     meta, info = checkpoint['meta'], _info(checkpoint)
     if isinstance(runner.train_loop, IterBasedTrainLoop):
         accumulated = runner.cfg.optim_wrapper.get('accumulative_counts', 1)
         if meta['iter'] % accumulated:
-            yield f'it was saved within a step of {accumulated} batches, whose gradients are lost'
+            yield f'it was saved within a step of {accumulated} batches; their gradients are lost'
         return
     length = len(runner.train_dataloader)
     before = info['max_iters'] // info['max_epochs'] if 'max_epochs' in info else length
     done, within = divmod(meta['iter'], max(before, 1))
     if within or before != length:
         yield (
-            f'epochs have {length} iterations in place of {before}, of which {done} and {within} '
-            f'iterations were done: the run goes on with epoch {done + 1} from its start'
+            f'epochs have {length} iterations instead of {before}; {done} epochs and {within} '
+            f'iterations were done: the run resumes at the start of epoch {done + 1}'
         )
     meta.update(epoch=done, iter=done * length)
 

@@ -1,4 +1,4 @@
-"""No run in silence whose schedules are made for another length."""
+"""Check that schedules, checkpoints and sampler fit the length of the run."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,12 +17,11 @@ EARLY = 0.01  # of the run: where milestones in epochs come that are taken for i
 
 @HOOKS.register_module()
 class ScheduleCheckHook(Hook):
-    """Says before the first iteration where schedules, saving and the run's length contradict.
+    """Warn before the first iteration where schedules or saving do not fit the run's length.
 
-    A schedule that ends after the run leaves it in the warm-up or far from its last value; one that
-    ends before it stands still for the rest; one that counts epochs never moves in a run that
-    counts iterations. All of these train without an error. Each is a warning: a trial of a few
-    iterations is none the worse for it.
+    A schedule that ends after the run does not reach its final value; one that ends before it is
+    constant for the rest; one that counts epochs never changes in a run that counts iterations. All
+    of these train without an error. Each is only a warning, so that short trial runs work.
 
     ``launch.build_runner`` adds this hook to every run.
 
@@ -33,7 +32,7 @@ class ScheduleCheckHook(Hook):
     priority = 'LOW'  # after what a checkpoint has brought along
 
     def before_train(self, runner: Runner) -> None:
-        """Look at the schedules, the sampler and the checkpoints of the run."""
+        """Check the schedules, the sampler and the checkpoints of the run."""
         by_epoch = not isinstance(runner.train_loop, IterBasedTrainLoop)
         if by_epoch:
             _check_sampler(runner.train_dataloader)
@@ -51,7 +50,7 @@ def _check_sampler(loader: Any) -> None:
 
 
 def contradictions(runner: Runner) -> Iterator[str]:
-    """Sentences on schedules that do not fit the length of the run."""
+    """Describe the schedules that do not fit the length of the run, one sentence each."""
     by_epoch = not isinstance(runner.train_loop, IterBasedTrainLoop)
     fraction = next((h.cosine_fraction for h in runner.hooks if hasattr(h, 'cosine_fraction')), 1.0)
     ends: dict[str, float] = {}
@@ -81,7 +80,7 @@ def contradictions(runner: Runner) -> Iterator[str]:
 
 
 def _faults(scheduler: Any, length: int, fraction: float) -> Iterator[str]:
-    """What is wrong with one schedule in a run of this length, of which the text has the unit."""
+    """Describe what is wrong with one schedule in a run of this length."""
     begin, end = scheduler.begin, scheduler.end
     if begin >= length:
         yield f'begins at {begin}: it never begins'
@@ -115,7 +114,7 @@ def _faults(scheduler: Any, length: int, fraction: float) -> Iterator[str]:
 
 
 def _is_warmup(scheduler: Any) -> bool:
-    """Whether it is a factor that grows to 1 from the start of the run on."""
+    """Tell whether a scheduler is a factor that grows to 1 from the start of the run."""
     if scheduler.begin > 0:
         return False
     if hasattr(scheduler, 'factor'):  # constant, then 1

@@ -1,4 +1,4 @@
-"""Checkpoints that explain themselves."""
+"""Store in each checkpoint how to build its supernet."""
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -10,7 +10,7 @@ from poa_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class SupernetInfoHook(Hook):
-    """Writes into each checkpoint, as plain data, how to build its supernet and the whole config.
+    """Store in each checkpoint, as plain data, how to build its supernet and the whole config.
 
     :func:`poa_mm.load_supernet` and the tools open such a file without being told the config, and
     without running code that came with the file.

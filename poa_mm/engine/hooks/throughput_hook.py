@@ -1,4 +1,4 @@
-"""Speed of training."""
+"""Log the speed of training."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from poa_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class ThroughputHook(Hook):
-    """Logs images a second, over all ranks, and the share of the time spent waiting for data."""
+    """Log images per second, over all ranks, and the share of the time spent waiting for data."""
 
     priority = 'NORMAL'  # after IterTimerHook, which stands before it, and before LoggerHook
 

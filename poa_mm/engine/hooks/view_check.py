@@ -17,7 +17,7 @@ from poa_mm.models.selfsup import POA
 
 
 def check_views(model: POA, dataloader: Any) -> None:
-    """Check what the first step would trip over, or what no step would notice.
+    """Check crops, channels and batch: the first step would fail with them, or none notice.
 
     Args:
         model: On the device that it trains on.
@@ -71,7 +71,7 @@ def _check_channels(model: POA, channels: int) -> None:
 
 
 def _multi_crops(dataset: Any) -> Iterator[MultiCrop]:
-    """The transforms that cut crops, within whatever repeats or joins data sets."""
+    """Yield the transforms that cut crops, within whatever repeats or joins data sets."""
     inner = getattr(dataset, 'datasets', None) or getattr(dataset, 'dataset', None)
     for part in inner if isinstance(inner, list | tuple) else [inner]:
         if part is not None:
@@ -124,5 +124,5 @@ def _compare_trained_size(backbone: ElasticBackbone, size: tuple[int, int]) -> N
 
 
 def _shown(size: tuple[int, int]) -> str:
-    """A size as in a config."""
+    """Write a size as in a config."""
     return str(size[0] if size[0] == size[1] else size)
