@@ -58,7 +58,7 @@ def _run_tool(rank, world_size, port, folder, name, args):
     os.environ['CUDA_VISIBLE_DEVICES'] = ''
     sys.argv = [f'{name}.py', *map(str, args), '--launcher', 'pytorch']
     with Path(folder, str(rank)).open('w') as file, contextlib.redirect_stdout(file):
-        load_tool(name).main()
+        assert not load_tool(name).main()
     torch_dist.destroy_process_group()
 
 

@@ -5,7 +5,7 @@ import importlib
 
 import pytest
 from PIL import Image
-from supernets import save_supernet
+from tiny.checkpoints import save_supernet
 
 from poa_mm.checkpoints import save_backbone
 

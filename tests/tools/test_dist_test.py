@@ -59,7 +59,7 @@ def test_two_processes_find_what_one_finds(tmp_path, monkeypatch):
     ):
         DetLocalVisualizer._instance_dict.clear()  # mmdet gives all runs' visualisers one name
         monkeypatch.setattr(sys, 'argv', [tool, *map(str, args)])
-        load_tool(tool).main()
+        assert load_tool(tool).main() == 0
     run_tool_on_ranks('test', 2, config, checkpoint, '--work-dir', work['two'])
     assert len(figures(work['one'])) == 12
     assert figures(work['two']) == figures(work['one'])

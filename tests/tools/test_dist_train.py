@@ -149,7 +149,7 @@ def test_two_processes_train_as_one_with_the_double_batch(tmp_path, monkeypatch)
     assert all(math.isfinite(row['loss']) for row in rows)
     monkeypatch.setattr(sys, 'argv', ['train.py', str(CONFIG), *options(alone, batch=16)])
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    load_tool('train').main()
+    assert load_tool('train').main() == 0
     expected = rows_of(alone)
     for step in range(2):
         for name in ('loss', 'intact_global', 'elastic_local', 'same_view_global', 'grad_norm'):

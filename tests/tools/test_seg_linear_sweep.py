@@ -56,7 +56,7 @@ def test_a_sweep_leaves_a_table_and_the_best_head(sweep, config, tmp_path, capsy
     tool_path, *arguments = shlex.split(line.removeprefix('python '))
     assert arguments[-3:] == ['--cfg-options', *options]
     monkeypatch.setattr(sys, 'argv', [tool_path, *arguments])
-    load_tool('test').main()
+    assert load_tool('test').main() == 0
     (log,) = (tmp_path / 'work_dirs' / 'lr_0.1').glob('*/*.json')
     tested = json.loads(log.read_text())
     for name in ('mIoU', 'aAcc', 'mAcc'):

@@ -42,7 +42,7 @@ def train(coco, tmp_path, monkeypatch):
         monkeypatch.setattr(
             sys, 'argv', ['train.py', str(config), '--work-dir', work_dir, *options]
         )
-        load_tool('train').main()
+        assert load_tool('train').main() == 0
         path = max((tmp_path / name.rstrip('_')).rglob('scalars.json'))  # of the latest run
         rows = [json.loads(line) for line in path.read_text().splitlines()]
         return [row for row in rows if 'loss' in row]
