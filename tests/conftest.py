@@ -4,6 +4,9 @@ mmengine keeps the library whose runner was built last as the default scope of t
 from then on names mean its classes. Tests and modules leave the scope as they found it.
 """
 
+import re
+from unittest import mock
+
 import pytest
 from mmengine.registry import DefaultScope
 
@@ -12,6 +15,21 @@ def pytest_collection_modifyitems(items):
     """Run files with slow tests first: no process is left with a long one when others are done."""
     slow = {item.path for item in items if item.get_closest_marker('slow')}
     items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.fixture(autouse=True, scope='session')
+def _configs_without_layout():
+    """Spare runs the time to lay their configs out, which is most of what a tiny run takes.
+
+    mmengine formats a config with yapf for the log, the copy and every checkpoint of a run. What it
+    gives to yapf is Python already, only less pretty.
+    """
+
+    def keep(text, **style):
+        return re.sub(r'(?m)^(\w+)=', r'\1 = ', text), True
+
+    with mock.patch('yapf.yapflib.yapf_api.FormatCode', keep):
+        yield
 
 
 @pytest.fixture(autouse=True, scope='module')

@@ -8,6 +8,7 @@ import sys
 SCRIPT = """
 import os, sys, tempfile
 import torch
+import torch._dynamo  # DDP does, in each rank
 from torch import nn
 from torch.distributed import all_reduce
 from poa_mm.engine.gloo import init_gloo

@@ -48,6 +48,7 @@ def figures(folder):
     return {k: v for k, v in json.loads(path.read_text()).items() if k.startswith('coco/')}
 
 
+@pytest.mark.slow
 def test_two_processes_find_what_one_finds(tmp_path, monkeypatch):
     write_coco(tmp_path / 'coco')
     config = write_config(tmp_path / 'config.py', tmp_path / 'coco')

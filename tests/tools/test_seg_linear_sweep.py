@@ -117,6 +117,7 @@ def test_a_config_that_is_missing_is_one_line(tmp_path):
     assert answer == f'error: no config at {tmp_path}/none.py'
 
 
+@pytest.mark.slow
 def test_two_processes_give_what_two_processes_of_train_py_give(config, tmp_path):
     rates = ('0.003', '0.1')
     swept = tmp_path / 'swept'
