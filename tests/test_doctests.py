@@ -27,6 +27,7 @@ MODULES = (
     'poa_mm.evaluation.knn',
     'poa_mm.evaluation.label_free',
     'poa_mm.evaluation.neighbours',
+    'poa_mm.evaluation.robustness',
     'poa_mm.evaluation.shared_prefixes',
     'poa_mm.export.exporter',
     'poa_mm.export.formats',

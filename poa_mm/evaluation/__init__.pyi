@@ -15,6 +15,7 @@ from .knn_monitor_hook import KnnMonitorHook
 from .knn_report import knn_table
 from .label_free import alpha_req, lidar, rankme
 from .neighbours import nearest_neighbours
+from .robustness import drop_patches, shuffle_patches
 from .shared_prefixes import SharedPrefixes, grid_tokens
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     'SharedPrefixes',
     'alpha_req',
     'clustering_scores',
+    'drop_patches',
     'extract_features',
     'extract_pixels',
     'feature_loader',
@@ -41,5 +43,6 @@ __all__ = [
     'micro_accuracy',
     'nearest_neighbours',
     'rankme',
+    'shuffle_patches',
     'untrained_backbone',
 ]
