@@ -1,4 +1,4 @@
-"""The multi-crop augmentation of the paper (Table 6)."""
+"""The multi-crop augmentation of the paper."""
 
 import math
 import warnings
@@ -29,7 +29,7 @@ MODES = {3: 'RGB', 1: 'L'}  # Pillow's, by number of channels
 
 @TRANSFORMS.register_module()
 class MultiCrop(BaseTransform):
-    """Cut two global and several local crops from an image and augment each (Table 6).
+    """Cut two global and several local crops from an image and augment each (App. C.5, Table 6).
 
     Every crop passes a random resized crop (bicubic), a horizontal flip, colour jitter, grayscale
     and Gaussian blur; global crop 2 also solarisation. Under

@@ -21,6 +21,7 @@ from poa_mm.elastic.space import (
     SearchSpace,
     Subnet,
     active_blocks,
+    head_widths,
     select_subnets,
     well_known_name,
 )
@@ -42,6 +43,7 @@ __all__ = [
     'Subnet',
     'SubnetSampler',
     'active_blocks',
+    'head_widths',
     'make_elastic',
     'num_sliced',
     'select_subnets',

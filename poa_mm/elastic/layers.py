@@ -1,12 +1,12 @@
-"""Layers that accept a prefix of their channels (paper Eq. 2, 3 and Elastic LN).
+"""Layers that accept a prefix of their channels.
 
 Width flows through shapes: a layer reads the width of its sub-network from the input and slices
 its parameters to match, so nothing is set on a module and nothing is remembered between calls.
 ``sliced`` is the only slicing rule of a layer. ``forward`` runs on its result and extraction copies
 it, so an extracted network equals the trained sub-network by construction.
 
-Where the input of a layer is reduced, its weight is scaled by α = D_max / D_i (Eq. 2). Scaling the
-weight, not the input, keeps that equality exact to the bit in every precision.
+Where the input of a layer is reduced, its weight is scaled by α = D_max / D_i. Scaling the weight,
+not the input, keeps that equality exact to the bit in every precision.
 
 An elastic layer is its stock class with another ``forward``: :func:`make_elastic` swaps the class
 of existing modules, so parameters, names, initialisation and hooks stay those of the stock network.
@@ -35,7 +35,7 @@ class ElasticLayer(Protocol):
 class _ElasticInput:
     """A linear map that is elastic in its input and, in proportion, in its output.
 
-    Rows, the outputs, are ``row_groups`` equal blocks, of each of which a prefix is kept.
+    Its rows, the outputs, are ``row_groups`` equal blocks. A prefix of each block is kept.
     """
 
     row_groups = 1
@@ -48,7 +48,7 @@ class _ElasticInput:
         return self.weight.shape[1]
 
     def sliced(self, width: int) -> dict[str, Tensor]:
-        """Slice to ``width`` inputs: ``w[:out, :width] · α`` and ``b[:out]``."""
+        """Slice to ``width`` inputs: ``w[:out, :width] · α`` and ``b[:out]`` (Eq. 2)."""
         parameters: dict[str, Tensor] = {'weight': self.weight}
         if self.bias is not None:
             parameters['bias'] = self.bias
@@ -64,7 +64,7 @@ class _ElasticInput:
         return parameters
 
     def _rows(self, width: int) -> int:
-        """Rows kept of each group."""
+        """Count the rows that are kept of each group."""
         outputs = len(self.weight)
         rows = outputs * width // (self.full_width * self.row_groups)
         share = rows * self.row_groups * self.full_width
@@ -73,7 +73,19 @@ class _ElasticInput:
 
 
 class ElasticLinear(_ElasticInput, nn.Linear):
-    """Linear layer elastic in its input and, in proportion, in its output (Eq. 3)."""
+    """Linear layer elastic in its input and, in proportion, in its output (Eq. 3).
+
+    Both layers of an MLP are such: ``w1[:ρD_i, :D_i] · α`` and ``w2[:D_i, :ρD_i] · α``, where
+    ρ is the ratio of the intact layers. ``sliced`` is that of Eq. 2.
+
+    Example:
+        >>> layer = nn.Linear(8, 32)
+        >>> make_elastic(layer, {nn.Linear: ElasticLinear})
+        >>> layer(torch.zeros(1, 6)).shape
+        torch.Size([1, 24])
+        >>> torch.equal(layer.sliced(6)['weight'], layer.weight[:24, :6] * (8 / 6))
+        True
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (…, width) to (…, its share of the output features)."""
@@ -84,7 +96,8 @@ class ElasticLinear(_ElasticInput, nn.Linear):
 class ElasticQKV(ElasticLinear, nn.Linear):
     """Query, key and value projections of all heads, stacked as q, k, v.
 
-    A narrower network drops heads and keeps the head dimension: the first D_i rows of each.
+    A narrower network drops heads and keeps the head dimension: it keeps the first D_i rows of each
+    of the three.
     """
 
     row_groups = 3
@@ -106,7 +119,7 @@ class ElasticLayerNorm(nn.LayerNorm):
         return self.normalized_shape[0]
 
     def sliced(self, width: int) -> dict[str, Tensor]:
-        """The first ``width`` elements of weight and bias."""
+        """Slice weight and bias to their first ``width`` elements."""
         return _prefix(self, width)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -116,7 +129,7 @@ class ElasticLayerNorm(nn.LayerNorm):
 
 
 class ElasticLayerScale(nn.Module):
-    """LayerScale on a prefix of the channels. Takes the place of mmcv's and of mmpretrain's."""
+    """LayerScale on a prefix of the channels, in place of mmcv's and of mmpretrain's."""
 
     weight: Tensor
 
@@ -126,7 +139,7 @@ class ElasticLayerScale(nn.Module):
         return self.weight.shape[0]
 
     def sliced(self, width: int) -> dict[str, Tensor]:
-        """The first ``width`` scales."""
+        """Slice to the first ``width`` scales."""
         return _prefix(self, width)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -135,7 +148,7 @@ class ElasticLayerScale(nn.Module):
 
 
 class ElasticOutputConv2d(nn.Conv2d):
-    """Convolution elastic in its output alone, whose input is an image or keeps its channels."""
+    """Convolution elastic in its output alone. Its input is an image or keeps its channels."""
 
     @property
     def full_width(self) -> int:
@@ -143,7 +156,7 @@ class ElasticOutputConv2d(nn.Conv2d):
         return self.out_channels
 
     def sliced(self, width: int) -> dict[str, Tensor]:
-        """The first ``width`` output channels. The input is not reduced, so there is no α."""
+        """Slice to the first ``width`` outputs. The input is not reduced, so there is no α."""
         return _prefix(self, width)
 
     def forward(self, x: Tensor, width: int | None = None) -> Tensor:
@@ -153,7 +166,12 @@ class ElasticOutputConv2d(nn.Conv2d):
 
 
 class ElasticConv2d(_ElasticInput, nn.Conv2d):
-    """Convolution elastic in its input and, in proportion, in its output (Eq. 12)."""
+    """Convolution elastic in its input and, in proportion, in its output (Eq. 12).
+
+    It is the middle one of a bottleneck. The first, elastic in its output, is an
+    :class:`ElasticOutputConv2d`; the last, elastic in its input, an :class:`ElasticInputConv2d`.
+    Weights are scaled by α where the input is reduced, as in Eq. 2.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (B, width, H, W) into its share of the output channels."""
@@ -163,7 +181,7 @@ class ElasticConv2d(_ElasticInput, nn.Conv2d):
 
 # mmengine's initialisers know a layer by its direct bases, hence nn.Conv2d once more.
 class ElasticInputConv2d(ElasticConv2d, nn.Conv2d):
-    """Convolution elastic in its input alone: the last one of a bottleneck (Eq. 12)."""
+    """Convolution elastic in its input alone: the last one of a bottleneck."""
 
     def _rows(self, width: int) -> int:
         return self.out_channels
@@ -178,7 +196,7 @@ class ElasticGroupNorm(nn.GroupNorm):
         return self.num_channels
 
     def sliced(self, width: int) -> dict[str, Tensor]:
-        """The first ``width`` elements of weight and bias."""
+        """Slice weight and bias to their first ``width`` elements."""
         return _prefix(self, width)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -203,7 +221,7 @@ def make_elastic(network: nn.Module, elastic: Mapping[type[nn.Module], type[nn.M
 
 @torch.no_grad()
 def num_sliced(layer: ElasticLayer, width: int) -> int:
-    """Number of elements in ``layer.sliced(width)``."""
+    """Count the elements of ``layer.sliced(width)``."""
     if type(layer).sliced is _ElasticInput.sliced:  # scaled copies, which need not be made
         assert isinstance(layer, _ElasticInput)
         per_row = width * layer.weight[0, 0].numel() + (layer.bias is not None)
@@ -212,5 +230,5 @@ def num_sliced(layer: ElasticLayer, width: int) -> int:
 
 
 def _prefix(layer: nn.Module, width: int) -> dict[str, Tensor]:
-    """The first ``width`` entries of each parameter of a layer."""
+    """Slice each parameter of a layer to its first ``width`` entries."""
     return {name: parameter[:width] for name, parameter in layer.named_parameters(recurse=False)}

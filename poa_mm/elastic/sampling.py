@@ -1,4 +1,4 @@
-"""Which sub-network trains at which step (paper Eq. 14, App. C.4)."""
+"""Which sub-network trains at which step."""
 
 import random
 from functools import lru_cache
@@ -9,14 +9,14 @@ ORDERS = ('shuffled', 'independent')
 
 
 class SubnetSampler:
-    """Maps a training step to the elastic student's sub-network.
+    """Draw the elastic student's sub-network of each training step (App. C.4).
 
     The choice is a pure function of seed, rank and step. The step counter is therefore the whole
-    state: a resumed run goes on exactly where it stopped, on any number of ranks, and no rank
-    keeps a generator that a checkpoint would have to carry.
+    state: a resumed run goes on exactly where it stopped, on any number of ranks, and a
+    checkpoint holds no generator.
 
     Args:
-        space: Where the sub-networks come from; its intact network is never drawn.
+        space: The sub-networks; its intact network is never drawn.
         order: ``'shuffled'`` walks a shuffled list in which a candidate stands ``round(s_ij)``
             times, so each one is visited in every pass (the authors' code); ``'independent'``
             draws every step anew with the probabilities of Eq. 14 (the paper's text).
@@ -27,6 +27,11 @@ class SubnetSampler:
 
     Raises:
         ValueError: Unknown ``order``, or a space with nothing to draw.
+
+    Example:
+        >>> sampler = SubnetSampler(SearchSpace([64, 128], [2, 4]))
+        >>> [str(sampler(step)) for step in range(4)]
+        ['w64-d2', 'w64-d4', 'w128-d2', 'w64-d4']
     """
 
     def __init__(
@@ -45,7 +50,7 @@ class SubnetSampler:
         )
 
     def __call__(self, step: int, rank: int = 0) -> Subnet:
-        """The sub-network of ``step`` (from 0) on ``rank``."""
+        """Return the sub-network of ``step`` (from 0) on ``rank``."""
         stream = rank if self.per_rank else 0
         if self.order == 'independent':
             return self.space.sample(random.Random(f'{self.seed}/{stream}/{step}'))

@@ -1,4 +1,4 @@
-"""Sub-networks and the space they come from (paper Sec. 3.1 and App. C.4)."""
+"""Sub-networks and the space they come from (paper Sec. 3.1)."""
 
 import math
 import random
@@ -25,6 +25,12 @@ class Subnet:
         width: Channels of a token (ViT), of the first stage (Swin), or of the middle layer of the
             first stage's bottlenecks (ResNet).
         depth: Number of active blocks (ViT, Swin), or that of each stage (ResNet).
+
+    Example:
+        >>> str(Subnet(384, 12)), str(Subnet(64, (3, 4, 6, 3)))
+        ('w384-d12', 'w64-d3-4-6-3')
+        >>> Subnet(64, (3, 4, 6, 3)).num_blocks
+        16
     """
 
     width: int
@@ -48,15 +54,35 @@ class Subnet:
         return f'w{self.width}-d{"-".join(map(str, self.stage_depths))}'
 
 
-def active_blocks(depth: int, max_depth: int) -> tuple[int, ...]:
-    """Blocks of the supernet that a sub-network of ``depth`` keeps (Eq. 4).
+def head_widths(num_heads: int, head_dims: int) -> range:
+    """Return the widths of whole attention heads, ``D_i = (N_h − i) · D_h`` (Eq. 1).
 
-    They are spread evenly and hold the first and the last block: 12 of 24 keeps
-    0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 23. A depth of one, for which Eq. 4 is undefined, keeps
-    the first block.
+    Args:
+        num_heads: Heads N_h of the intact network.
+        head_dims: Channels D_h of a head, the same at every width.
+
+    Returns:
+        All widths from one head to all, in ascending order.
+
+    Example:
+        >>> list(head_widths(num_heads=3, head_dims=64))
+        [64, 128, 192]
+    """
+    return range(head_dims, num_heads * head_dims + 1, head_dims)
+
+
+def active_blocks(depth: int, max_depth: int) -> tuple[int, ...]:
+    """Return the blocks of the supernet that a sub-network of ``depth`` keeps (Eq. 4).
+
+    They are spread evenly and hold the first and the last block. A depth of one, for which the
+    equation is undefined, keeps the first block.
 
     Raises:
         ValueError: ``depth`` lies outside 1…``max_depth``.
+
+    Example:
+        >>> active_blocks(12, 24)
+        (0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 23)
     """
     if not 1 <= depth <= max_depth:
         raise ValueError(f'depth {depth} is outside 1…{max_depth}')
@@ -173,7 +199,7 @@ class SearchSpace(Sequence[Subnet]):
         )
 
     def resolve(self, subnet: str | Subnet | None) -> Subnet:
-        """Turn what a user may write into a member; ``None`` is the intact network.
+        """Return the member that a name or a ``Subnet`` means; ``None`` is the intact network.
 
         Raises:
             ValueError: Unknown name, or a width or depth that the space does not have.
@@ -190,18 +216,22 @@ class SearchSpace(Sequence[Subnet]):
         return subnet
 
     def weight(self, subnet: Subnet) -> float:
-        """Sampling weight ``s_ij`` of a member (Eq. 14, before normalisation)."""
+        """Return the sampling weight ``s_ij`` of a member (Eq. 14).
+
+        Of width i of M and depth j of N, in ascending order from 1, it is the product of
+        ``1 + (γ − 1)(M − i) / (M − 1)`` and ``1 + (γ − 1)(N − j) / (N − 1)``.
+        """
         axes = {'width': (self.widths, subnet.width), 'depth': (self.depths, subnet.depth)}
         return math.prod(self._axis_weight(*axes[axis]) for axis in self.weighted)
 
     def probabilities(self) -> tuple[float, ...]:
-        """Probability of each of :attr:`candidates` (Eq. 14)."""
+        """Return the probability of each of :attr:`candidates`, its share of all weights."""
         weights = [self.weight(subnet) for subnet in self.candidates]
         total = sum(weights)
         return tuple(weight / total for weight in weights)
 
     def sample(self, rng: RandomState) -> Subnet:
-        """Draw one candidate with the probabilities of Eq. 14.
+        """Draw one candidate by its :meth:`weight`.
 
         Args:
             rng: ``random.Random``, a NumPy ``Generator`` or a torch ``Generator``.
@@ -254,7 +284,7 @@ class SearchSpace(Sequence[Subnet]):
 
 
 def select_subnets(space: SearchSpace, which: str) -> list[Subnet]:
-    """Sub-networks that a user asked for.
+    """Return the sub-networks that a user asks for.
 
     Args:
         space: The supernet's sub-networks.
@@ -265,6 +295,11 @@ def select_subnets(space: SearchSpace, which: str) -> list[Subnet]:
 
     Raises:
         ValueError: On an unknown name; lists the valid ones.
+
+    Example:
+        >>> space = SearchSpace([64, 128], [2, 4])
+        >>> [str(subnet) for subnet in select_subnets(space, 'smallest, w64-d4')]
+        ['w64-d2', 'w64-d4']
     """
     if which == 'all':
         return list(space)
@@ -274,7 +309,7 @@ def select_subnets(space: SearchSpace, which: str) -> list[Subnet]:
 
 
 def well_known_name(space: SearchSpace, subnet: Subnet) -> str:
-    """A sub-network's name, rather 'vit-s' than 'smallest', or ''."""
+    """Return a sub-network's name, rather 'vit-s' than 'smallest', or '' if it has none."""
     names = [name for name, member in space.names.items() if member == subnet]
     return min(names, key=lambda name: name in ('smallest', 'largest'), default='')
 

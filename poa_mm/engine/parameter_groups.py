@@ -1,4 +1,4 @@
-"""Build the parameter groups of the optimiser (paper App. C.7)."""
+"""Build the parameter groups of the optimiser."""
 
 import re
 from typing import Any
@@ -17,7 +17,7 @@ SHORTCUT_NORM = re.compile(r'\.downsample\.\d+\.weight$')
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class LayerDecayConstructor(DefaultOptimWrapperConstructor):
-    """Lower learning rates from the last layer of the backbone to the first; decay weights only.
+    """Lower learning rates from the last layer to the first; decay weights only (App. C.7).
 
     Works on any model with a ``backbone`` that has ``get_layer_depth``: pre-training, classifiers,
     detectors, segmentors. Parameters outside the backbone train at the full learning rate. Weight

@@ -1,7 +1,22 @@
 """Models: elastic backbones, projection heads, losses and the POA algorithm."""
 
-from poa_mm.models.backbones import ElasticSwinTransformer, ElasticVisionTransformer
+from poa_mm.models.backbones import (
+    BottleneckResNet,
+    ElasticBackbone,
+    ElasticResNet,
+    ElasticSwinTransformer,
+    ElasticVisionTransformer,
+)
 from poa_mm.models.heads import MultiProjectionHead
-from poa_mm.models.selfsup import POA
+from poa_mm.models.selfsup import POA, BlockMasks
 
-__all__ = ['POA', 'ElasticSwinTransformer', 'ElasticVisionTransformer', 'MultiProjectionHead']
+__all__ = [
+    'POA',
+    'BlockMasks',
+    'BottleneckResNet',
+    'ElasticBackbone',
+    'ElasticResNet',
+    'ElasticSwinTransformer',
+    'ElasticVisionTransformer',
+    'MultiProjectionHead',
+]

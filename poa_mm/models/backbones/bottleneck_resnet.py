@@ -1,4 +1,4 @@
-"""ResNets between the well-known ones: any number of blocks, any width within the bottlenecks."""
+"""ResNets of any number of blocks and any width within the bottlenecks."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -48,8 +48,8 @@ class MidWidthBottleneck(Bottleneck):
 class BottleneckResNet(ResNet):
     """mmpretrain's ``ResNet`` with any number of blocks and any middle width.
 
-    What sub-networks of a ResNet are extracted as where mmpretrain's own class cannot express them:
-    it knows the depths 50, 101 and 152 and middle widths that divide a block's output. Parameter
+    Sub-networks of a ResNet are extracted as this class where mmpretrain's own cannot express them:
+    that has the depths 50, 101 and 152, and middle widths that divide a block's output. Parameter
     names and outputs are those of ``ResNet``.
 
     Args:
@@ -104,16 +104,16 @@ class BottleneckResNet(ResNet):
         self.mid_channels = mid_channels
 
     def make_res_layer(self, **kwargs: Any) -> nn.Module:
-        """One stage, of blocks with our middle width."""
+        """Build one stage, of blocks with our middle width."""
         return super().make_res_layer(mid_share=self._mid_share, **kwargs)
 
     def train(self, mode: bool = True) -> 'BottleneckResNet':
-        """As torch has it; mmpretrain's returns None."""
+        """Set the mode and return the network, as torch does; mmpretrain's returns None."""
         super().train(mode)
         return self
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
-        """Depth of a parameter for layer-wise learning rates, and the number of depths.
+        """Return a parameter's depth for layer-wise learning rates, and the number of depths.
 
         Blocks of the second and third stage count in groups, the other stages as one each. For the
         numbers of blocks that mmpretrain knows, it is mmpretrain's rule.
@@ -132,7 +132,7 @@ class BottleneckResNet(ResNet):
 
 
 def group_size(stage: int, blocks: int) -> int:
-    """Blocks that share a learning rate in a stage."""
+    """Return the number of blocks that share a learning rate in a stage."""
     if stage == 1:
         return 2 if blocks < 8 else 4
     if stage == 2:
@@ -141,5 +141,5 @@ def group_size(stage: int, blocks: int) -> int:
 
 
 def num_groups(stage: int, blocks: int) -> int:
-    """Learning rates in a stage."""
+    """Count the learning rates in a stage."""
     return -(-blocks // group_size(stage, blocks))

@@ -1,7 +1,6 @@
-"""What the elastic backbones of all families share: initialisation, masks, extraction."""
+"""What the elastic backbones of all families have in common."""
 
 import functools
-from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from poa_mm.elastic import AXES, Depth, SearchSpace, Subnet, num_sliced
+from poa_mm.models.backbones.family import ElasticFamily
 from poa_mm.models.backbones.input_images import check_images
 from poa_mm.models.backbones.pretrained import load_into
 from poa_mm.models.backbones.supernet_layers import (
@@ -26,26 +26,12 @@ if TYPE_CHECKING:
 NOT_EXTRACTED = ('drop_rate', 'drop_path_rate', 'frozen_stages', 'init_cfg')
 
 
-class ElasticBackbone(nn.Module, metaclass=ABCMeta):
+class ElasticBackbone(ElasticFamily):
     """Make the stock class of a family elastic: its first base, before the stock class.
 
-    A family defines what is abstract here, and its constructor sets ``space`` and ``stock_args``.
-
-    Attributes:
-        space: The sub-networks, from :meth:`search_space`.
-        stock_args: Arguments of the stock class in every sub-network, from :func:`stock_arguments`.
-        run_config: Config of the run that trained the weights, for
-            :func:`poa_mm.image_transform`; set by :func:`poa_mm.load_supernet`.
+    A family defines what is abstract in :class:`ElasticFamily`. The rest follows: the space of
+    sub-networks, their extraction, initialisation and the config.
     """
-
-    space: SearchSpace
-    stock_args: dict[str, Any]
-    run_config: Mapping[str, Any]
-
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            """Let type checkers pass the attributes of the stock class, which has no types."""
 
     def __call__(self, x: Tensor, *args: Any, **kwargs: Any) -> Any:
         """Run one sub-network on images (B, C, H, W); see the family's ``forward``.
@@ -62,7 +48,7 @@ class ElasticBackbone(nn.Module, metaclass=ABCMeta):
         return f'{self.summary()}\n{super().__repr__()}'
 
     def summary(self) -> str:
-        """Family, sub-networks and sizes in three lines."""
+        """Describe family, sub-networks and sizes in three lines."""
         space = self.space
         small, large = (self.num_params(s) / 1e6 for s in (space.smallest, space.largest))
         size = self.subnet_cfg(space.largest).get('img_size')
@@ -76,81 +62,6 @@ class ElasticBackbone(nn.Module, metaclass=ABCMeta):
             f'images {images}, {image_channels(self)} channels'
         )
 
-    @property
-    @abstractmethod
-    def arch(self) -> Any:
-        """The constructor's ``arch`` of the intact network, with all of its sizes."""
-
-    @property
-    @abstractmethod
-    def full_width(self) -> int:
-        """Width of the intact network, as :class:`~poa_mm.elastic.Subnet` counts it."""
-
-    @property
-    @abstractmethod
-    def feature_width(self) -> int:
-        """Channels of the intact network's final features."""
-
-    @property
-    @abstractmethod
-    def blocks(self) -> Iterable[Any]:
-        """The residual blocks of the intact network, as they may be compiled one by one."""
-
-    @property
-    def output_layers(self) -> Iterable[nn.Module]:
-        """Layers of outputs that :meth:`tokens` does not pass: pre-training cannot train them.
-
-        A family that has none need not define it.
-        """
-        return ()
-
-    @abstractmethod
-    def tokens(
-        self, x: Tensor, subnet: Subnet | str | None = None, masks: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Final features of one sub-network.
-
-        Args:
-            x: Images, (B, C, H, W).
-            subnet: Which one; ``None`` is the intact network.
-            masks: Patches to hide behind the mask token, (B, rows · columns) bool, on the grid of
-                :meth:`mask_grid`.
-
-        Returns:
-            Class token (B, D) and patch tokens (B, rows · columns, D), after the final norm.
-
-        Raises:
-            ValueError: Unknown sub-network, or masks that :meth:`check_masks` refuses.
-        """
-
-    @abstractmethod
-    def subnet_cfg(self, subnet: Subnet | str | None = None, **overrides: Any) -> dict[str, Any]:
-        """Config of a sub-network as the stock class of mmpretrain.
-
-        Args:
-            subnet: Which one; ``None`` is the intact network.
-            **overrides: Arguments of the stock class to set or replace.
-        """
-
-    @abstractmethod
-    def mask_grid(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of the patches of an image of ``height`` × ``width`` pixels."""
-
-    @abstractmethod
-    def check_axes(self, widths: Sequence[int], depths: Sequence[Any]) -> None:
-        """Raise a ValueError for widths and depths that the intact network cannot hold.
-
-        Depths are numbers or tuples, as the intact network's is.
-        """
-
-    @abstractmethod
-    def kept_blocks(self, subnet: Subnet) -> Mapping[str, Sequence[int]]:
-        """Blocks that a sub-network keeps, by the name of the list that they are in."""
-
-    def fit_state(self, state: dict[str, Tensor], stock: Any) -> dict[str, Tensor]:
-        """Adapt weights of a sub-network to a stock network for another image size."""
-        return state
-
     def search_space(
         self,
         widths: Sequence[int] | None,
@@ -160,7 +71,7 @@ class ElasticBackbone(nn.Module, metaclass=ABCMeta):
         names: Mapping[str, Subnet] | None,
         weighted: Sequence[str] = AXES,
     ) -> SearchSpace:
-        """The checked space of widths and depths. Called last in a constructor.
+        """Check widths and depths, and return their space. Call it last in a constructor.
 
         Args:
             widths: Elastic widths. Defaults to the intact one alone.
@@ -169,7 +80,7 @@ class ElasticBackbone(nn.Module, metaclass=ABCMeta):
             gamma: γ of the sampling weights (Eq. 14).
             intact: The intact network.
             names: Well-known names of sub-networks; those outside of the space are left out.
-            weighted: What γ weights.
+            weighted: The axes that γ weights.
 
         Raises:
             ValueError: Widths or depths that the intact network cannot hold.
@@ -201,13 +112,11 @@ class ElasticBackbone(nn.Module, metaclass=ABCMeta):
         )
 
     def share(self, channels: int, subnet: Subnet) -> int:
-        """Channels that a layer of ``channels`` keeps in a sub-network."""
+        """Return how many of a layer's ``channels`` a sub-network keeps."""
         return channels * subnet.width // self.full_width
 
     def check_elastic(self) -> None:
-        """Refuse layers that no sub-network could slice.
-
-        For families that keep no layer whole.
+        """Check that every layer can be sliced, in families that keep no layer whole.
 
         Raises:
             ValueError: A layer that has parameters and no elastic form.
@@ -219,7 +128,7 @@ class ElasticBackbone(nn.Module, metaclass=ABCMeta):
                 )
 
     def check_masks(self, masks: Tensor, x: Tensor) -> None:
-        """Raise a ValueError for masks that do not fit to images or that nothing could fill."""
+        """Check that masks fit the images and that there is a mask token, or raise a ValueError."""
         rows, columns = self.mask_grid(*x.shape[-2:])
         if not self.with_mask_token:
             raise ValueError('this supernet has no mask token (with_mask_token=False)')
@@ -232,10 +141,11 @@ class ElasticBackbone(nn.Module, metaclass=ABCMeta):
     def init_weights(self) -> None:
         """Initialise as ``init_cfg`` says.
 
-        Two types are the backbone's own, both for all of its parameters; any other is mmpretrain's.
+        Two types are the backbone's own and initialise all of its parameters. Any other type is
+        mmpretrain's.
 
         - ``Pretrained`` loads everything or raises a ValueError. Its ``img_size`` is that of the
-          weights, for a file that does not tell of which grid its position embeddings are.
+          weights, for a file that does not state the grid of its position embeddings.
         - ``Official`` starts as the authors' code does, see :meth:`init_as_authors`.
 
         Raises:
@@ -254,9 +164,9 @@ class ElasticBackbone(nn.Module, metaclass=ABCMeta):
         self._is_init = True  # mmengine's mark: do not initialise again
 
     def init_as_authors(self) -> None:
-        """Start every layer as torch does; what else there is stays as it is built.
+        """Initialise every layer by torch's default, and leave all else as the constructor set it.
 
-        That is zero for tokens and position biases. The last norm of a bottleneck starts at one.
+        Tokens and position biases therefore start at zero, the last norm of a bottleneck at one.
         """
         modules: Iterable[Any] = self.modules()
         for module in modules:
@@ -264,7 +174,7 @@ class ElasticBackbone(nn.Module, metaclass=ABCMeta):
                 module.reset_parameters()
 
     def train(self, mode: bool = True) -> 'Self':
-        """As torch has it; mmpretrain's backbones return None."""
+        """Set the mode and return the network, as torch does; mmpretrain's return None."""
         super().train(mode)
         return self
 
@@ -296,11 +206,14 @@ class ElasticBackbone(nn.Module, metaclass=ABCMeta):
     def extract(self, subnet: Subnet | str | None = None, **overrides: Any) -> nn.Module:
         """Cut a sub-network out as a network of mmpretrain's stock class.
 
-        The result equals ``self(x, subnet)`` and shares no memory with the supernet.
+        Its output equals ``self(x, subnet)``. It shares no memory with the supernet.
 
         Args:
-            subnet: Which one; ``None`` is the intact network.
+            subnet: A sub-network or its name; ``None`` is the intact network.
             **overrides: See :meth:`subnet_cfg`. A new ``img_size`` resizes a position embedding.
+
+        Raises:
+            ValueError: Unknown sub-network, or one that the stock class cannot express.
         """
         # Initialising what is overwritten below must draw nothing from training's random stream.
         with torch.random.fork_rng():
@@ -312,7 +225,7 @@ class ElasticBackbone(nn.Module, metaclass=ABCMeta):
         return stock
 
     def subnet_state_dict(self, subnet: Subnet | str | None = None) -> dict[str, Tensor]:
-        """Weights of a sub-network under the names of the stock class.
+        """Slice the weights of a sub-network, under the names of the stock class.
 
         Tensors may share memory with the supernet.
         """
@@ -328,11 +241,11 @@ class ElasticBackbone(nn.Module, metaclass=ABCMeta):
         return state
 
     def num_params(self, subnet: Subnet | str | None = None) -> int:
-        """Number of parameters of the extracted sub-network."""
+        """Count the parameters of the extracted sub-network."""
         return self._count_params(self.space.resolve(subnet), find_layers(self))
 
     def _own_parameters(self, subnet: Subnet) -> dict[str, Tensor]:
-        """What a sub-network keeps of the parameters that are in none of the layers."""
+        """Slice the parameters of the backbone itself, such as tokens and position embeddings."""
         return {
             name: parameter[..., : subnet.width]
             for name, parameter in self.named_parameters(recurse=False)
@@ -352,12 +265,12 @@ class ElasticBackbone(nn.Module, metaclass=ABCMeta):
 
 
 def stock_arguments(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Those arguments of a supernet's stock class that its sub-networks share, as plain data."""
+    """Select the arguments of the stock class that all sub-networks share, as plain data."""
     return {key: plain_data(value) for key, value in kwargs.items() if key not in NOT_EXTRACTED}
 
 
 def plain_data(value: Any) -> Any:
-    """Config data as builtin containers, which a file can hold without mmengine's classes."""
+    """Turn config data into builtin containers, which a file can hold without mmengine."""
     if isinstance(value, Mapping):
         return {str(key): plain_data(item) for key, item in value.items()}
     return [plain_data(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,6 +1,6 @@
-"""Masks and patch tokens of backbones whose maps shrink from stage to stage (paper App. C.3).
+"""Masks and patch tokens of backbones whose maps shrink from stage to stage.
 
-They live on a grid twice as fine as the last map, as far as it covers the image.
+They lie on a grid twice as fine as the last map, as far as it covers the image (see App. C.3).
 """
 
 from collections.abc import Collection
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def check_stages(out_indices: Collection[int], stages: int) -> None:
-    """Raise a ValueError for ``out_indices`` that are not among the numbers of ``stages``."""
+    """Check that ``out_indices`` are among the numbers of ``stages``, or raise a ValueError."""
     several = isinstance(out_indices, Collection) and not isinstance(out_indices, str)
     if not several or not out_indices or not set(out_indices) <= set(range(stages)):
         shown = tuple(out_indices) if several else out_indices
@@ -19,7 +19,7 @@ def check_stages(out_indices: Collection[int], stages: int) -> None:
 def upsampled_mask(
     masks: Tensor, grid: tuple[int, int], size: tuple[int, int], step: int
 ) -> Tensor:
-    """Masks (B, rows · columns) of a grid as (B, h, w) of the finer map of the stem.
+    """Upsample masks (B, rows · columns) of a grid to (B, h, w), the finer map of the stem.
 
     Args:
         masks: bool.
@@ -33,7 +33,7 @@ def upsampled_mask(
 
 
 def finer_tokens(x: Tensor, size: tuple[int, int], grid: tuple[int, int]) -> Tensor:
-    """Tokens at twice the resolution, nearest neighbour.
+    """Upsample tokens to twice the resolution, nearest neighbour.
 
     Args:
         x: (B, h·w, D).

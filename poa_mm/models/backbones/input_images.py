@@ -1,4 +1,4 @@
-"""What a backbone may be given as images."""
+"""The check of a backbone's input."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ from torch import Tensor
 
 
 def check_images(x: Any, channels: int) -> None:
-    """Check that a backbone is given a batch of prepared images.
+    """Check that the input of a backbone is a batch of prepared images.
 
     Args:
-        x: What it is given.
-        channels: What it takes.
+        x: The input.
+        channels: Channels that the backbone takes.
 
     Raises:
-        TypeError: Something else than a floating-point tensor.
+        TypeError: Not a floating-point tensor.
         ValueError: Another shape than (B, channels, H, W).
     """
     if not isinstance(x, Tensor):

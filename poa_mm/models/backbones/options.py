@@ -1,7 +1,7 @@
-"""What the arguments of mmpretrain's classes may be in an elastic network.
+"""Checks of the arguments of mmpretrain's classes in an elastic network.
 
-They are checked before anything is built. Of wrong ones, mmpretrain itself finds some in the first
-forward pass, some in an assertion without words, and some never.
+They run before anything is built. mmpretrain itself finds some wrong arguments in the first forward
+pass, some by an assertion without a message, and some never.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -20,12 +20,12 @@ def check_options(owner: str, options: Mapping[str, Any], checks: Mapping[str, C
     """Check arguments by name.
 
     Args:
-        owner: What errors call whose arguments they are.
-        options: Arguments.
-        checks: How each one that there is, is checked.
+        owner: Class that the arguments belong to, for errors.
+        options: Arguments by name.
+        checks: Check of each known argument.
 
     Raises:
-        TypeError: An argument that there is not.
+        TypeError: An unknown argument.
         ValueError: A value that its check refuses.
     """
     unknown = _unknown(owner, options, checks)
@@ -36,17 +36,17 @@ def check_options(owner: str, options: Mapping[str, Any], checks: Mapping[str, C
 
 
 def _unknown(owner: str, options: Mapping[str, Any], checks: Mapping[str, Check]) -> str:
-    """What to say of names that there are not, or ''."""
+    """Describe unknown names, '' if there are none."""
     unknown = [repr(str(name)) for name in options if name not in checks]
     return f'{owner} takes {", ".join(sorted(checks))}; got {", ".join(unknown)}' if unknown else ''
 
 
 def anything(name: str, value: Any) -> None:
-    """No check."""
+    """Accept any value."""
 
 
 def whole(least: int, most: int | None = None) -> Check:
-    """A whole number from ``least`` to ``most``."""
+    """Check for a whole number from ``least`` to ``most``."""
     bound = f'of at least {least}' if most is None else f'within {least}…{most}'
 
     def check(name: str, value: Any) -> None:
@@ -58,7 +58,7 @@ def whole(least: int, most: int | None = None) -> Check:
 
 
 def pair(least: int) -> Check:
-    """A whole number of at least ``least``, or two of them for height and width."""
+    """Check for a whole number of at least ``least``, or two of them for height and width."""
 
     def check(name: str, value: Any) -> None:
         sides = value if isinstance(value, list | tuple) else (value, value)
@@ -72,13 +72,13 @@ def pair(least: int) -> Check:
 
 
 def rate(name: str, value: Any) -> None:
-    """A probability below 1."""
+    """Check for a probability below 1."""
     if not isinstance(value, int | float) or not 0 <= value < 1:
         raise ValueError(f'{name} must be a number within [0, 1), got {value!r}')
 
 
 def one_of(*valid: Any) -> Check:
-    """One of some values."""
+    """Check for one of the valid values."""
 
     def check(name: str, value: Any) -> None:
         if value not in valid:
@@ -88,7 +88,7 @@ def one_of(*valid: Any) -> Check:
 
 
 def norm(kind: str, optional: bool = False) -> Check:
-    """A config of a normalisation layer of one kind, or None if that is optional."""
+    """Check for the config of a normalisation layer of one kind, or None if that is optional."""
 
     def check(name: str, value: Any) -> None:
         if value is None and optional:
@@ -102,13 +102,13 @@ def norm(kind: str, optional: bool = False) -> Check:
 
 
 def unset(name: str, value: Any) -> None:
-    """An argument without an elastic form: it must stay at a default that does nothing."""
+    """Check that an argument without an elastic form stays at a default that does nothing."""
     if value:
         raise ValueError(f'{name} cannot be set in an elastic network, got {value!r}')
 
 
 def patch_options(name: str, value: Any) -> None:
-    """``patch_cfg``: what mmcv's ``PatchEmbed`` takes, but for what other arguments say."""
+    """Check ``patch_cfg``: arguments of mmcv's ``PatchEmbed`` that no other argument sets."""
     if not isinstance(value, Mapping):
         raise ValueError(f'{name} must be a dict, got {value!r}')
     unknown = _unknown(name, value, _PATCH_OPTIONS)
@@ -144,7 +144,7 @@ _PATCH_OPTIONS: dict[str, Check] = {
 
 
 def block_options(depth: int) -> Check:
-    """``layer_cfgs``: what all blocks, or each of ``depth``, have for themselves."""
+    """Check ``layer_cfgs``: settings of all blocks, or of each of ``depth``."""
 
     def check(name: str, value: Any) -> None:
         several = isinstance(value, list | tuple)
@@ -178,7 +178,7 @@ def _activation(name: str, value: Any) -> None:
 
 
 def indices(name: str, value: Any) -> None:
-    """One whole number or several."""
+    """Check for one whole number or several."""
     numbers = value if isinstance(value, list | tuple | range) else [value]
     if not numbers or not all(isinstance(number, int) for number in numbers):
         raise ValueError(f'{name} must be whole numbers, at least one, got {value!r}')
@@ -187,15 +187,15 @@ def indices(name: str, value: Any) -> None:
 def architecture(
     value: Any, zoo: Mapping[str, Mapping[str, Any]], sizes: Collection[str]
 ) -> Mapping[str, Any]:
-    """The sizes that ``arch`` means.
+    """Look up the sizes that ``arch`` means.
 
     Args:
         value: A name in ``zoo``, or the sizes themselves.
         zoo: Known architectures by name.
-        sizes: What must be given.
+        sizes: Names of the sizes that must be given.
 
     Raises:
-        ValueError: Neither of them.
+        ValueError: Unknown name, or missing sizes.
     """
     if isinstance(value, str):
         if value.lower() not in zoo:
@@ -207,7 +207,7 @@ def architecture(
 
 
 def positive_list(name: str, value: Any, length: int) -> None:
-    """So many positive whole numbers."""
+    """Check for a list of ``length`` positive whole numbers."""
     numbers = value if isinstance(value, Sequence) and not isinstance(value, str) else ()
     if len(numbers) != length or not all(isinstance(n, int) and n > 0 for n in numbers):
         raise ValueError(f'{name} must be {length} positive whole numbers, got {value!r}')

@@ -1,4 +1,4 @@
-"""Starting a backbone, elastic or stock, from weights that fit it."""
+"""Load pre-trained weights into a backbone, elastic or stock."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -16,11 +16,11 @@ from poa_mm.file_kinds import kind_of_content, with_kind
 from poa_mm.files import BACKBONE_INFO, BRANCHES, SUPERNET_INFO, read_file
 from poa_mm.models.backbones.vit_layers import PATCH_OPTIONS, patch_grid
 
-# What a backbone may have and the weights may lack: the mask token of pre-training, the output
-# norms of Swin's first stages, which pre-training does not use, and what Swin computes by itself.
+# Names that the weights may lack: the mask token of pre-training, the output norms of Swin's first
+# stages, which pre-training does not use, and Swin's computed indices.
 MAY_BE_NEW = r'mask_token|norm[012]\.(weight|bias)|.*\.relative_position_index'
-# What the weights may have and a backbone may lack: the norm of an output that it does not give
-# (ViT with final_norm=False, Swin without its last stage).
+# Names that a backbone may lack: the norm of an output that it does not have (ViT with
+# final_norm=False, Swin without its last stage).
 MAY_BE_UNUSED = r'ln1\.(weight|bias)|norm3\.(weight|bias)'
 SHOWN = 4  # names of each kind in an error
 
@@ -34,7 +34,7 @@ class HasMaskGrid(Protocol):
 
 
 def load_into(backbone: nn.Module, init_cfg: Mapping[str, Any]) -> None:
-    """Load what an ``init_cfg`` of the type ``Pretrained`` names.
+    """Load the weights that an ``init_cfg`` of the type ``Pretrained`` names.
 
     Args:
         backbone: The backbone to fill.
@@ -66,24 +66,23 @@ def load_into(backbone: nn.Module, init_cfg: Mapping[str, Any]) -> None:
 def load_pretrained(
     backbone: nn.Module, checkpoint: str, prefix: str | None = None, grid: Grid | None = None
 ) -> None:
-    """Load all weights of a backbone: mmengine's own loading would only warn of those it cannot.
+    """Load all weights of a backbone, or raise an error where mmengine would only warn.
 
-    Position embeddings of another image size and relative ones of another window are resized, as
-    the backbone has it. Their grid is in the metadata of the state dict, or follows from the
-    config that the file holds. Where neither says it, their number must be that of the backbone's
-    own grid or of a square one.
+    The backbone resizes position embeddings of another image size and relative ones of another
+    window. Their grid is in the metadata of the state dict, or follows from the config in the file.
+    Without both, their number must be that of the backbone's own grid or of a square one.
 
     Args:
         backbone: The backbone to fill.
         checkpoint: File or http(s) address of a training checkpoint or a state dict.
-        prefix: What the names of the backbone's weights start with in there, such as
-            ``'teacher.backbone.'``; ``None`` if it holds nothing else.
-        grid: Rows and columns of the position embeddings in the file, where it does not say them.
+        prefix: Prefix of the backbone's weights in the file, such as ``'teacher.backbone.'``;
+            ``None`` if it holds nothing else.
+        grid: Rows and columns of the position embeddings in the file, where it does not state them.
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: Not a checkpoint, one with code in it, or names or shapes that do not fit; says
-            which.
+        ValueError: Not a checkpoint, one that contains code, or names or shapes that do not fit,
+            which the message lists.
     """
     content = _read(checkpoint)
     state = content.get('state_dict', content) if isinstance(content, dict) else None
@@ -102,7 +101,7 @@ def load_pretrained(
 
 
 def _read(checkpoint: str) -> Any:
-    """Content of a file, or of an address by way of torch's cache."""
+    """Read a file, or an address by way of torch's cache."""
     if '://' not in checkpoint:
         return read_file(Path(checkpoint).expanduser())
     address = urlparse(checkpoint)
@@ -117,7 +116,7 @@ def _read(checkpoint: str) -> Any:
 
 
 def _described_grid(content: Mapping[str, Any], prefix: str) -> Grid | None:
-    """The grid of position embeddings of the ViT that a file holds a config of, if it does."""
+    """Find the grid of position embeddings from the config of a ViT in the file, if it has one."""
     if prefix in BRANCHES.values() and isinstance(content.get(SUPERNET_INFO), Mapping):
         cfg = content[SUPERNET_INFO].get('backbone')
     else:
@@ -133,7 +132,7 @@ def _described_grid(content: Mapping[str, Any], prefix: str) -> Grid | None:
 
 
 def _misfits(backbone: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
-    """Load, and say what does not fit, in few enough words to be read."""
+    """Load the state, and describe shortly what does not fit."""
     own = {name: tuple(value.shape) for name, value in backbone.state_dict().items()}
     verdict = ''
     try:
@@ -160,7 +159,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _advice(checkpoint: str, content: Any, state: Mapping[str, Tensor]) -> str:
-    """What the file is instead, if that is known."""
+    """Advise on what the file is instead, if that is known."""
     if any(name.startswith('teacher.backbone.') for name in state):
         return (
             '. It is a training checkpoint: name the sub-network to cut out of it, as in '

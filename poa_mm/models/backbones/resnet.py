@@ -1,8 +1,8 @@
-"""Elastic ResNet (paper Sec. 3.1 and App. A, Eq. 12)."""
+"""Elastic ResNet (paper App. A)."""
 
 import copy
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -41,7 +41,10 @@ STEM_STRIDE = 4  # of the first convolution and the pooling
 
 
 class ElasticBottleneck(MidWidthBottleneck):
-    """A bottleneck whose middle width is an argument; its output keeps its width."""
+    """A bottleneck whose middle width is an argument; its output keeps its width.
+
+    Its convolutions are those of Eq. 12.
+    """
 
     def forward(self, x: Tensor, mid: int) -> Tensor:
         """Run (B, C, H, W) through ``mid`` channels."""
@@ -145,12 +148,12 @@ class ElasticResNet(ElasticBackbone, BottleneckResNet):
         return {**super().config, 'weighted': list(self.space.weighted)}
 
     @property
-    def blocks(self) -> Iterable[Any]:
-        """The residual blocks of the intact network, as they may be compiled one by one."""
+    def blocks(self) -> list[nn.Module]:
+        """The residual blocks of the intact network, which are compiled one by one."""
         return [block for name in self.res_layers for block in getattr(self, name)]
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
-        """Depth of a parameter for layer-wise learning rates, and the number of depths.
+        """Return a parameter's depth for layer-wise learning rates, and the number of depths.
 
         Each block is one depth, and the last one trains at the full rate, as in the authors' code.
         """
@@ -164,10 +167,10 @@ class ElasticResNet(ElasticBackbone, BottleneckResNet):
         return sum(self.stage_blocks[: int(stage) - 1]) + int(block) + 1, number
 
     def mask_grid(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of the patches: those of the last stage's map at twice its resolution.
+        """Count the patches: rows and columns of the last stage's map at twice its resolution.
 
-        Only those within the image; where its sides are no multiple of the last map's, there are
-        fewer than twice the map's own.
+        Patches beyond the image do not count: there are fewer than twice the map's own where the
+        image's sides are no multiple of the last stage's stride.
         """
         side = STEM_STRIDE * math.prod(self.strides) // 2
         return -(-height // side), -(-width // side)
@@ -191,23 +194,7 @@ class ElasticResNet(ElasticBackbone, BottleneckResNet):
     def tokens(
         self, x: Tensor, subnet: Subnet | str | None = None, masks: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Final features of one sub-network.
-
-        Args:
-            x: Images, (B, C, H, W).
-            subnet: Which one; ``None`` is the intact network.
-            masks: Patches to hide behind the mask token, (B, rows · columns) bool, on the grid of
-                :meth:`mask_grid`.
-
-        Returns:
-            Mean of the last stage (B, D), which serves as class token, and patch tokens
-            (B, rows · columns, D): the last stage at twice its resolution, on the grid of
-            :meth:`mask_grid`.
-
-        Raises:
-            ValueError: Unknown sub-network, or masks that do not fit or for which there is no mask
-                token.
-        """
+        """Compute class and patch tokens; see :meth:`ElasticFamily.tokens`."""
         if masks is not None:
             self.check_masks(masks, x)
         out = self._run_stages(x, self.space.resolve(subnet), masks)[-1]
@@ -216,7 +203,7 @@ class ElasticResNet(ElasticBackbone, BottleneckResNet):
         return out.mean(dim=1), finer_tokens(out, size, self.mask_grid(*x.shape[-2:]))
 
     def subnet_cfg(self, subnet: Subnet | str | None = None, **overrides: Any) -> dict[str, Any]:
-        """Config of a sub-network as mmpretrain's stock ``ResNet``, or as ``BottleneckResNet``.
+        """Return the config of a sub-network as mmpretrain's ``ResNet``, or ``BottleneckResNet``.
 
         Args:
             subnet: Which one; ``None`` is the intact network.
@@ -236,7 +223,7 @@ class ElasticResNet(ElasticBackbone, BottleneckResNet):
         }
 
     def _stock_class(self, subnet: Subnet) -> dict[str, Any]:
-        """The class that a sub-network is extracted as, and its size."""
+        """Return the class that a sub-network is extracted as, and its sizes."""
         depth = STOCK_DEPTHS.get(subnet.stage_depths)
         out_channels = self._arch['out_channels']
         if depth is None or out_channels % subnet.width:
@@ -254,16 +241,16 @@ class ElasticResNet(ElasticBackbone, BottleneckResNet):
         }
 
     def _active(self, subnet: Subnet) -> list[tuple[int, ...]]:
-        """Blocks of each stage that a sub-network keeps (Eq. 4 in each)."""
+        """Return the blocks of each stage that a sub-network keeps."""
         pairs = zip(subnet.stage_depths, self.stage_blocks, strict=True)
         return [active_blocks(depth, blocks) for depth, blocks in pairs]
 
     def kept_blocks(self, subnet: Subnet) -> dict[str, tuple[int, ...]]:
-        """Blocks that a sub-network keeps, by the name of the list that they are in."""
+        """Return the blocks that a sub-network keeps, by the name of their list."""
         return dict(zip(self.res_layers, self._active(subnet), strict=True))
 
     def check_axes(self, widths: Sequence[int], depths: Sequence[Any]) -> None:
-        """Raise a ValueError for widths and depths that the intact network cannot hold."""
+        """Check that the intact network can hold widths and depths, or raise a ValueError."""
         groups = self.norm_cfg['num_groups']
         wrong = [w for w in widths if w % groups or w > self.full_width]
         if wrong:
@@ -282,7 +269,7 @@ class ElasticResNet(ElasticBackbone, BottleneckResNet):
             raise ValueError(f'depths must have at most the blocks {stages}, got {wrong}')
 
     def _run_stages(self, x: Tensor, subnet: Subnet, masks: Tensor | None = None) -> list[Tensor]:
-        """Output (B, D, h, w) of each stage."""
+        """Return the output (B, D, h, w) of each stage."""
         grid = self.mask_grid(*x.shape[-2:])
         x = self.maxpool(self.relu(self.norm1(self.conv1(x))))
         if masks is not None:

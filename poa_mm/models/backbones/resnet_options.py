@@ -1,4 +1,4 @@
-"""What the arguments of an elastic ResNet may be."""
+"""The check of an elastic ResNet's arguments."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,8 +17,8 @@ from poa_mm.models.backbones.options import (
 )
 
 STEM_CHANNELS = 64  # mmpretrain's default
-# Arguments of mmpretrain's class without an elastic form, those that any value fits, and those in
-# whose place an elastic ResNet has ``arch``.
+# Arguments of mmpretrain's class that have no elastic form, that may have any value, and that
+# ``arch`` replaces in an elastic ResNet.
 FIXED = ('deep_stem', 'avg_down', 'conv_cfg')
 UNCHECKED = ('init_cfg', 'norm_eval', 'zero_init_residual')
 REPLACED = ('depth', 'base_channels', 'expansion')
@@ -33,8 +33,8 @@ def check_resnet(arch: Mapping[str, Any], options: Mapping[str, Any]) -> None:
         options: The other arguments.
 
     Raises:
-        TypeError: An argument that there is not.
-        ValueError: A value that the class or its elastic form has no use for.
+        TypeError: An unknown argument.
+        ValueError: A value that is invalid for the class or its elastic form.
     """
     stages = len(arch['stage_blocks'])
     checks: dict[str, Check] = {

@@ -15,7 +15,7 @@ class Layer(NamedTuple):
 
     Attributes:
         name: Its name in the supernet, or in a stock network.
-        module: The layer.
+        module: The layer, an :class:`~poa_mm.elastic.ElasticLayer` if it is elastic.
         elastic: Whether it can be sliced; else it is kept whole.
     """
 
@@ -24,8 +24,8 @@ class Layer(NamedTuple):
     elastic: bool
 
 
-def find_layers(network: Any) -> list[Layer]:
-    """All modules of a network that have parameters of their own or can be sliced."""
+def find_layers(network: nn.Module) -> list[Layer]:
+    """List the modules of a network that have parameters of their own or can be sliced."""
     return [
         Layer(name, module, isinstance(module, ElasticLayer))
         for name, module in network.named_modules()
@@ -35,9 +35,9 @@ def find_layers(network: Any) -> list[Layer]:
 
 
 def image_channels(network: nn.Module) -> int:
-    """Channels of the images that a network takes: the inputs of its first convolution.
+    """Return the channels of a network's images: the inputs of its first convolution.
 
-    Networks without a convolution are taken to want RGB.
+    Without a convolution, they are those of RGB.
     """
     convolutions = (layer for layer in network.modules() if isinstance(layer, nn.Conv2d))
     first = next(convolutions, None)
@@ -45,12 +45,12 @@ def image_channels(network: nn.Module) -> int:
 
 
 def kept_layers(layers: Sequence[Layer], blocks: Mapping[str, Sequence[int]]) -> list[Layer]:
-    """Those layers that a sub-network keeps, with their names in the stock network.
+    """Select the layers that a sub-network keeps, with their names in the stock network.
 
     Args:
         layers: Of the supernet.
-        blocks: Blocks that the sub-network keeps, by the name of the list that they are in. What
-            lies outside of these lists is kept.
+        blocks: Blocks that the sub-network keeps, by the name of their list. All layers outside of
+            these lists are kept.
     """
     kept = {
         f'{name}.{block}.': f'{name}.{position}.'

@@ -1,4 +1,4 @@
-"""Elastic Swin Transformer (paper Sec. 3.1 and App. A)."""
+"""Elastic Swin Transformer (paper App. A)."""
 
 import copy
 import re
@@ -9,7 +9,7 @@ import torch
 from mmcv.cnn.bricks.transformer import PatchEmbed
 from mmpretrain.models.backbones import SwinTransformer
 from mmpretrain.models.backbones.swin_transformer import SwinBlock
-from mmpretrain.models.utils import ShiftWindowMSA, WindowMSA
+from mmpretrain.models.utils import PatchMerging, ShiftWindowMSA, WindowMSA
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -20,12 +20,14 @@ from poa_mm.elastic import (
     ElasticQKV,
     Subnet,
     active_blocks,
+    head_widths,
     make_elastic,
 )
 from poa_mm.models.backbones.elastic_backbone import ElasticBackbone, stock_arguments
 from poa_mm.models.backbones.feature_maps import check_stages, finer_tokens, upsampled_mask
 from poa_mm.models.backbones.swin_layers import (
     ELASTIC_STAGE,
+    ElasticPatchMerging,
     ElasticShiftWindowMSA,
     ElasticSwinBlock,
     ElasticWindowMSA,
@@ -98,6 +100,7 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
             self,
             {
                 PatchEmbed: ElasticPatchEmbed,
+                PatchMerging: ElasticPatchMerging,
                 SwinBlock: ElasticSwinBlock,
                 ShiftWindowMSA: ElasticShiftWindowMSA,
                 WindowMSA: ElasticWindowMSA,
@@ -136,8 +139,8 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
         return {**super().config, 'official': self.official}
 
     @property
-    def blocks(self) -> Iterable[Any]:
-        """The residual blocks of the intact network, as they may be compiled one by one."""
+    def blocks(self) -> list[ElasticSwinBlock]:
+        """The residual blocks of the intact network, which are compiled one by one."""
         return [block for stage in self.stages for block in stage.blocks]
 
     @property
@@ -146,7 +149,7 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
         return [getattr(self, f'norm{i}') for i in self.out_indices if i != self.num_layers - 1]
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
-        """Depth of a parameter for layer-wise learning rates, and the number of depths.
+        """Return a parameter's depth for layer-wise learning rates, and the number of depths.
 
         A patch merging is as deep as the block before it, as in mmpretrain; with ``official`` as
         the block after it.
@@ -158,10 +161,10 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
         return depth + (self.official and merging), num_depths
 
     def mask_grid(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of the patches: those of the last stage's map at twice its resolution.
+        """Count the patches: rows and columns of the last stage's map at twice its resolution.
 
-        Only those within the image; where its sides are no multiple of the last map's, there are
-        fewer than twice the map's own.
+        Patches beyond the image do not count: there are fewer than twice the map's own where the
+        image's sides are no multiple of the last stage's stride.
         """
         tall, wide = self.patch_embed.projection.kernel_size
         return -(-height // (tall * self.mask_step)), -(-width // (wide * self.mask_step))
@@ -194,23 +197,7 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
     def tokens(
         self, x: Tensor, subnet: Subnet | str | None = None, masks: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Final features of one sub-network.
-
-        Args:
-            x: Images, (B, C, H, W).
-            subnet: Which one; ``None`` is the intact network.
-            masks: Patches to hide behind the mask token, (B, rows · columns) bool, on the grid of
-                :meth:`mask_grid`.
-
-        Returns:
-            Mean of the last stage (B, D), which serves as class token, and patch tokens
-            (B, rows · columns, D): the last stage at twice its resolution, on the grid of
-            :meth:`mask_grid`. Both after its norm.
-
-        Raises:
-            ValueError: Unknown sub-network, or masks that do not fit or for which there is no mask
-                token.
-        """
+        """Compute class and patch tokens; see :meth:`ElasticFamily.tokens`."""
         if masks is not None:
             self.check_masks(masks, x)
         out, size = self._run_stages(x, self.space.resolve(subnet), masks)[-1]
@@ -218,7 +205,7 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
         return out.mean(dim=1), finer_tokens(out, size, self.mask_grid(*x.shape[-2:]))
 
     def subnet_cfg(self, subnet: Subnet | str | None = None, **overrides: Any) -> dict[str, Any]:
-        """Config of a sub-network as mmpretrain's stock ``SwinTransformer``.
+        """Return the config of a sub-network as mmpretrain's stock ``SwinTransformer``.
 
         Args:
             subnet: Which one; ``None`` is the intact network.
@@ -248,7 +235,7 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
         }
 
     def subnet_state_dict(self, subnet: Subnet | str | None = None) -> dict[str, Tensor]:
-        """Weights of a sub-network under the names of the stock class, as :meth:`subnet_cfg`."""
+        """Slice the weights of a sub-network, under the names of the stock class."""
         return super().subnet_state_dict(self._check_stock(subnet))
 
     def fit_state(self, state: dict[str, Tensor], stock: SwinTransformer) -> dict[str, Tensor]:
@@ -267,7 +254,7 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
         return {**inside, **{name: state.get(name, fresh) for name, fresh in norms.items()}}
 
     def _check_stock(self, subnet: Subnet | str | None) -> Subnet:
-        """The sub-network, if a stock network computes the same."""
+        """Check that a stock network can compute what a sub-network does, and return the latter."""
         subnet = self.space.resolve(subnet)
         if self.official and subnet.width < self.full_width:
             raise ValueError(
@@ -279,25 +266,25 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
         return subnet
 
     def _active(self, subnet: Subnet) -> list[tuple[int, ...]]:
-        """Blocks of each stage that a sub-network keeps (Eq. 4 in the third one)."""
+        """Return the blocks of each stage that a sub-network keeps: all but in the third one."""
         others = sum(self.depths) - self.depths[ELASTIC_STAGE]
         kept = [tuple(range(depth)) for depth in self.depths]
         kept[ELASTIC_STAGE] = active_blocks(subnet.num_blocks - others, self.depths[ELASTIC_STAGE])
         return kept
 
     def _shifts(self, blocks: Sequence[int]) -> list[bool]:
-        """Which of the blocks that a stage keeps shift their windows."""
+        """Tell which of the blocks that a stage keeps shift their windows."""
         numbers = blocks if self.official else range(len(blocks))
         return [number % 2 == 1 for number in numbers]
 
     def kept_blocks(self, subnet: Subnet) -> dict[str, tuple[int, ...]]:
-        """Blocks that a sub-network keeps, by the name of the list that they are in."""
+        """Return the blocks that a sub-network keeps, by the name of their list."""
         return {f'stages.{ELASTIC_STAGE}.blocks': self._active(subnet)[ELASTIC_STAGE]}
 
     def check_axes(self, widths: Sequence[int], depths: Sequence[int]) -> None:
-        """Raise a ValueError for widths and depths that the intact network cannot hold."""
+        """Check that the intact network can hold widths and depths, or raise a ValueError."""
         head_dims = self.embed_dims // self.num_heads[0]
-        wrong = [w for w in widths if w % head_dims or w > self.embed_dims]
+        wrong = [w for w in widths if w not in head_widths(self.num_heads[0], head_dims)]
         if wrong:
             raise ValueError(
                 f'widths must be multiples of the head dimension {head_dims} up to '
@@ -318,7 +305,7 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
     def _run_stages(
         self, x: Tensor, subnet: Subnet, masks: Tensor | None = None
     ) -> list[tuple[Tensor, tuple[int, int]]]:
-        """Output (B, h·w, D) of each stage before its norm and the next merging, and (h, w)."""
+        """Return the output (B, h·w, D) of each stage before norm and merging, and (h, w)."""
         grid = self.mask_grid(*x.shape[-2:])
         x, size = self.patch_embed(x, self.full_width if self.official else subnet.width)
         x = x[..., : subnet.width]

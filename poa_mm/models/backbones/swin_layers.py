@@ -1,4 +1,4 @@
-"""Parts of the elastic Swin Transformer (paper App. A)."""
+"""Parts of the elastic Swin Transformer."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 import torch.nn.functional as F
 from mmpretrain.models.backbones import SwinTransformer
 from mmpretrain.models.backbones.swin_transformer import SwinBlock
-from mmpretrain.models.utils import ShiftWindowMSA, WindowMSA
+from mmpretrain.models.utils import PatchMerging, ShiftWindowMSA, WindowMSA
 from torch import Tensor
 
 from poa_mm.compat.relative_bias import resize_bias_table
@@ -47,7 +47,7 @@ class ElasticWindowMSA(WindowMSA):
         return self.embed_dims // self.num_heads
 
     def sliced(self, width: int) -> dict[str, Tensor]:
-        """The position bias of the heads that ``width`` holds."""
+        """Slice the position bias to the heads that ``width`` holds."""
         table = self.relative_position_bias_table[:, : width // self.head_dims]
         return {'relative_position_bias_table': table}
 
@@ -56,7 +56,8 @@ class ElasticWindowMSA(WindowMSA):
 
         Args:
             x: Windows of all images, window by window, (B·W, N, width).
-            mask: What must not attend to what, (W, N, N), to be added to the logits.
+            mask: Added to the attention logits, (W, N, N): large and negative between tokens that
+                must not attend to one another.
         """
         windows, tokens, width = x.shape
         heads = width // self.head_dims
@@ -78,7 +79,7 @@ class ElasticWindowMSA(WindowMSA):
 class ElasticShiftWindowMSA(ShiftWindowMSA):
     """mmpretrain's window partition; whether windows are shifted is an argument, not an attribute.
 
-    Which one of a stage a block is depends on the sub-network.
+    It depends on the position of a block within its stage, and that on the sub-network.
     """
 
     def forward(self, x: Tensor, hw_shape: tuple[int, int], shift: bool) -> Tensor:
@@ -104,8 +105,37 @@ class ElasticShiftWindowMSA(ShiftWindowMSA):
         return grid[:, :height, :width].flatten(1, 2)  # the block drops paths
 
 
+class ElasticPatchMerging(PatchMerging):
+    """mmpretrain's patch merging, reduced group-wise: ``w[:2D_i, groups of D_i] · α`` (Eq. 11).
+
+    A merging takes the four neighbours of a 2 × 2 square, D channels each, and maps these four
+    groups to 2·D channels. A sub-network keeps the first D_i channels of *each* group. The paper
+    and the authors' code put one group after the other; mmpretrain interleaves them, so that input
+    4·c + g is channel c of neighbour g. There, the first 4·D_i inputs are the first D_i channels of
+    all groups: norm and reduction slice a prefix, as every elastic layer does, and this *is* the
+    group-wise slice. ``checkpoints/official/swin.py`` converts from one order to the other.
+    """
+
+    def forward(self, x: Tensor, input_size: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
+        """Merge (B, H·W, D_i) into (B, ⌈H/2⌉·⌈W/2⌉, 2·D_i).
+
+        Args:
+            x: Tokens.
+            input_size: H and W.
+
+        Returns:
+            The merged tokens, and rows and columns of their map.
+        """
+        maps = self.adaptive_padding(x.unflatten(1, input_size).permute(0, 3, 1, 2))
+        groups = F.pixel_unshuffle(maps, 2)  # (B, 4·D_i, rows, columns), interleaved
+        tokens = groups.flatten(2).transpose(1, 2)
+        if self.norm is not None:
+            tokens = self.norm(tokens)
+        return self.reduction(tokens), (groups.shape[2], groups.shape[3])
+
+
 class ElasticSwinBlock(SwinBlock):
-    """mmpretrain's block, which leaves out the images whose path is dropped."""
+    """mmpretrain's block, which does not compute the images whose path is dropped."""
 
     def forward(self, x: Tensor, hw_shape: tuple[int, int], shift: bool) -> Tensor:
         """Attention and feed-forward network on (B, H·W, width)."""
@@ -122,8 +152,8 @@ def check_swin(arch: Any, options: Mapping[str, Any]) -> None:
         options: The other arguments.
 
     Raises:
-        TypeError: An argument that there is not.
-        ValueError: A value that the class or its elastic form has no use for.
+        TypeError: An unknown argument.
+        ValueError: A value that is invalid for the class or its elastic form.
     """
     sizes = architecture(arch, SwinTransformer.arch_zoo, ARCH)
     whole(1)('arch: embed_dims', sizes['embed_dims'])
@@ -162,10 +192,10 @@ def check_swin(arch: Any, options: Mapping[str, Any]) -> None:
 
 
 def fit_windows(name: str, tensor: Tensor, own: Mapping[str, Tensor]) -> Tensor:
-    """A weight of a Swin Transformer for one whose windows may be of another size.
+    """Fit a weight of a Swin Transformer to one whose windows may be of another size.
 
     Args:
-        name: Of the weight.
+        name: Name of the weight.
         tensor: The weight; only biases of relative positions depend on the size.
         own: State dict of the network that is to hold it.
     """
@@ -178,13 +208,13 @@ def fit_windows(name: str, tensor: Tensor, own: Mapping[str, Tensor]) -> Tensor:
 
 
 def shift_arguments(stages: Sequence[Sequence[bool]]) -> dict[str, Any]:
-    """What tells mmpretrain's ``SwinTransformer`` which blocks shift their windows.
+    """Return the arguments of mmpretrain's ``SwinTransformer`` by which blocks shift windows.
 
     Args:
-        stages: Whether each block of each stage does.
+        stages: Whether each block of each stage shifts its windows.
 
     Returns:
-        Its argument ``stage_cfgs``, or nothing if every second block shifts, as by itself.
+        ``stage_cfgs``, or nothing if every second block shifts, which is the default.
     """
     cfgs = [
         {'block_cfgs': [{'shift': shift} for shift in shifts]}

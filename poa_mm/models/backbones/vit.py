@@ -21,6 +21,7 @@ from poa_mm.elastic import (
     ElasticQKV,
     Subnet,
     active_blocks,
+    head_widths,
     make_elastic,
 )
 from poa_mm.models.backbones.elastic_backbone import ElasticBackbone, stock_arguments
@@ -68,6 +69,18 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
     Raises:
         ValueError: A width or depth that the intact network cannot hold, or an argument of the
             stock class that :func:`check_vit` refuses.
+
+    Example:
+        >>> sizes = {'embed_dims': 64, 'num_layers': 4, 'num_heads': 4, 'feedforward_channels': 256}
+        >>> net = ElasticVisionTransformer(sizes, [32, 48, 64], [2, 3, 4], img_size=32).eval()
+        >>> len(net.space), net.num_params('w32-d2') < net.num_params()
+        (9, True)
+        >>> stock = net.extract('w32-d2')  # mmpretrain's own class
+        >>> type(stock).__name__
+        'VisionTransformer'
+        >>> image = torch.randn(1, 3, 32, 32)
+        >>> torch.equal(stock(image)[0], net(image, 'w32-d2')[0])
+        True
     """
 
     def __init__(
@@ -117,7 +130,7 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
         self._block_positions(self.space.intact)  # out_indices that exist nowhere
 
     def init_as_authors(self) -> None:
-        """As DINOv2: linear layers and positions truncated normal, the class token next to zero."""
+        """Initialise as DINOv2: weights and positions truncated normal, class token near zero."""
         super().init_as_authors()
         linear: Any
         for linear in filter(lambda module: isinstance(module, nn.Linear), self.modules()):
@@ -131,7 +144,7 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
 
     @property
     def blocks(self) -> nn.ModuleList:
-        """The residual blocks of the intact network, as they may be compiled one by one."""
+        """The residual blocks of the intact network, which are compiled one by one."""
         return self.layers
 
     @property
@@ -140,13 +153,13 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
         return [self.ln2] if self.out_type == 'avg_featmap' else []
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
-        """Depth of a parameter for layer-wise learning rates, and the number of depths."""
+        """Return a parameter's depth for layer-wise learning rates, and the number of depths."""
         if param_name == f'{prefix}mask_token':  # a token of the stem, unknown to mmpretrain
             param_name = f'{prefix}cls_token'
         return super().get_layer_depth(param_name, prefix)
 
     def mask_grid(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of the patches of an image of ``height`` × ``width`` pixels."""
+        """Count the rows and columns of patches of an image of ``height`` × ``width`` pixels."""
         return self.patch_embed.grid(height, width)
 
     def forward(self, x: Tensor, subnet: Subnet | str | None = None) -> tuple[Tensor, ...]:
@@ -170,20 +183,7 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
     def tokens(
         self, x: Tensor, subnet: Subnet | str | None = None, masks: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Final features of one sub-network, whatever ``out_type`` is.
-
-        Args:
-            x: Images, (B, C, H, W).
-            subnet: Which one; ``None`` is the intact network.
-            masks: Patches to hide behind the mask token, (B, h·w) bool.
-
-        Returns:
-            Class token (B, D) and patch tokens (B, h·w, D), both after the final norm.
-
-        Raises:
-            ValueError: Unknown sub-network, a supernet without a class token, or masks that do not
-                fit or for which there is no mask token.
-        """
+        """Compute class and patch tokens; see :meth:`ElasticFamily.tokens`."""
         if self.cls_token is None:
             raise ValueError('this supernet has no class token (with_cls_token=False)')
         if masks is not None:
@@ -193,7 +193,7 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
         return out[:, 0], out[:, self.num_extra_tokens :]
 
     def subnet_cfg(self, subnet: Subnet | str | None = None, **overrides: Any) -> dict[str, Any]:
-        """Config of a sub-network as mmpretrain's stock ``VisionTransformer``.
+        """Return the config of a sub-network as mmpretrain's stock ``VisionTransformer``.
 
         Args:
             subnet: Which one; ``None`` is the intact network.
@@ -220,13 +220,13 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
         return {**cfg, **copy.deepcopy(overrides)}
 
     def kept_blocks(self, subnet: Subnet) -> dict[str, tuple[int, ...]]:
-        """Blocks that a sub-network keeps, by the name of the list that they are in."""
+        """Return the blocks that a sub-network keeps, by the name of their list."""
         return {'layers': active_blocks(subnet.num_blocks, self.num_layers)}
 
     def fit_state(self, state: dict[str, Tensor], stock: VisionTransformer) -> dict[str, Tensor]:
         """Resize the position embedding to the grid of a stock network.
 
-        The norm of averaged patch tokens is left out where these are not its output.
+        Leave out the norm of averaged patch tokens where these are not its output.
         """
         position_embedding = resize_pos_embed(
             state['pos_embed'],
@@ -260,8 +260,9 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
         return self.embed_dims // self.arch_settings['num_heads']
 
     def check_axes(self, widths: Sequence[int], depths: Sequence[int]) -> None:
-        """Raise a ValueError for widths and depths that the intact network cannot hold."""
-        wrong = [w for w in widths if w % self.head_dims or w > self.embed_dims]
+        """Check that the intact network can hold widths and depths, or raise a ValueError."""
+        valid = head_widths(self.arch_settings['num_heads'], self.head_dims)
+        wrong = [w for w in widths if w not in valid]
         if wrong:
             raise ValueError(
                 f'widths must be multiples of the head dimension {self.head_dims} up to '
@@ -279,7 +280,7 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
             raise ValueError(f'depths must be at most {self.num_layers}, got {wrong}')
 
     def _block_positions(self, subnet: Subnet) -> list[int]:
-        """``out_indices`` counted from the sub-network's first block."""
+        """Count ``out_indices`` from the sub-network's first block."""
         positions = [i + subnet.num_blocks if i < 0 else i for i in self.out_indices]
         wrong = [i for i in positions if not 0 <= i < subnet.num_blocks]
         if wrong:
@@ -296,7 +297,7 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
         taps: Collection[int],
         masks: Tensor | None = None,
     ) -> tuple[list[Tensor], tuple[int, int]]:
-        """Token sequences (B, 1 + h·w, D) after the blocks ``taps``, and (h, w)."""
+        """Return the tokens (B, 1 + h·w, D) after the blocks ``taps``, and (h, w)."""
         x, resolution = self._embed(x, subnet.width, masks)
         recompute = self.with_cp and self.training and torch.is_grad_enabled()
         outs = []
@@ -310,7 +311,7 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
         return outs, resolution
 
     def _embed(self, x: Tensor, width: int, masks: Tensor | None) -> tuple[Tensor, tuple[int, int]]:
-        """Patch embedding with masked patches replaced, class token and position embedding."""
+        """Embed patches, replace masked ones, add class token and position embedding."""
         x, resolution = self.patch_embed(x, width)
         if masks is not None:
             token = self.mask_token[..., :width].to(x.dtype)

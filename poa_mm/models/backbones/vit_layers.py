@@ -1,4 +1,4 @@
-"""Parts of the elastic ViT: layers that fix their width elsewhere, and what its settings may be."""
+"""Parts of the elastic ViT, and the check of its settings."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -43,14 +43,14 @@ class ElasticPatchEmbed(PatchEmbed):
     """mmcv's patch embedding, with the number of output channels as an argument."""
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of the patches of an image of ``height`` × ``width`` pixels."""
+        """Count the rows and columns of patches of an image of ``height`` × ``width`` pixels."""
         conv = self.projection
         adaptive = self.adaptive_padding is not None
         padding: Any = 'corner' if adaptive else conv.padding
         return patch_grid((height, width), conv.kernel_size, conv.stride, padding, conv.dilation)
 
     def forward(self, x: Tensor, width: int | None = None) -> tuple[Tensor, tuple[int, int]]:
-        """Embed (B, C, H, W) as (B, h·w, width) and tell (h, w)."""
+        """Embed (B, C, H, W) as (B, h·w, width), and return that and (h, w)."""
         if self.adaptive_padding:
             x = self.adaptive_padding(x)
         x = self.projection(x, width)
@@ -66,7 +66,7 @@ def patch_grid(
     padding: str | int | Sequence[int] = 'corner',
     dilation: int | Sequence[int] = 1,
 ) -> tuple[int, int]:
-    """Rows and columns of patches that mmcv's ``PatchEmbed`` cuts out of an image.
+    """Count the rows and columns of patches that mmcv's ``PatchEmbed`` cuts out of an image.
 
     Args:
         size: Height and width of the image.
@@ -109,7 +109,7 @@ class ElasticMultiheadAttention(MultiheadAttention):
 
 
 class ElasticEncoderLayer(TransformerEncoderLayer):
-    """mmpretrain's encoder layer, which leaves out the images whose path is dropped."""
+    """mmpretrain's encoder layer, which does not compute the images whose path is dropped."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Attention and feed-forward network on (B, N, width)."""
@@ -122,7 +122,7 @@ class ElasticEncoderLayer(TransformerEncoderLayer):
 
 
 def add_residual(x: Tensor, branch: Callable[[Tensor], Tensor], drop_prob: float) -> Tensor:
-    """``x + branch(x)``, computed for a random subset of the batch alone.
+    """Compute ``x + branch(x)``, for a random subset of the batch alone.
 
     Drop path by batch subset: of B images ``⌊B · (1 − drop_prob)⌋``, and at least one, take
     the branch, scaled so that its expectation stays. The others save its computation.
@@ -157,8 +157,8 @@ def check_vit(arch: Any, options: Mapping[str, Any]) -> None:
         options: The other arguments.
 
     Raises:
-        TypeError: An argument that there is not.
-        ValueError: A value that the class or its elastic form has no use for.
+        TypeError: An unknown argument.
+        ValueError: A value that is invalid for the class or its elastic form.
     """
     sizes = architecture(arch, VisionTransformer.arch_zoo, ARCH)
     for name in ARCH:

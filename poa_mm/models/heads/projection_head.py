@@ -1,4 +1,4 @@
-"""Projection heads with prototypes (paper App. C.1)."""
+"""Projection heads with prototypes."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -21,9 +21,9 @@ class Prototypes(nn.Module):
     Args:
         in_features: Channels d of the L2-normalised bottleneck.
         num_prototypes: K.
-        init: How the directions start. Their lengths drop out of the output, but not out of
-            training: the longer a row, the less a step of the optimiser turns it.
-            ``'trunc_normal'`` has a standard deviation of 0.02; ``'linear'`` is the start of
+        init: Initialisation of the directions. Their lengths do not affect the output, but they do
+            affect training: the longer a row, the less a step of the optimiser turns it.
+            ``'trunc_normal'`` has a standard deviation of 0.02; ``'linear'`` is that of
             ``nn.Linear``, uniform within ±1/√d.
     """
 
@@ -37,11 +37,11 @@ class Prototypes(nn.Module):
             nn.init.trunc_normal_(self.weight_v, std=0.02)
 
     def weight(self) -> Tensor:
-        """The prototypes, (K, in_features)."""
+        """Return the prototypes, (K, in_features)."""
         return self.weight_g * F.normalize(self.weight_v, dim=-1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Similarity of (B, in_features) with every prototype, (B, K)."""
+        """Compute the similarity of (B, in_features) with every prototype, (B, K)."""
         return F.linear(x, self.weight())
 
 
@@ -82,11 +82,11 @@ class ProjectionHead(nn.Module):
         self.prototypes: Prototypes = Prototypes(bottleneck, num_prototypes, prototype_init)
 
     def embed(self, x: Tensor) -> Tensor:
-        """L2-normalised bottleneck (B, d) of features (B, D_i) of any elastic width."""
+        """Map features (B, D_i) of any elastic width to the L2-normalised bottleneck (B, d)."""
         return F.normalize(full_precision(self.mlp(x)), dim=-1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (B, K) of features (B, D_i) of any elastic width."""
+        """Map features (B, D_i) of any elastic width to logits (B, K)."""
         return self.prototypes(self.embed(x))
 
 
@@ -103,6 +103,11 @@ class MultiProjectionHead(BaseModule):
 
     Raises:
         ValueError: No head, a head with fewer than two prototypes, or an unknown start.
+
+    Example:
+        >>> head = MultiProjectionHead(64, num_prototypes=(100, 200), hidden=32, bottleneck=16)
+        >>> [tuple(logits.shape) for logits in head(torch.zeros(2, 48))]  # of a narrower network
+        [(2, 100), (2, 200)]
     """
 
     def __init__(
@@ -133,15 +138,15 @@ class MultiProjectionHead(BaseModule):
         )
 
     def embed(self, x: Tensor) -> list[Tensor]:
-        """Bottleneck (B, d) of each head for features (B, D_i) of any elastic width."""
+        """Map features (B, D_i) of any elastic width to each head's bottleneck (B, d)."""
         return [head.embed(x) for head in self._heads()]
 
     def prototypes(self) -> list[Tensor]:
-        """Prototypes (K_h, d) of each head; logits are ``embed(x) @ prototypes.T``."""
+        """Return the prototypes (K_h, d) of each head; logits are ``embed(x) @ prototypes.T``."""
         return [head.prototypes.weight() for head in self._heads()]
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Logits (B, K_h) of each head for features (B, D_i) of any elastic width."""
+        """Map features (B, D_i) of any elastic width to each head's logits (B, K_h)."""
         return [head(x) for head in self.heads]
 
     def _heads(self) -> Iterator['ProjectionHead']:

@@ -1,4 +1,4 @@
-"""The loss that is trained on, from its terms.
+"""The loss that is trained on, from its terms (Eq. 10).
 
 Its two parts are summed by POA, which computes one student after the other: the memory of the first
 is free before the second starts.
@@ -13,7 +13,7 @@ from poa_mm.models.losses.chunks import Terms
 def intact_part(
     terms: Terms, intact_weight: float, ibot_weight: float, koleo_weight: float
 ) -> Tensor:
-    """Weigh the intact student's part, λ(L_IS^g + L_IS^l) of Eq. 10, with patches and KoLeo.
+    """Weigh the intact student's part: λ(L_IS^g + L_IS^l), with patches and KoLeo.
 
     Args:
         terms: From :func:`~poa_mm.models.losses.intact_terms`, and ``intact_koleo`` if it counts.
@@ -38,7 +38,7 @@ def elastic_part(
     from_teacher: bool = True,
     from_intact: bool = True,
 ) -> Tensor:
-    """Weigh the elastic student's part, (1 − λ)(L_ES1 + L_ES2) of Eq. 10, with patches and KoLeo.
+    """Weigh the elastic student's part: (1 − λ)(L_ES1 + L_ES2), with patches and KoLeo.
 
     L_ES1 and L_ES2 are the sums over global and local views, L_ES1^g + L_ES1^l and
     L_ES2^g + L_ES2^l.

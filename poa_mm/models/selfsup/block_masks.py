@@ -1,4 +1,4 @@
-"""Block-wise masks for masked patch prediction (paper App. C.3)."""
+"""Block-wise masks for masked patch prediction (iBOT)."""
 
 import math
 import random
@@ -12,7 +12,7 @@ MAX_TRIES = 10  # to place a block, before an image is left with fewer masked pa
 
 
 class BlockMasks:
-    """Draws which patches of which global views are masked.
+    """Draw which patches of which global views are masked.
 
     A share of the views is masked at all. Their ratios are spread over the range, one interval a
     view, so that every batch has lightly and heavily masked views. The patches are covered by
@@ -45,7 +45,7 @@ class BlockMasks:
         self.seed = seed
 
     def __call__(self, num_views: int, grid: tuple[int, int], step: int, rank: int = 0) -> Tensor:
-        """Masks of the global views of a step.
+        """Draw the masks of the global views of a step.
 
         Args:
             num_views: Number of global views on this rank, 2B.
@@ -70,7 +70,7 @@ class BlockMasks:
 def block_mask(
     grid: tuple[int, int], num_patches: int, max_share: float, rng: random.Random
 ) -> Tensor:
-    """A mask (rows, columns) bool of up to ``num_patches`` patches, made of rectangles.
+    """Draw a mask (rows, columns) bool of up to ``num_patches`` patches, made of rectangles.
 
     Args:
         grid: Rows and columns of patches.

@@ -1,6 +1,7 @@
 """POA: one pre-training session for models of all sizes (paper Sec. 3)."""
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,7 +10,9 @@ from mmpretrain.models.selfsup import BaseSelfSupervisor
 from torch import Tensor, nn
 
 from poa_mm.elastic import Subnet, SubnetSampler
+from poa_mm.models.backbones import ElasticBackbone
 from poa_mm.models.backbones.supernet_layers import image_channels
+from poa_mm.models.heads import MultiProjectionHead
 from poa_mm.models.losses import (
     NUM_GLOBAL,
     Centering,
@@ -42,10 +45,10 @@ NUM_STUDENTS = 2  # KoLeo is the mean over both
 
 @MODELS.register_module()
 class POA(BaseSelfSupervisor):
-    """Teacher, intact student and elastic student (Sec. 3.2).
+    """Teacher, intact student and elastic student (Sec. 3.2); the defaults are those of App. C.6.
 
-    The intact student is the whole supernet, the elastic student one of its sub-networks, another
-    one at every step. Both learn from the teacher across views, and the elastic student learns from
+    The intact student is the whole supernet. The elastic student is one of its sub-networks, a new
+    one in every step. Both learn from the teacher across views, and the elastic student learns from
     the intact one on the same view. The teacher is the moving average of the student:
     :class:`~poa_mm.engine.POAHook` updates it after each optimiser step.
 
@@ -58,14 +61,14 @@ class POA(BaseSelfSupervisor):
         ibot_weight: Weight of masked patch prediction (App. C.3); 0 switches it off.
         mask_ratio: Range of the share of a view's patches that is masked.
         mask_prob: Share of the global views that are masked.
-        centering: What keeps the teacher's targets apart: ``'sinkhorn_knopp'`` (Eq. 5) or
-            ``'centering'``, DINO's running mean.
+        centering: How the teacher's targets are kept from collapsing: ``'sinkhorn_knopp'`` (Eq. 5)
+            or ``'centering'``, DINO's running mean.
         elastic_student: ``False`` trains the intact student alone, which is DINOv2's method with
             several heads: the baseline of the paper.
         elastic_from_teacher: Train the elastic student on the teacher (L_ES1 of Table 3).
         elastic_from_intact: Train the elastic student on the intact one (L_ES2 of Table 3).
         sampler: Arguments of :class:`~poa_mm.elastic.SubnetSampler` other than the space. Its
-            ``seed`` is that of the masks, too.
+            ``seed`` also seeds the masks.
         log_heads: Log the terms of each head, besides their means.
         compile_blocks: Arguments of ``torch.compile`` for each block of the backbones, such as
             ``dict(dynamic=True)``; ``None`` does not compile.
@@ -73,12 +76,12 @@ class POA(BaseSelfSupervisor):
         init_cfg: See ``BaseSelfSupervisor``.
 
     Attributes:
-        step: Number of the training step, which decides the sub-network and the masks. Counts up
-            with each call of :meth:`loss`; the hook sets it to the runner's iteration, so that a
+        step: Number of the training step, which determines the sub-network and the masks. Each
+            call of :meth:`loss` adds one; the hook sets it to the runner's iteration, so that a
             resumed run draws what an uninterrupted one would have drawn.
         teacher_temp: τ_t, scheduled by the hook.
         ibot_active: Whether patches are masked at this step, scheduled by the hook.
-        own_terms: What this rank alone would have logged for its last batch.
+        own_terms: This rank's own terms of its last batch, before the mean over ranks.
 
     Raises:
         ValueError: λ outside 0…1, a temperature that is not positive, a negative weight, an
@@ -86,6 +89,12 @@ class POA(BaseSelfSupervisor):
             without a mask token for masked patches.
         TypeError: The backbone is not elastic.
     """
+
+    backbone: ElasticBackbone
+    head: MultiProjectionHead
+    sampler: SubnetSampler | None
+    centering: SinkhornKnopp | Centering
+    own_terms: Terms
 
     def __init__(
         self,
@@ -130,7 +139,7 @@ class POA(BaseSelfSupervisor):
         sampler = sampler or {}
         self.sampler = SubnetSampler(self.backbone.space, **sampler) if elastic_student else None
         self.block_masks = BlockMasks(mask_ratio, mask_prob, sampler.get('seed', 0))
-        self.centering: Any = (
+        self.centering = (
             SinkhornKnopp()
             if centering == 'sinkhorn_knopp'
             else Centering(('class', 'patch'), self.head.num_prototypes)
@@ -138,12 +147,11 @@ class POA(BaseSelfSupervisor):
         self.step = 0
         self.teacher_temp = 0.07
         self.ibot_active = True
-        self.own_terms: dict[str, Tensor] = {}
-        self.teacher: Any = Branch(copy.deepcopy(self.backbone), copy.deepcopy(self.head))
+        self.own_terms = {}
+        self.teacher = Branch(copy.deepcopy(self.backbone), copy.deepcopy(self.head))
         self.teacher.requires_grad_(False)
         if compile_blocks is not None:
-            backbones: tuple[Any, ...] = (self.backbone, self.teacher.backbone)
-            for block in (block for net in backbones for block in net.blocks):
+            for block in (*self.backbone.blocks, *self.teacher.backbone.blocks):
                 block.compile(**compile_blocks)
         self.train()
 
@@ -160,21 +168,21 @@ class POA(BaseSelfSupervisor):
 
     @torch.no_grad()
     def update_teacher(self, momentum: float) -> None:
-        """What follows an optimiser step: centers, then ``m · teacher + (1 − m) · student``.
+        """Move the teacher after an optimiser step: ``m · teacher + (1 − m) · student``.
 
-        The running means of ``centering`` take in what the teacher has seen since the last step,
-        all batches of it under gradient accumulation.
+        Before it, the running means of ``centering`` move by all batches since the last step, of
+        which there are several under gradient accumulation.
         """
         self.centering.step(self.teacher.head.prototypes())
         student = [*self.backbone.parameters(), *self.head.parameters()]
         torch._foreach_lerp_(list(self.teacher.parameters()), student, 1 - momentum)
 
     def skip_update(self) -> None:
-        """What follows a step that was skipped: forget what its batches have shown."""
+        """Forget the batches of a step that the optimiser has skipped."""
         self.centering.discard()
 
-    def loss(self, inputs: list[Tensor], data_samples: Any = None) -> dict[str, Tensor]:
-        """Losses of one training step, for mmengine.
+    def loss(self, inputs: Sequence[Tensor], data_samples: Any = None) -> Terms:
+        """Compute the losses of one training step, for mmengine.
 
         Args:
             inputs: The views of a batch: two global ones, then the local ones, (B, C, h, w) each.
@@ -208,8 +216,8 @@ class POA(BaseSelfSupervisor):
         total = terms.pop('total')
         return {'loss': total, **self._logged(terms)}
 
-    def parse_losses(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss to train on, and what to log: means over all ranks, in one exchange."""
+    def parse_losses(self, losses: Terms) -> tuple[Tensor, Terms]:
+        """Return the loss to train on, and what to log: means over all ranks, in one exchange."""
         loss, logged = super().parse_losses(losses)
         self.own_terms = {name: value.detach() for name, value in logged.items()}
         values = torch.stack([value.detach().to(loss.dtype) for value in logged.values()])
@@ -223,20 +231,20 @@ class POA(BaseSelfSupervisor):
         masks: Tensor | None = None,
         subnet: Subnet | str | None = None,
         teacher_temp: float = 0.07,
-    ) -> dict[str, Tensor]:
-        """Every term of the loss for given crops.
+    ) -> Terms:
+        """Compute every term of the loss for given crops.
 
         Args:
             global_crops: (2B, C, G, G), view 1 of all images, then view 2.
             local_crops: (V·B, C, L, L), view-major.
-            masks: Patches of the global views that the students do not see and predict,
-                (2B, N) bool; ``None`` is no iBOT. On the CPU they cost no waiting for the GPU.
-            subnet: The elastic student; ``None`` draws the one of the current step.
+            masks: Patches of the global views that are hidden from the students and that they
+                predict, (2B, N) bool; ``None`` for none. Masks on the CPU need no wait for the GPU.
+            subnet: The elastic student; ``None`` draws that of the current step.
             teacher_temp: τ_t.
 
         Returns:
             Unweighted terms, without gradient, and the differentiable scalar ``total`` (Eq. 10,
-            iBOT and KoLeo), good for one backward pass. Of each head, (H,):
+            iBOT and KoLeo), which may be back-propagated once. Of each head, (H,):
 
             - ``intact_global``, ``intact_local``: teacher to intact student (Eq. 6, 8)
             - ``elastic_global``, ``elastic_local``: teacher to elastic student (ES1 of Eq. 7, 9)
@@ -266,8 +274,8 @@ class POA(BaseSelfSupervisor):
         if self.sampler is None:
             return _result(terms, intact_part(terms, 1.0, self.ibot_weight, self.koleo_weight))
         weights = (self.intact_weight, self.ibot_weight, self.koleo_weight / NUM_STUDENTS)
-        # Nothing that follows needs the intact student's gradient: memory for one student at a
-        # time is enough.
+        # The elastic student does not need the intact one's graph. Without it, the step needs
+        # memory for one student at a time.
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
         loss = backward_now(intact_part(terms, *weights), trained)
         intact = intact.detached()

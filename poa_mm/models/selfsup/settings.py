@@ -1,9 +1,8 @@
-"""What POA can be built from, and what it can be given."""
-
-from typing import Any
+"""Checks of POA's settings and inputs, and the backbone that they build."""
 
 from torch import Tensor
 
+from poa_mm.models.backbones import ElasticBackbone
 from poa_mm.models.losses import NUM_GLOBAL
 from poa_mm.registry import ELASTIC_BACKBONES, MODELS
 
@@ -13,7 +12,7 @@ CENTERINGS = ('sinkhorn_knopp', 'centering')
 def check_settings(
     intact_weight: float, student_temp: float, koleo: float, ibot: float, centering: str
 ) -> None:
-    """Raise a ValueError for a weight, a temperature or a centering that POA has no use for."""
+    """Check that weights, temperature and centering are valid, or raise a ValueError."""
     if not 0 <= intact_weight <= 1:
         raise ValueError(f'intact_weight must be within 0…1, got {intact_weight}')
     if student_temp <= 0:
@@ -25,11 +24,11 @@ def check_settings(
         raise ValueError(f'centering must be one of {CENTERINGS}, got {centering!r}')
 
 
-def build_backbone(cfg: dict, ibot_weight: float) -> Any:
-    """An elastic backbone, none of whose parameters the losses leave without a gradient.
+def build_backbone(cfg: dict, ibot_weight: float) -> ElasticBackbone:
+    """Build an elastic backbone, and freeze its parameters that no loss gives a gradient.
 
     Args:
-        cfg: Its config; it has a mask token unless this says otherwise.
+        cfg: Its config; ``with_mask_token`` is set unless this says otherwise.
         ibot_weight: Weight of masked patch prediction.
 
     Raises:
@@ -42,7 +41,7 @@ def build_backbone(cfg: dict, ibot_weight: float) -> Any:
             f'POA needs an elastic backbone ({", ".join(ELASTIC_BACKBONES.module_dict)}), '
             f'got {name}'
         )
-    backbone: Any = MODELS.build({'with_mask_token': True, **cfg})
+    backbone: ElasticBackbone = MODELS.build({'with_mask_token': True, **cfg})
     if not getattr(backbone, 'with_cls_token', True):  # of families that have one
         raise ValueError('POA trains class tokens: set backbone.with_cls_token=True, got False')
     if ibot_weight and not backbone.with_mask_token:
@@ -50,13 +49,17 @@ def build_backbone(cfg: dict, ibot_weight: float) -> Any:
             f'ibot_weight={ibot_weight} masks patches, which needs backbone.with_mask_token=True; '
             'set it, or ibot_weight=0'
         )
-    for layer in backbone.output_layers:  # no loss would train them, and DDP would wait for them
+    for layer in backbone.output_layers:  # DDP would wait for their gradients
         layer.requires_grad_(False)
     return backbone
 
 
 def check_crops(global_crops: Tensor, local_crops: Tensor, channels: int) -> None:
-    """Raise a ValueError for crops that are not two and V views of one batch, or of channels."""
+    """Check that crops are two and V views of one batch, of the given channels, or raise an error.
+
+    Raises:
+        ValueError: Another number of channels, or of views.
+    """
     for crops in (global_crops, local_crops):
         if crops.shape[1] != channels:
             raise ValueError(
