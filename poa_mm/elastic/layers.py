@@ -29,7 +29,7 @@ class ElasticLayer(Protocol):
         """Width of the intact layer along the axis that ``sliced`` counts."""
 
     def sliced(self, width: int) -> dict[str, Tensor]:
-        """Parameters of the stock layer of ``width``, by name."""
+        """Return the parameters of the stock layer of ``width``, by name."""
 
 
 class _ElasticInput:
@@ -39,7 +39,7 @@ class _ElasticInput:
     """
 
     row_groups = 1
-    weight: Any  # of the stock layer
+    weight: Any  # defined by the stock layer
     bias: Any
 
     @property

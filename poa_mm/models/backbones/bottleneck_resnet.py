@@ -10,7 +10,7 @@ from torch import nn
 
 from poa_mm.registry import MODELS
 
-EXPANSION = 4  # mmpretrain's own; a block of another middle width makes its layers anew
+EXPANSION = 4  # mmpretrain's own; a block of another middle width rebuilds its layers
 
 
 class MidWidthBottleneck(Bottleneck):

@@ -37,14 +37,14 @@ class ElasticBackbone(ElasticFamily):
         """Run one sub-network on images (B, C, H, W); see the family's ``forward``.
 
         Raises:
-            TypeError: Something else than a floating-point tensor.
-            ValueError: One of another shape.
+            TypeError: Not a floating-point tensor.
+            ValueError: A tensor of another shape.
         """
         check_images(x, image_channels(self))
         return super().__call__(x, *args, **kwargs)
 
     def __repr__(self) -> str:
-        """Say what there is to choose from, before the modules of the intact network."""
+        """Show the summary, then the modules of the intact network."""
         return f'{self.summary()}\n{super().__repr__()}'
 
     def summary(self) -> str:
@@ -104,7 +104,7 @@ class ElasticBackbone(ElasticFamily):
             gamma=gamma,
             intact=intact,
             names=names,
-            # Hundreds of sub-networks have the same few widths of each layer.
+            # Cached, since hundreds of sub-networks share a few widths of each layer.
             size=functools.partial(
                 self._count_params, layers=find_layers(self), count=functools.cache(num_sliced)
             ),
@@ -161,7 +161,7 @@ class ElasticBackbone(ElasticFamily):
             self.init_as_authors()
         else:
             super().init_weights()  # type: ignore[misc] # of the stock class
-        self._is_init = True  # mmengine's mark: do not initialise again
+        self._is_init = True  # tells mmengine not to initialise again
 
     def init_as_authors(self) -> None:
         """Initialise every layer by torch's default, and leave all else as the constructor set it.
@@ -215,7 +215,8 @@ class ElasticBackbone(ElasticFamily):
         Raises:
             ValueError: Unknown sub-network, or one that the stock class cannot express.
         """
-        # Initialising what is overwritten below must draw nothing from training's random stream.
+        # The weights are overwritten below: their initialisation must not advance the random stream
+        # of training.
         with torch.random.fork_rng():
             stock = MODELS.build(self.subnet_cfg(subnet, **overrides))
         parameter = next(self.parameters())
@@ -253,7 +254,10 @@ class ElasticBackbone(ElasticFamily):
         }
 
     def _count_params(
-        self, subnet: Subnet, layers: list[Layer], count: Callable[[Any, int], int] = num_sliced
+        self,
+        subnet: Subnet,
+        layers: list[Layer],
+        count: Callable[[Any, int], int] = num_sliced,
     ) -> int:
         own = sum(parameter.numel() for parameter in self._own_parameters(subnet).values())
         return own + sum(

@@ -105,6 +105,6 @@ class ElasticFamily(nn.Module, metaclass=ABCMeta):
     def kept_blocks(self, subnet: Subnet) -> Mapping[str, Sequence[int]]:
         """Return the blocks that a sub-network keeps, by the name of their list."""
 
-    def fit_state(self, state: dict[str, Tensor], stock: Any) -> dict[str, Tensor]:
+    def fit_state(self, state: dict[str, Tensor], stock: nn.Module) -> dict[str, Tensor]:
         """Adapt weights of a sub-network to a stock network for another image size."""
         return state

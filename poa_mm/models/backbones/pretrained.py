@@ -137,12 +137,12 @@ def _misfits(backbone: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
     verdict = ''
     try:
         backbone.load_state_dict(state, strict=False)
-    except (AssertionError, RuntimeError, ValueError) as error:  # of resizing
+    except (AssertionError, RuntimeError, ValueError) as error:  # raised by resizing
         verdict = str(error)
     kinds = {
         'missing': [n for n in own if n not in state and not re.fullmatch(MAY_BE_NEW, n)],
         'unexpected': [n for n in state if n not in own and not re.fullmatch(MAY_BE_UNUSED, n)],
-        # Torch's word, because the backbone has resized what it can.
+        # From torch's message, since the backbone may have resized a tensor.
         'of another shape': [
             f'{name} {tuple(state[name].shape)} instead of {shape}'
             for name, shape in own.items()

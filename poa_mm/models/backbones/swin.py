@@ -228,7 +228,7 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
             'type': 'mmpretrain.SwinTransformer',
             'arch': arch,
             'out_indices': list(self.out_indices),
-            'drop_path_rate': 0.0,  # mmpretrain's default is another
+            'drop_path_rate': 0.0,  # mmpretrain's default is 0.1
             **self.stock_args,
             **shift_arguments([self._shifts(blocks) for blocks in stages]),
             **copy.deepcopy(overrides),

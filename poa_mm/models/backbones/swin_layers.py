@@ -102,7 +102,7 @@ class ElasticShiftWindowMSA(ShiftWindowMSA):
         windows = self.w_msa(windows, mask).unflatten(1, (size, size))
         grid = self.window_reverse(windows, *padded, size)
         grid = grid.roll((offset, offset), dims=(1, 2)) if offset else grid
-        return grid[:, :height, :width].flatten(1, 2)  # the block drops paths
+        return grid[:, :height, :width].flatten(1, 2)  # drop path follows in the block
 
 
 class ElasticPatchMerging(PatchMerging):
@@ -138,7 +138,7 @@ class ElasticSwinBlock(SwinBlock):
     """mmpretrain's block, which does not compute the images whose path is dropped."""
 
     def forward(self, x: Tensor, hw_shape: tuple[int, int], shift: bool) -> Tensor:
-        """Attention and feed-forward network on (B, H·W, width)."""
+        """Apply attention and feed-forward network to (B, H·W, width)."""
         drop_prob = self.attn.drop.drop_prob if self.training else 0.0
         x = add_residual(x, lambda part: self.attn(self.norm1(part), hw_shape, shift), drop_prob)
         return add_residual(x, lambda part: self.ffn.layers(self.norm2(part)), drop_prob)
@@ -199,7 +199,7 @@ def fit_windows(name: str, tensor: Tensor, own: Mapping[str, Tensor]) -> Tensor:
         tensor: The weight; only biases of relative positions depend on the size.
         own: State dict of the network that is to hold it.
     """
-    if name.endswith('relative_position_index'):  # a function of the size
+    if name.endswith('relative_position_index'):  # computed from the size
         return own.get(name, tensor)
     if not name.endswith('relative_position_bias_table') or len(own[name]) == len(tensor):
         return tensor

@@ -34,7 +34,7 @@ from poa_mm.models.backbones.vit_layers import (
 )
 from poa_mm.registry import ELASTIC_BACKBONES, MODELS
 
-# The sizes that the field has names for; their head dimension is 64.
+# Sizes with well-known names; their head dimension is 64.
 VIT_SIZES = {
     'vit-t': Subnet(192, 12),
     'vit-s': Subnet(384, 12),
@@ -127,7 +127,7 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
             intact=Subnet(self.embed_dims, self.num_layers),
             names=VIT_SIZES if self.head_dims == NAMED_HEAD_DIM else None,
         )
-        self._block_positions(self.space.intact)  # out_indices that exist nowhere
+        self._block_positions(self.space.intact)  # refuses out_indices that exist nowhere
 
     def init_as_authors(self) -> None:
         """Initialise as DINOv2: weights and positions truncated normal, class token near zero."""
@@ -213,7 +213,7 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
             'out_indices': list(self.out_indices),
             **self.stock_args,
         }
-        if isinstance(cfg.get('layer_cfgs'), list):  # one for each block
+        if isinstance(cfg.get('layer_cfgs'), list):  # one dict for each block
             blocks = active_blocks(subnet.num_blocks, self.num_layers)
             cfg['layer_cfgs'] = [cfg['layer_cfgs'][block] for block in blocks]
         # Copied, because the stock class counts negative out_indices in the caller's list.

@@ -27,7 +27,7 @@ from poa_mm.models.backbones.options import (
 )
 
 ARCH = ('embed_dims', 'num_layers', 'num_heads', 'feedforward_channels')
-# Arguments of mmpretrain's class that any value fits, or that it checks itself.
+# Arguments of mmpretrain's class that may have any value, or that it checks itself.
 UNCHECKED = (
     'final_norm',
     'init_cfg',
@@ -36,7 +36,12 @@ UNCHECKED = (
     'qkv_bias',
     'with_cls_token',
 )
-PATCH_OPTIONS = ('kernel_size', 'stride', 'padding', 'dilation')  # what a patch grid follows from
+PATCH_OPTIONS = (
+    'kernel_size',
+    'stride',
+    'padding',
+    'dilation',
+)  # the options that determine a patch grid
 
 
 class ElasticPatchEmbed(PatchEmbed):
@@ -105,14 +110,14 @@ class ElasticMultiheadAttention(MultiheadAttention):
         attn_drop = self.attn_drop if self.training else 0.0
         x = F.scaled_dot_product_attention(q, k, v, dropout_p=attn_drop)
         x = self.proj(x.transpose(1, 2).reshape(batch, tokens, width))
-        return self.gamma1(self.proj_drop(x))  # the encoder layer drops paths
+        return self.gamma1(self.proj_drop(x))  # drop path follows in the encoder layer
 
 
 class ElasticEncoderLayer(TransformerEncoderLayer):
     """mmpretrain's encoder layer, which does not compute the images whose path is dropped."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Attention and feed-forward network on (B, N, width)."""
+        """Apply attention and feed-forward network to (B, N, width)."""
         drop_prob = self.attn.out_drop.drop_prob if self.training else 0.0
         x = add_residual(x, lambda part: self.attn(self.ln1(part)), drop_prob)
         return add_residual(x, self._feed_forward, drop_prob)
@@ -136,7 +141,7 @@ def add_residual(x: Tensor, branch: Callable[[Tensor], Tensor], drop_prob: float
     kept = max(1, int(batch * (1 - drop_prob)))
     if kept >= batch:  # also of an empty batch
         return x + branch(x)
-    # Cheaper to launch than randperm, as index_select's gradient is than that of indexing.
+    # rand and topk are cheaper to launch than randperm, index_select than indexing (backward).
     subset = torch.rand(batch, device=x.device).topk(kept).indices
     residual = branch(x.index_select(0, subset))
     return x.index_add(0, subset, residual.to(x.dtype), alpha=batch / kept)
@@ -180,7 +185,7 @@ def check_vit(arch: Any, options: Mapping[str, Any]) -> None:
         'norm_cfg': norm('LN'),
         'out_type': one_of(*sorted(VisionTransformer.OUT_TYPES)),
         'frozen_stages': whole(-1, depth),
-        # Others that torch knows cannot align corners, which mmpretrain asks of them.
+        # mmpretrain passes align_corners, which torch's other modes refuse.
         'interpolate_mode': one_of('bicubic', 'bilinear'),
         'patch_cfg': patch_options,
         'layer_cfgs': block_options(depth),

@@ -64,9 +64,9 @@ class Centering(nn.Module):
     beside them, they are not saved in a checkpoint.
 
     Args:
-        kinds: Kinds of tokens that have a mean of their own.
+        kinds: Kinds of tokens, each with its own mean.
         num_prototypes: K of each head.
-        momentum: Of the running means.
+        momentum: Momentum of the running means.
     """
 
     def __init__(
@@ -78,8 +78,8 @@ class Centering(nn.Module):
         for kind in kinds:
             for head, number in enumerate(num_prototypes):
                 self.register_buffer(self._name(kind, head), torch.zeros(number))
-        # Of each kind: features summed over all tokens, (heads, d), and the number of tokens. No
-        # buffers, which DDP could overwrite with those of the first rank.
+        # By kind: features summed over all tokens, (heads, d), and the number of tokens. They are
+        # no buffers, since DDP would overwrite those by the first rank's.
         self._waiting: dict[str, tuple[Tensor, int]] = {}
 
     @torch.no_grad()
@@ -107,7 +107,7 @@ class Centering(nn.Module):
         Args:
             prototypes: Prototypes (K_h, d) of each head, as they were for these features.
         """
-        if not self._waiting:  # then on no rank
+        if not self._waiting:  # the same on all ranks
             return
         # The mean logit is the logit of the mean feature: d numbers to exchange, not K.
         nothing = (torch.zeros(len(prototypes), prototypes[0].shape[1]).to(prototypes[0]), 0)
@@ -119,7 +119,7 @@ class Centering(nn.Module):
         dist.all_reduce(total)
         for kind, sums in zip(self.kinds, total, strict=True):
             means = (sums[:-1] / sums[-1].clamp(min=1)).view(len(prototypes), -1)
-            keep = torch.where(sums[-1] > 0, self.momentum, 1.0)  # no tokens, nothing learnt
+            keep = torch.where(sums[-1] > 0, self.momentum, 1.0)  # without tokens the mean stays
             for head, (mean, weight) in enumerate(zip(means, prototypes, strict=True)):
                 center = self.get_buffer(self._name(kind, head))
                 logits = prototype_logits(mean, weight).to(center.dtype)

@@ -7,7 +7,7 @@ from torch import Tensor
 from poa_mm.models.losses.chunks import full_precision
 from poa_mm.models.losses.distillation import NUM_GLOBAL
 
-EPS = 1e-8  # two equal features have distance zero, whose loss would be infinite
+EPS = 1e-8  # bounds the loss of two equal features, whose distance is zero
 
 
 def koleo_loss(features: Tensor) -> Tensor:
@@ -43,7 +43,7 @@ def koleo_of_global_views(features: Tensor) -> Tensor:
 
 
 def check_koleo_batch(batch: int) -> None:
-    """Raise a ValueError if a batch is too small for KoLeo."""
+    """Check that a batch is large enough for KoLeo, or raise a ValueError."""
     if batch < 2:
         raise ValueError(
             f'KoLeo needs at least 2 images per GPU, got {batch}; raise the batch size or set '

@@ -156,7 +156,7 @@ class POA(BaseSelfSupervisor):
         self.train()
 
     def train(self, mode: bool = True) -> 'POA':
-        """Switch the students; the teacher always stays in evaluation mode."""
+        """Set the students' mode; the teacher always stays in evaluation mode."""
         super().train(mode)
         self.teacher.eval()
         return self
