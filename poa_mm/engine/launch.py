@@ -288,7 +288,7 @@ def _scale_lr(cfg: Config, world_size: int) -> str:
 
 
 def _keep_lr_floors(cfg: Config, factor: float) -> None:
-    """Keep the final learning rate of cosines, which does not depend on the batch, as in the paper."""
+    """Keep the final learning rate of cosines, which does not depend on the batch."""
     schedulers: Any = cfg.get('param_scheduler') or []
     if isinstance(schedulers, dict):
         schedulers = [schedulers]
