@@ -4,12 +4,13 @@ from unittest import mock
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from poa_mm.models.losses import PrototypeLogits, chunks, sum_over_chunks
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(st.integers(1, 200), st.integers(1, 50), st.integers(1, 2000))
 def test_slices_cover_everything_once_within_the_limit(length, each, limit):
     with mock.patch.object(chunks, 'MAX_LOGITS', limit):
