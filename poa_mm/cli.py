@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 FAILED, MISTAKEN, INTERRUPTED = 1, 2, 130  # exit codes, as Python, argparse and shells have them
-SECONDS_APART = 2.0
+SECONDS_APART = 5.0  # longer than a launcher takes to stop the other processes of a failed one
 DEVICES = ('cpu', 'cuda', 'mps', 'xpu')
 
 
@@ -217,7 +217,7 @@ def _let_first_process_speak() -> None:
     Meanwhile the first one reports it, and the launcher stops the others. A process that is still
     here after its time is the only one with this error, or nearly.
     """
-    time.sleep(_rank('LOCAL_RANK', 'SLURM_LOCALID') * SECONDS_APART)
+    time.sleep(min(_rank('LOCAL_RANK', 'SLURM_LOCALID'), 2) * SECONDS_APART)
 
 
 def _rank(*variables: str) -> int:

@@ -126,7 +126,7 @@ def test_success_is_silent(capsys):
 def test_processes_of_one_machine_report_one_after_the_other(variable, capsys, monkeypatch):
     waits = []
     monkeypatch.setattr(cli.time, 'sleep', waits.append)
-    for rank in range(3):
+    for rank in range(4):
         monkeypatch.setenv(variable, str(rank))
         end(ValueError('wrong'), capsys)
-    assert waits == [0, cli.SECONDS_APART, 2 * cli.SECONDS_APART]
+    assert waits == [0, cli.SECONDS_APART, 2 * cli.SECONDS_APART, 2 * cli.SECONDS_APART]
