@@ -219,10 +219,10 @@ def test_mmdet_s_own_test_takes_the_same_config(trained, config, tmp_path):
 
 
 LEARN = """
-train_cfg = dict(max_iters=250, val_interval=250)
-optim_wrapper = dict(optimizer=dict(lr=5e-4))
-param_scheduler = [dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50)]
-default_hooks = dict(checkpoint=dict(interval=250), logger=dict(interval=50))
+train_cfg = dict(max_iters=80, val_interval=80)
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
+param_scheduler = [dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=30)]
+default_hooks = dict(checkpoint=dict(interval=80), logger=dict(interval=20))
 """
 
 
