@@ -1,7 +1,5 @@
 """Five minutes of two CPU cores: AdamW, warm-up and cosine, a teacher that follows quickly."""
 
-_base_ = './pretrain_runtime.py'
-
 max_iters = 1000
 warmup_iters = 100
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters)
@@ -35,4 +33,10 @@ custom_hooks = [
     dict(type='SupernetInfoHook'),
     dict(type='ThroughputHook'),
 ]
-default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=max_iters))
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=max_iters, max_keep_ckpts=3),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+)

@@ -1,4 +1,4 @@
-"""A small Cascade Mask R-CNN that learns eight images by heart on a CPU: does training work?
+"""A small Cascade Mask R-CNN overfits eight images on a CPU: does training work?
 
 Paper: not in it
 Command: benchmarks/overfit_det.sh COCO_FOLDER OUT, which makes the set of eight images
@@ -7,7 +7,11 @@ Everything is that of cascade_poa_vit-s.py, only smaller: a ViT of 4 blocks that
 weights, 64 channels in the heads, fewer proposals, images of 256 pixels without augmentation.
 """
 
-_base_ = './cascade_poa_vit-s.py'
+_base_ = [
+    '../_base_/det/cascade_vit.py',
+    '../_base_/det/coco_instance.py',
+    '../_base_/det/schedule_3x.py',
+]
 
 iterations = 300
 channels = 64

@@ -11,13 +11,19 @@ Command: tools/dist_train.sh configs/pretrain/poa_resnet-152_official.py 32
 Expected, hardware: as poa_resnet-152.py
 """
 
-_base_ = './poa_resnet-152.py'
+_base_ = [
+    '../_base_/models/poa_resnet-152.py',
+    '../_base_/datasets/image_folder.py',
+    '../_base_/schedule_poa_resnet-152.py',
+    '../_base_/pretrain_runtime.py',
+]
 
 model = dict(
     backbone=dict(weighted=['depth'], init_cfg=dict(type='Official')),
     head=dict(prototype_init='linear'),
 )
 train_dataloader = _base_.train_dataloader
+train_dataloader.batch_size = 40
 train_dataloader.dataset.pipeline[0].blur_prob = (0.0, 0.9, 0.5)
 
 lr = 0.004 * (1280 / 1024) ** 0.5

@@ -13,13 +13,19 @@ Command: tools/dist_train.sh configs/pretrain/poa_swin-b_official.py 32
 Expected, hardware: as poa_swin-b.py
 """
 
-_base_ = './poa_swin-b.py'
+_base_ = [
+    '../_base_/models/poa_swin-b.py',
+    '../_base_/datasets/image_folder.py',
+    '../_base_/schedule_poa_swin-b.py',
+    '../_base_/pretrain_runtime.py',
+]
 
 model = dict(
     backbone=dict(official=True, init_cfg=dict(_delete_=True, type='Official')),
     head=dict(prototype_init='linear'),
 )
 train_dataloader = _base_.train_dataloader
+train_dataloader.batch_size = 64
 train_dataloader.dataset.pipeline[0].blur_prob = (0.0, 0.9, 0.5)
 
 lr = 0.004 * (2048 / 1024) ** 0.5

@@ -4,7 +4,12 @@ Command: python tools/train.py configs/pretrain/poa_swin-tiny_fashion-mnist.py
 Hardware: two CPU cores; accuracies: README.md in this folder.
 """
 
-_base_ = './poa_vit-tiny_fashion-mnist.py'
+_base_ = [
+    '../_base_/models/poa_vit-tiny.py',
+    '../_base_/datasets/fashion_mnist.py',
+    '../_base_/schedule_tiny_3500.py',
+    '../_base_/pretrain_runtime.py',
+]
 
 model = dict(
     backbone=dict(

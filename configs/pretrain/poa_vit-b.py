@@ -11,6 +11,7 @@ _base_ = [
     '../_base_/models/poa_vit-b.py',
     '../_base_/datasets/image_folder.py',
     '../_base_/schedule_poa.py',
+    '../_base_/pretrain_runtime.py',
 ]
 
 train_dataloader = dict(batch_size=64)
@@ -27,10 +28,7 @@ param_scheduler[1].update(
     begin=warmup_iters, end=max_iters, T_max=max_iters - warmup_iters, eta_min_ratio=7.07e-3
 )
 param_scheduler[2].update(end=max_iters, T_max=max_iters)
-custom_hooks = [
-    *_base_.custom_hooks,
-    # On labelled images. Without any, take this hook out.
-    dict(type='KnnMonitorHook', interval=5 * epoch_length, subnets=['vit-s', 'vit-b']),
-]
+custom_hooks = _base_.custom_hooks
 custom_hooks[0].update(epoch_length=epoch_length, temp_warmup_epochs=10, ibot_start_epoch=10)
+custom_hooks[-1].update(interval=5 * epoch_length, subnets=['vit-s', 'vit-b'])
 default_hooks = dict(checkpoint=dict(interval=epoch_length))

@@ -12,7 +12,12 @@ those few crops evenly over all prototypes. If the loss does not fall at all, ha
 rate; if it becomes NaN, do the same; if features collapse, lower `teacher_temp` to 0.04 throughout.
 """
 
-_base_ = './poa_vit-b.py'
+_base_ = [
+    '../_base_/models/poa_vit-b.py',
+    '../_base_/datasets/image_folder.py',
+    '../_base_/schedule_poa.py',
+    '../_base_/pretrain_runtime.py',
+]
 
 train_dataloader = dict(batch_size=128)
 model = dict(
@@ -33,6 +38,11 @@ param_scheduler[1].update(
 )
 param_scheduler[2].update(end=max_iters, T_max=max_iters)
 custom_hooks = _base_.custom_hooks
-custom_hooks[0].update(epoch_length=epoch_length, momentum=(0.998, 0.99999))
-custom_hooks[-1].interval = 5 * epoch_length
+custom_hooks[0].update(
+    momentum=(0.998, 0.99999),
+    temp_warmup_epochs=10,
+    ibot_start_epoch=10,
+    epoch_length=epoch_length,
+)
+custom_hooks[-1].update(interval=5 * epoch_length, subnets=['vit-s', 'vit-b'])
 default_hooks = dict(checkpoint=dict(interval=5000))

@@ -14,10 +14,5 @@ _base_ = [
     '../_base_/models/poa_vit-l.py',
     '../_base_/datasets/image_folder.py',
     '../_base_/schedule_poa.py',
-]
-
-# The curve of Fig. 7, on labelled images. Without any, take this hook out.
-custom_hooks = [
-    *_base_.custom_hooks,
-    dict(type='KnnMonitorHook', interval=10 * 800, subnets=['vit-s', 'vit-b', 'vit-l']),
+    '../_base_/pretrain_runtime.py',
 ]

@@ -7,7 +7,12 @@ FILE: a checkpoint of POA, whose teacher it takes; with `model.backbone.init_cfg
 Hardware: as poa_vit-l.py
 """
 
-_base_ = './poa_vit-l.py'
+_base_ = [
+    '../_base_/models/poa_vit-l.py',
+    '../_base_/datasets/image_folder.py',
+    '../_base_/schedule_poa.py',
+    '../_base_/pretrain_runtime.py',
+]
 
 model = dict(
     backbone=dict(

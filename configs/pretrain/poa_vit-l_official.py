@@ -10,7 +10,12 @@ Command: tools/dist_train.sh configs/pretrain/poa_vit-l_official.py 32
 Expected, hardware: as poa_vit-l.py
 """
 
-_base_ = './poa_vit-l.py'
+_base_ = [
+    '../_base_/models/poa_vit-l.py',
+    '../_base_/datasets/image_folder.py',
+    '../_base_/schedule_poa.py',
+    '../_base_/pretrain_runtime.py',
+]
 
 model = dict(
     backbone=dict(init_cfg=dict(_delete_=True, type='Official')),

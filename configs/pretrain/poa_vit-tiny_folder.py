@@ -6,7 +6,12 @@ Hardware: two CPU cores; decoding large images takes longer than training.
 Images need no labels; k-NN goes on measuring on the photo patches.
 """
 
-_base_ = './poa_vit-tiny_photos.py'
+_base_ = [
+    '../_base_/models/poa_vit-tiny.py',
+    '../_base_/datasets/photo_patches.py',
+    '../_base_/schedule_tiny.py',
+    '../_base_/pretrain_runtime.py',
+]
 
 train_dataloader = dict(
     dataset=dict(

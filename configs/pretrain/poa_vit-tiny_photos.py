@@ -10,4 +10,5 @@ _base_ = [
     '../_base_/models/poa_vit-tiny.py',
     '../_base_/datasets/photo_patches.py',
     '../_base_/schedule_tiny.py',
+    '../_base_/pretrain_runtime.py',
 ]

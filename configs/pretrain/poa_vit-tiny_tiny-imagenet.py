@@ -11,6 +11,7 @@ _base_ = [
     '../_base_/models/poa_vit-tiny.py',
     '../_base_/datasets/tiny_imagenet.py',
     '../_base_/schedule_tiny.py',
+    '../_base_/pretrain_runtime.py',
 ]
 
 model = dict(

@@ -7,7 +7,7 @@ Sweep: torchrun --nproc_per_node 8 tools/seg_linear_sweep.py configs/seg/linear_
 Hardware: 8 GPUs × 2 images, float32
 """
 
-_base_ = './linear_poa_vit-s.py'
+_base_ = ['../_base_/seg/linear_vit.py', '../_base_/seg/ade20k_160k.py']
 
 model = dict(
     backbone=dict(
@@ -16,9 +16,4 @@ model = dict(
     ),
     decode_head=dict(in_channels=[768, 768, 768, 768], channels=4 * 768),
 )
-optim_wrapper = dict(
-    _delete_=True,
-    type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=7e-4, betas=(0.9, 0.999), weight_decay=0.05),
-    constructor='TrainableConstructor',
-)
+optim_wrapper = dict(optimizer=dict(lr=7e-4), constructor='TrainableConstructor')

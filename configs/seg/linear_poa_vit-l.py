@@ -6,7 +6,7 @@ Command: tools/dist_train.sh configs/seg/linear_poa_vit-l.py 8
 Hardware: 8 GPUs × 2 images; bf16 where the authors had apex' fp16
 """
 
-_base_ = './linear_poa_vit-s.py'
+_base_ = ['../_base_/seg/linear_vit.py', '../_base_/seg/ade20k_160k.py']
 
 model = dict(
     backbone=dict(
@@ -16,4 +16,9 @@ model = dict(
     ),
     decode_head=dict(in_channels=[1024, 1024, 1024, 1024], channels=4 * 1024),
 )
-optim_wrapper = dict(optimizer=dict(lr=2e-5))
+optim_wrapper = dict(
+    type='AmpOptimWrapper',
+    dtype='bfloat16',
+    optimizer=dict(lr=2e-5),
+    constructor='TrainableConstructor',
+)

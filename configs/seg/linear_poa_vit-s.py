@@ -7,12 +7,7 @@ Sweep: torchrun --nproc_per_node 8 tools/seg_linear_sweep.py configs/seg/linear_
 Hardware: 8 GPUs × 2 images; bf16 where the authors had apex' fp16
 """
 
-_base_ = [
-    '../_base_/seg/linear_vit.py',
-    '../_base_/seg/ade20k.py',
-    '../_base_/seg/schedule_160k.py',
-    '../_base_/seg/runtime.py',
-]
+_base_ = ['../_base_/seg/linear_vit.py', '../_base_/seg/ade20k_160k.py']
 
 optim_wrapper = dict(
     type='AmpOptimWrapper',

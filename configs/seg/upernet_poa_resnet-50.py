@@ -5,12 +5,7 @@ Command: tools/dist_train.sh configs/seg/upernet_poa_resnet-50.py 8
 Hardware: 8 GPUs × 2 images, float32
 """
 
-_base_ = [
-    '../_base_/seg/upernet_resnet.py',
-    '../_base_/seg/ade20k.py',
-    '../_base_/seg/schedule_160k.py',
-    '../_base_/seg/runtime.py',
-]
+_base_ = ['../_base_/seg/upernet_resnet.py', '../_base_/seg/ade20k_160k.py']
 
 optim_wrapper = dict(
     optimizer=dict(lr=1e-4),

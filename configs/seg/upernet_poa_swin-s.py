@@ -5,11 +5,15 @@ Command: tools/dist_train.sh configs/seg/upernet_poa_swin-s.py 8
 Hardware: 8 GPUs × 2 images, float32
 """
 
-_base_ = './upernet_poa_swin-t.py'
+_base_ = ['../_base_/seg/upernet_swin.py', '../_base_/seg/ade20k_160k.py']
 
 model = dict(
     backbone=dict(
         arch=dict(depths=[2, 2, 18, 2]),
         init_cfg=dict(checkpoint='subnet://swin-s@work_dirs/poa_swin-b/iter_216250.pth'),
     )
+)
+optim_wrapper = dict(
+    optimizer=dict(weight_decay=0.01),
+    constructor='LayerDecayConstructor',  # here for biases, norms and bias tables: no weight decay
 )

@@ -5,7 +5,7 @@ Command: tools/dist_train.sh configs/seg/upernet_poa_vit-b.py 8
 Hardware: 8 GPUs × 2 images, float32
 """
 
-_base_ = './upernet_poa_vit-s.py'
+_base_ = ['../_base_/seg/upernet_vit.py', '../_base_/seg/ade20k_160k.py']
 
 model = dict(
     backbone=dict(
@@ -17,6 +17,10 @@ model = dict(
     decode_head=dict(in_channels=[768, 768, 768, 768], channels=768),
     auxiliary_head=dict(in_channels=768),
 )
-optim_wrapper = dict(optimizer=dict(lr=4e-5), paramwise_cfg=dict(layer_decay=0.9))
+optim_wrapper = dict(
+    optimizer=dict(lr=4e-5),
+    constructor='LayerDecayConstructor',
+    paramwise_cfg=dict(layer_decay=0.9),
+)
 param_scheduler = _base_.param_scheduler
 param_scheduler[1].eta_min = 1e-7

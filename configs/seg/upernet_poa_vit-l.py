@@ -5,7 +5,7 @@ Command: tools/dist_train.sh configs/seg/upernet_poa_vit-l.py 8
 Hardware: 8 GPUs × 2 images, float32
 """
 
-_base_ = './upernet_poa_vit-s.py'
+_base_ = ['../_base_/seg/upernet_vit.py', '../_base_/seg/ade20k_160k.py']
 
 model = dict(
     backbone=dict(
@@ -18,4 +18,8 @@ model = dict(
     decode_head=dict(in_channels=[1024, 1024, 1024, 1024], channels=1024),
     auxiliary_head=dict(in_channels=1024),
 )
-optim_wrapper = dict(optimizer=dict(lr=2e-5), paramwise_cfg=dict(layer_decay=0.95))
+optim_wrapper = dict(
+    optimizer=dict(lr=2e-5),
+    constructor='LayerDecayConstructor',
+    paramwise_cfg=dict(layer_decay=0.95),
+)

@@ -7,12 +7,7 @@ Backbone: a sub-network straight from its supernet, or a file of tools/extract_s
     model.backbone.init_cfg.checkpoint in ../_base_/seg/upernet_vit.py
 """
 
-_base_ = [
-    '../_base_/seg/upernet_vit.py',
-    '../_base_/seg/ade20k.py',
-    '../_base_/seg/schedule_160k.py',
-    '../_base_/seg/runtime.py',
-]
+_base_ = ['../_base_/seg/upernet_vit.py', '../_base_/seg/ade20k_160k.py']
 
 optim_wrapper = dict(
     constructor='LayerDecayConstructor',

@@ -1,4 +1,4 @@
-"""UPerNet on a tiny sub-network learns eight images by heart: everything is connected.
+"""UPerNet on a tiny sub-network overfits eight images: does training work?
 
 Paper: the protocol of Table 2, Seg., at a hundredth of its size
 Command: benchmarks/overfit_seg.sh FOLDER WORK_DIR, which pre-trains first; figures in
@@ -32,7 +32,7 @@ model = dict(
     auxiliary_head=dict(in_channels=48, channels=32, num_classes=24, dropout_ratio=0.0),
     test_cfg=dict(_delete_=True, mode='whole'),
 )
-# By heart: the same eight images to train on and to test, each always at the same place.
+# Overfit: train and test on the same eight images, without augmentation.
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),

@@ -9,6 +9,7 @@ _base_ = [
     '../../configs/_base_/models/poa_vit-tiny.py',
     '../../configs/_base_/datasets/photo_patches.py',
     '../../configs/_base_/schedule_tiny.py',
+    '../../configs/_base_/pretrain_runtime.py',
 ]
 
 model = dict(
