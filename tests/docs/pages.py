@@ -1,22 +1,45 @@
-"""The commands and Python blocks of a page, and what it takes to run them here.
+"""The blocks of a page: its commands and its Python code."""
 
-A command runs as the tool itself, in this process, with what the page says. Two things differ from
-a reader's machine, so that a page takes seconds: training stops after one step, under the name of
-the checkpoint that the whole run would leave; and where a command needs the paper's data or several
-GPUs, its arguments are read, its config is loaded with all options and built into nothing.
-"""
-
+import os
 import re
-import shlex
+import subprocess
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 from helpers import ROOT
 
 FENCE = re.compile(r'^```(\w*)\n(.*?)^```$', re.MULTILINE | re.DOTALL)
-CELL = re.compile(
-    r'^\|.*?`((?:python |tools/|torchrun )[^`]+)`', re.MULTILINE
-)  # the first one of a row
-COMMENT = re.compile(r'\s+#\s.*$')
+# The first command in a row of a table.
+CELL = re.compile(r'^\|.*?`((?:python |tools/|torchrun )[^`]+)`', re.MULTILINE)
+FILE = re.compile(r'# ([\w./-]+\.(?:py|toml))\n')
+# Bash expands a block; each program is a function that notes how it is called.
+RECORDER = r"""
+set -euo pipefail
+note() { printf '%s\0' "$0" "${TINY_IMAGENET-}" "$@" $'\n' >> "$CALLS"; }
+export -f note
+for program in make pip python torchrun; do
+    eval "$program() { note $program \"\$@\"; }"
+    export -f "${program?}"
+done
+for program in tools/dist_train.sh tools/dist_test.sh; do
+    eval "function $program { note $program \"\$@\"; }"
+done
+"""
+
+
+class Command(NamedTuple):
+    """A command that a block calls.
+
+    Attributes:
+        words: Program and arguments.
+        script: The shell script that calls it, ``bash`` for the block itself.
+        tiny_imagenet: The environment variable TINY_IMAGENET, which a config reads.
+    """
+
+    words: list[str]
+    script: str
+    tiny_imagenet: str
 
 
 @dataclass(frozen=True)
@@ -36,22 +59,47 @@ class Block:
     text: str
 
     @property
-    def commands(self) -> list[list[str]]:
-        """The commands of a ``bash`` block, as words, without comments."""
-        joined = self.text.replace('\\\n', ' ')
-        lines = (COMMENT.sub('', line).strip() for line in joined.splitlines())
-        return [shlex.split(line) for line in lines if line and not line.startswith(('#', '--'))]
+    def file(self) -> Path | None:
+        """The file that the comment in the first line names: the block stands in it."""
+        found = FILE.match(self.text)
+        return Path(found[1]) if found else None
+
+    @property
+    def parts(self) -> list[str]:
+        """What is shown of the file, between lines that leave something out (…)."""
+        body = self.text.partition('\n')[2]
+        return [part.strip('\n') for part in re.split(r'^ *…\n', body, flags=re.MULTILINE)]
+
+    def commands(self, calls: Path) -> list[Command]:
+        """What bash calls in the working directory, with all variables and wildcards expanded.
+
+        Args:
+            calls: A file to note the calls in.
+        """
+        calls.unlink(missing_ok=True)
+        subprocess.run(
+            ['bash', '-c', RECORDER + self.text],
+            env={**os.environ, 'CALLS': str(calls)},
+            check=True,
+        )
+        noted = calls.read_text().split('\0\n\0')[:-1]
+        return [_command(call) for call in noted]
+
+
+def _command(call: str) -> Command:
+    script, tiny_imagenet, *words = call.split('\0')
+    return Command(words, script, tiny_imagenet)
 
 
 def blocks(page: str) -> list[Block]:
     """All blocks of a page, in order."""
     text = (ROOT / page).read_text(encoding='utf-8')
-    found = [(m.start(), m[1], m[2]) for m in FENCE.finditer(text)]
-    fenced = [(m.start(), m.end()) for m in FENCE.finditer(text)]
+    fences = list(FENCE.finditer(text))
+    found = [(fence.start(), fence[1], fence[2]) for fence in fences]
     found += [
-        (m.start(), 'bash', m[1])
-        for m in CELL.finditer(text)
-        if not any(start <= m.start() < end for start, end in fenced)
+        (cell.start(), 'bash', cell[1])
+        for cell in CELL.finditer(text)
+        if not any(fence.start() <= cell.start() < fence.end() for fence in fences)
     ]
     return [
         Block(page, text.count('\n', 0, start) + 1, kind, body)

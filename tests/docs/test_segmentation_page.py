@@ -4,27 +4,26 @@ import re
 
 import numpy as np
 import pytest
-from helpers import ROOT
 from mmengine.config import Config
 from mmseg.registry import MODELS
+from pages import blocks
 from PIL import Image
 from tiny.segmentation import FOLDER
 
 from poa_mm.registry import DATASETS
 
-PAGE = ROOT / 'docs' / 'segmentation.md'
+TEXTS = {block.file.name: block.text for block in blocks('docs/segmentation.md') if block.file}
 
 
-def snippet(word):
-    """The only Python code of the page with a word in it, its base where it lies."""
-    (code,) = [c for c in re.findall(r'```python\n(.*?)```', PAGE.read_text(), re.S) if word in c]
-    return re.sub(r"_base_ = './(\S+)'", rf"_base_ = '{FOLDER}/\1'", code)
+def snippet(name):
+    """A config of the page, by its file name, its base where it lies."""
+    return re.sub(r"_base_ = './(\S+)'", rf"_base_ = '{FOLDER}/\1'", TEXTS[name])
 
 
 @pytest.fixture
 def own(tmp_path):
-    """The config of the page's section on one's own masks, on images that are there."""
-    (tmp_path / 'mine.py').write_text(snippet('metainfo').replace('data/mine', str(tmp_path)))
+    """The config for a reader's own masks, on images that are there."""
+    (tmp_path / 'mine.py').write_text(snippet('streets.py').replace('data/streets', str(tmp_path)))
     for part in ('train', 'val'):
         mask = np.repeat([[0, 1, 2, 255]], 600, axis=0).repeat(160, axis=1).astype(np.uint8)
         for folder, suffix, content in (
@@ -48,7 +47,7 @@ def test_masks_of_one_s_own(own):
 
 
 def test_recomputing_activations_keeps_the_safety_hooks(tmp_path):
-    (tmp_path / 'mine.py').write_text(snippet('ActivationCheckpointHook'))
+    (tmp_path / 'mine.py').write_text(snippet('upernet_poa_vit-b_recompute.py'))
     cfg = Config.fromfile(tmp_path / 'mine.py')
     kinds = [hook.type for hook in cfg.custom_hooks]
     assert {'PretrainedCheckHook', 'LabelCheckHook'} < set(kinds)
@@ -57,13 +56,3 @@ def test_recomputing_activations_keeps_the_safety_hooks(tmp_path):
     model = MODELS.build({**cfg.model, '_scope_': 'mmseg'})
     (name,) = cfg.custom_hooks[-1].modules
     assert len(model.get_submodule(name)) == 12
-
-
-def test_all_commands_name_files_and_options_that_exist():
-    text = PAGE.read_text()
-    for path in re.findall(r'(?:configs|tools|benchmarks)/[\w./-]+\.(?:py|sh|md)', text):
-        assert (ROOT / path).is_file(), path
-    tool = (ROOT / 'tools' / 'test.py').read_text()
-    for option in ('--tta', '--show-dir', '--out'):
-        assert option in text
-        assert option in tool
