@@ -1,4 +1,4 @@
-"""Everything that exists only because of another package's defect, one file each."""
+"""Fix defects of other packages, one file each: the defect, the versions affected, the fix."""
 
 import functools
 import importlib
@@ -8,8 +8,8 @@ from poa_mm.compat.on_import import after_import
 
 __all__ = ['install']
 
-# By the module that has the defect: the file that mends it.
-MENDS = {
+# By the module that has the defect: the file that fixes it.
+FIXES = {
     'mmcv.ops.roi_align': 'roi_align_layout',
     'mmengine.config': 'config_bases',
     'mmengine.dataset': 'empty_dataset',
@@ -24,16 +24,16 @@ MENDS = {
 
 @functools.cache  # once, however often it is called
 def install() -> None:
-    """Mend the defects of other packages, of each as soon as it is imported.
+    """Fix the defects of other packages, each as soon as its module is imported.
 
     ``import poa_mm`` calls it, so that it runs before anything of OpenMMLab is used. Calling it
     again changes nothing.
     """
     mmcv_ops.install()
     unasked_mmdet.install()
-    for module, mend in MENDS.items():
-        after_import(module, functools.partial(_install, mend))
+    for module, fix in FIXES.items():
+        after_import(module, functools.partial(_install, fix))
 
 
-def _install(mend: str) -> None:
-    importlib.import_module(f'{__name__}.{mend}').install()
+def _install(fix: str) -> None:
+    importlib.import_module(f'{__name__}.{fix}').install()

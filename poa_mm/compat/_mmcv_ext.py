@@ -1,7 +1,7 @@
-"""``mmcv._ext`` by torchvision: NMS and average RoIAlign; any other operator says what it needs.
+"""Provide ``mmcv._ext`` by torchvision: NMS and average RoIAlign; other operators raise.
 
-Installed by :mod:`poa_mm.compat.mmcv_ops`, which gives the reason. The signatures are those by
-which ``mmcv.ops`` calls its extension, outputs and gradients being written in place.
+Installed by :mod:`poa_mm.compat.mmcv_ops`, which states the defect. ``mmcv.ops`` calls its
+extension with these signatures; outputs and gradients are written in place.
 """
 
 from collections.abc import Callable
@@ -105,7 +105,7 @@ def roi_align_backward(
 
 
 def get_compiler_version() -> str:
-    """Name no compiler: ``mmcv.utils.collect_env`` prints this."""
+    """Return a text without a compiler, for ``mmcv.utils.collect_env``."""
     return 'none (torchvision in place of mmcv._ext)'
 
 
@@ -113,7 +113,7 @@ get_compiling_cuda_version = get_compiler_version
 
 
 def __getattr__(name: str) -> Callable[..., NoReturn]:
-    """Answer to any other operator, as mmcv demands them all when it is imported."""
+    """Return a function that raises, for any other operator: mmcv looks up all at import."""
     if name.startswith('_'):  # module attributes that Python and torch probe for
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
@@ -130,6 +130,6 @@ def _require_average(pool_mode: int) -> None:
 
 def _not_available(op: str) -> NotImplementedError:
     return NotImplementedError(
-        f"mmcv's {op} is not available: this mmcv has no compiled ops, and torchvision stands in "
-        f'for nms and average roi_align only. {_FIX}'
+        f"mmcv's {op} is not available: this mmcv has no compiled ops, and torchvision replaces "
+        f'only nms and average roi_align. {_FIX}'
     )

@@ -1,13 +1,13 @@
-"""mmengine 0.10.7 cannot read its own checkpoints on torch >= 2.6.
+"""Let ``torch.load`` read the log buffers in mmengine's checkpoints.
 
-Beside the weights it stores its log buffers, Python objects that ``torch.load`` refuses since
-``weights_only=True`` became the default. Later distributions turn that protection off; here the few
-classes that the buffers consist of are declared harmless instead.
+Defect (mmengine 0.10.7 with torch >= 2.6): checkpoints hold log buffers, Python objects that
+``torch.load`` refuses since ``weights_only=True`` is the default. Later distributions turn that
+protection off. Fix: allow the few classes that the buffers consist of.
 """
 
 import pickle
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,8 +16,8 @@ from mmengine.logging import HistoryBuffer
 _LOG_BUFFER_METHODS = ('min', 'max', 'current', 'mean')
 
 
-def _log_buffer_method(owner: Any, name: str) -> Any:
-    """Stands in for ``getattr``, by which pickle refers to methods: the real one leads to eval."""
+def _log_buffer_method(owner: object, name: str) -> Callable[..., float]:
+    """Replace ``getattr``, by which pickle refers to methods: the real one could reach eval."""
     if owner is not HistoryBuffer or name not in _LOG_BUFFER_METHODS:
         raise pickle.UnpicklingError(f'the file asks for {name!r} of {owner!r}')
     return getattr(owner, name)
@@ -34,13 +34,13 @@ LOG_BUFFER_CLASSES = [
     np.float64(0).__reduce__()[0],
     (_log_buffer_method, 'builtins.getattr'),
 ]
-"""All that a log buffer takes, for ``torch.serialization.safe_globals``."""
+"""All that a log buffer consists of, for ``torch.serialization.safe_globals``."""
 
 
 def allowed() -> AbstractContextManager:
-    """Context in which ``torch.load(weights_only=True)`` reads log buffers.
+    """Return a context in which ``torch.load(weights_only=True)`` reads log buffers.
 
-    On leaving it, torch's own context would also take back what :func:`install` has declared.
+    On exit, torch's own context would also remove what :func:`install` has allowed.
     """
     declared = torch.serialization.get_safe_globals()
     return torch.serialization.safe_globals(

@@ -1,13 +1,12 @@
-"""A module in place of ``mmcv._ext`` where mmcv was installed without its compiled operators.
+"""Replace ``mmcv._ext`` where mmcv was installed without compiled operators.
 
-The defect: under pip's build isolation torch is not visible to mmcv's ``setup.py``, so
-``pip install onedl-mmcv`` quietly builds a pure-Python mmcv. ``import mmcv.ops`` then fails for
-want of ``mmcv._ext``, and ``mmdet.models`` with it, although this package's detectors use two of
-its operators only, both of which torchvision has for CPU and CUDA.
+Defect (all source distributions): pip's build isolation hides torch from mmcv's ``setup.py``, so
+``pip install onedl-mmcv`` silently builds a pure-Python mmcv. ``import mmcv.ops`` then fails,
+because ``mmcv._ext`` is missing, and ``mmdet.models`` with it, although this package's detectors
+use only two of its operators, which torchvision has for CPU and CUDA.
 
-The mend: :mod:`poa_mm.compat._mmcv_ext` is offered under the missing name by the *last* finder of
-the import system. Compiled operators are found before it and win, and an extension that is there
-but broken fails with its own error.
+Fix: the *last* finder of the import system offers :mod:`poa_mm.compat._mmcv_ext` under the missing
+name. Compiled operators are found first, and a broken extension fails with its own error.
 """
 
 import importlib
@@ -21,7 +20,7 @@ from types import ModuleType
 
 __all__ = ['install']
 
-OPERATORS = ('nms', 'batched_nms', 'roi_align')  # what the stand-in has
+OPERATORS = ('nms', 'batched_nms', 'roi_align')  # what the replacement has
 
 
 class _StandInFinder(MetaPathFinder):
@@ -39,16 +38,16 @@ class _StandInFinder(MetaPathFinder):
 
 
 def install() -> None:
-    """Let ``mmcv._ext`` fall back on torchvision; without effect where mmcv has compiled ops."""
+    """Let ``mmcv._ext`` fall back to torchvision if mmcv has no compiled operators."""
     if not any(isinstance(finder, _StandInFinder) for finder in sys.meta_path):
         sys.meta_path.append(_StandInFinder())
     _replace_what_raises()
 
 
 def _replace_what_raises() -> None:
-    """Give modules of mmdet that were imported first the operators that they had to do without.
+    """Set the operators in modules of mmdet that were imported before.
 
-    OneDL's define functions in their place, which raise.
+    OneDL's modules define functions in their place that raise.
     """
     for name, module in list(sys.modules.items()):
         if not name.startswith('mmdet.'):

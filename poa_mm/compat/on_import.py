@@ -1,6 +1,6 @@
-"""Work that waits until a module of another package is imported.
+"""Run code when a module of another package is imported.
 
-Mending a package must not import it: a tool that only prints its help needs none of them.
+Fixing a package must not import it: a tool that only prints its help needs none of them.
 """
 
 import sys
@@ -49,7 +49,7 @@ def around_import(name: str, context: Context) -> None:
 
 
 class _Finder(MetaPathFinder):
-    """Asks the other finders, and wraps the code of those modules that something waits for."""
+    """Asks the other finders, and wraps the code of modules that have a context."""
 
     def find_spec(
         self,

@@ -1,8 +1,9 @@
-"""Importing the data sets of OneDL's libraries prints "Could not import OneDL" to every user.
+"""Hide the message "Could not import OneDL".
 
-It means an unrelated product of the distribution's maintainers. mmpretrain, mmdet and mmseg say so
-up to twice each, by ``print_log`` at debug level, but without a logger, which prints whatever the
-level. They look ``print_log`` up in the moment of saying it.
+Defect (OneDL's mmpretrain, mmdet and mmseg): importing their data sets prints it up to twice each.
+It is about an unrelated product of the maintainers, and meant for debugging, but ``print_log``
+without a logger prints at any level. Fix: a ``print_log`` without that message; the libraries look
+it up when they call it.
 """
 
 import functools
@@ -23,5 +24,5 @@ def _print_log_without_message(msg: Any, *args: Any, **kwargs: Any) -> None:
 
 
 def install() -> None:
-    """Leave that line out; all else is printed and logged as before."""
+    """Replace ``print_log``; all other messages are printed and logged as before."""
     logging.print_log = _print_log_without_message

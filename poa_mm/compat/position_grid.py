@@ -1,21 +1,24 @@
-"""mmpretrain takes the grid of position embeddings that it loads for a square, or for its own.
+"""Save the grid of position embeddings with them, and resize from it.
 
-Weights that come from images of another size have their positions resized when they are loaded.
-mmpretrain's ViT guesses their grid from their number: 64 positions of 4 × 16 patches are read as
-8 × 8, without an error, and taken as they are by a network of 8 × 8 patches.
+Defect (all versions of mmpretrain): a ViT resizes the position embeddings that it loads, but
+guesses their grid from their number. 64 positions of 4 × 16 patches are read as 8 × 8, without an
+error, and a network of 8 × 8 patches takes them as they are.
 
-A state dict does have room for such a fact: the metadata in which torch keeps the version of each
-module, and which torch and mmengine save and load with the tensors. Each ViT writes its grid there,
-and reads the grid of what it loads. Files keep their format, and open without this package, too.
+Fix: each ViT writes its grid into the metadata of its state dict, in which torch keeps the version
+of each module, and reads the grid of what it loads. torch and mmengine save and load metadata with
+the tensors. Files keep their format, and open without this package.
 """
 
 import math
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmengine.logging import print_log
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from mmpretrain.models.backbones.vision_transformer import VisionTransformer
 
 GRID = 'position_grid'  # key of the metadata of a module
 Grid = tuple[int, int]  # rows and columns
@@ -24,20 +27,20 @@ Grid = tuple[int, int]  # rows and columns
 def fit_positions(
     table: Tensor, source: Grid | None, target: Grid, extra: int, mode: str = 'bicubic'
 ) -> Tensor:
-    """Position embeddings of one grid for another one.
+    """Resize position embeddings from one grid to another.
 
     Args:
-        table: (1, tokens, D): extra tokens, then the source grid row by row. A class token that the
-            target does not have is left out.
-        source: The grid that they are of; ``None`` if unknown. They are then of the target grid if
-            their number fits, or else of a square one.
-        target: The grid that they are to be of.
+        table: (1, tokens, D): extra tokens, then the source grid row by row. A class token is
+            left out if the target has none.
+        source: Their grid; ``None`` if unknown: the target grid if their number fits, otherwise a
+            square one.
+        target: The grid to resize to.
         extra: Tokens before the patches in the target, such as the class token.
         mode: Interpolation.
 
     Raises:
-        ValueError: A number of tokens that the source grid does not have, or an unknown grid that
-            is no square.
+        ValueError: The number of tokens does not fit the source grid, or the grid is unknown and
+            not square.
     """
     from mmpretrain.models.utils import resize_pos_embed
 
@@ -48,14 +51,14 @@ def fit_positions(
         table, before = table[:, 1:], 0
     if before != extra:
         raise ValueError(
-            f'{count} position embeddings are not those of {rows} × {columns} patches and {extra} '
-            'more tokens'
+            f'{count} position embeddings do not fit {rows} × {columns} patches and {extra} '
+            'other tokens'
         )
     return resize_pos_embed(table, (rows, columns), tuple(target), mode, extra)
 
 
 def _guess(count: int, target: Grid, extra: int) -> Grid:
-    """The likeliest grid of so many tokens, of which a class token may be one too many."""
+    """Return the most likely grid of so many tokens, one of which may be a class token."""
     patches = [count - extra, *([count - 1] if extra == 0 else [])]
     if math.prod(target) in patches:
         return target
@@ -64,13 +67,13 @@ def _guess(count: int, target: Grid, extra: int) -> Grid:
         if side and side**2 == number:
             return side, side
     raise ValueError(
-        f'{count} position embeddings are those of no square grid of patches and {extra} more '
-        'tokens, and the file does not tell of which grid'
+        f'{count} position embeddings fit no square grid of patches and {extra} other tokens, '
+        'and the file does not name their grid'
     )
 
 
 def with_grid(state: Mapping[str, Tensor], grid: Grid | None) -> 'OrderedDict[str, Tensor]':
-    """A state dict of one ViT that tells the grid of its position embeddings.
+    """Return the state dict of a ViT with the grid of its position embeddings.
 
     Args:
         state: Weights, with or without metadata.
@@ -85,9 +88,13 @@ def with_grid(state: Mapping[str, Tensor], grid: Grid | None) -> 'OrderedDict[st
 
 
 def _prepare_pos_embed(
-    self: Any, state_dict: dict[str, Tensor], prefix: str, local_metadata: dict, *args: Any
+    self: 'VisionTransformer',
+    state_dict: dict[str, Tensor],
+    prefix: str,
+    local_metadata: dict,
+    *args: object,
 ) -> None:
-    """Resize position embeddings that are about to be loaded; mmpretrain's hook by this name."""
+    """Resize position embeddings before they are loaded, as mmpretrain's hook of this name."""
     name = f'{prefix}pos_embed'
     table, own = state_dict.get(name), getattr(self, 'pos_embed', None)
     if table is None or own is None or table.ndim != 3:
@@ -109,12 +116,14 @@ def _prepare_pos_embed(
 
 
 def install() -> None:
-    """Have mmpretrain's ViTs tell the grid in their state dicts, and read it."""
+    """Let mmpretrain's ViTs save the grid in their state dicts, and read it."""
     from mmpretrain.models.backbones.vision_transformer import VisionTransformer
 
     save = VisionTransformer._save_to_state_dict
 
-    def save_with_grid(self: Any, destination: Any, prefix: str, keep_vars: bool) -> None:
+    def save_with_grid(
+        self: VisionTransformer, destination: dict[str, Tensor], prefix: str, keep_vars: bool
+    ) -> None:
         save(self, destination, prefix, keep_vars)
         metadata = getattr(destination, '_metadata', None)
         if metadata is not None and getattr(self, 'pos_embed', None) is not None:

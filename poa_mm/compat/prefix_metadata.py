@@ -1,6 +1,8 @@
-"""mmengine drops the metadata of a state dict of which it takes the part behind a prefix.
+"""Keep the metadata of a state dict when a part of it is loaded by prefix.
 
-They say how the weights are to be read: versions of modules, and grids of position embeddings.
+Defect (all versions of mmengine): ``init_cfg=dict(type='Pretrained', prefix=...)`` drops it. It
+says how to read the weights: versions of modules, and grids of position embeddings. Fix: keep it,
+without the prefix.
 """
 
 from collections import OrderedDict
@@ -11,7 +13,7 @@ from torch import Tensor
 
 
 def without_prefix(state: Mapping[str, Tensor], prefix: str) -> 'OrderedDict[str, Tensor]':
-    """What a state dict holds below a prefix such as ``'backbone.'``, with its metadata."""
+    """Return the part of a state dict below a prefix such as ``'backbone.'``, with metadata."""
     part: Any = OrderedDict(
         (name.removeprefix(prefix), value)
         for name, value in state.items()
@@ -26,7 +28,7 @@ def without_prefix(state: Mapping[str, Tensor], prefix: str) -> 'OrderedDict[str
 
 
 def install() -> None:
-    """Have ``init_cfg=dict(type='Pretrained', prefix=...)`` keep them."""
+    """Let ``init_cfg=dict(type='Pretrained', prefix=...)`` keep the metadata."""
     from mmengine.runner import checkpoint
 
     def load_with_prefix(prefix: str, filename: str, map_location: Any = None) -> Any:

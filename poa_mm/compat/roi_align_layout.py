@@ -1,9 +1,9 @@
-"""mmcv's compiled RoIAlign reads memory as if every map were contiguous.
+"""Pass contiguous feature maps to RoIAlign.
 
-Its kernels take the pointer of the features and no strides, and do not check
-(https://github.com/open-mmlab/mmcv/issues/2203). The maps of a ViT are tokens seen as an image,
-channels last, and convolutions keep that layout: RoIs would be pooled from shuffled features,
-without an error. torchvision's kernel makes its input contiguous itself.
+Defect (all versions of mmcv): the compiled kernels read memory as if it were contiguous, without a
+check (https://github.com/open-mmlab/mmcv/issues/2203). The maps of a ViT are tokens viewed as an
+image, channels last, and convolutions keep that layout: RoIs would be pooled from shuffled
+features, without an error. torchvision's kernel makes its input contiguous. Fix: do it for mmcv's.
 """
 
 import functools
@@ -15,7 +15,7 @@ __all__ = ['install']
 
 
 def install() -> None:
-    """Hand contiguous features and boxes to RoIAlign; needs ``mmcv._ext`` or its stand-in."""
+    """Make features and boxes contiguous; needs ``mmcv._ext`` or its replacement."""
     from mmcv.ops.roi_align import RoIAlignFunction
 
     forward = RoIAlignFunction.forward

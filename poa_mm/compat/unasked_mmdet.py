@@ -1,8 +1,9 @@
-"""Importing mmpretrain's models imports all of mmdet's, for the sake of one class.
+"""Import mmpretrain's models without mmdet's.
 
-With them come matplotlib.pyplot, scikit-learn and much of scipy: 40 % of the time until the first
-backbone is there, in runs that detect nothing. The class, ``ResLayerExtraNorm``, is a part of
-detectors, and mmpretrain goes without it where there is no mmdet. Here it waits for mmdet's models.
+Defect (all versions of mmpretrain): importing its models imports all of mmdet's for one class, and
+with them matplotlib.pyplot, scikit-learn and much of scipy: 40 % of the time to the first backbone,
+in runs without detection. The class, ``ResLayerExtraNorm``, is a part of detectors; without mmdet,
+mmpretrain leaves it out. Fix: define it when mmdet's models are imported.
 """
 
 import importlib
@@ -21,14 +22,14 @@ NAME = 'ResLayerExtraNorm'
 
 
 def install() -> None:
-    """Let mmpretrain's models do without mmdet's until those are imported."""
+    """Postpone the class that needs mmdet's models until those are imported."""
     around_import(MODULE, _without_detection)
     after_import(DETECTION, _define)
 
 
 @contextmanager
 def _without_detection() -> Iterator[None]:
-    """Importing mmdet's models fails with an ImportError, unless they are there already."""
+    """Let an import of mmdet's models fail with an ImportError, unless they are imported."""
     if DETECTION in sys.modules:
         yield
         return
@@ -40,7 +41,7 @@ def _without_detection() -> Iterator[None]:
 
 
 def _define() -> None:
-    """Have mmpretrain define and register the class, now that its base is there."""
+    """Let mmpretrain define and register the class."""
     module = sys.modules.get(MODULE)
     if module is not None and getattr(module, NAME, None) is None:
         importlib.reload(module)

@@ -1,10 +1,10 @@
-"""mmengine writes a checkpoint into the very file that it replaces, from a second copy in memory.
+"""Replace a checkpoint only by a complete file.
 
-A run that is killed meanwhile leaves neither the old file nor the new one, and a hard link to the
-file, in the copy of a run's folder, is written through.
+Defect (all versions of mmengine): a checkpoint is written over the file that it replaces, from a
+second copy in memory. A run that is killed meanwhile leaves neither the old file nor the new one,
+and hard links to the file, as in a copy of the run's folder, change with it. Fix: write beside the
+file, then rename.
 """
-
-from typing import Any
 
 from mmengine import runner
 from mmengine.fileio import LocalBackend, get_file_backend
@@ -21,11 +21,11 @@ def _save_checkpoint(
     file_client_args: dict | None = None,
     backend_args: dict | None = None,
 ) -> None:
-    """Save a checkpoint; to a local disk, whole or not at all."""
-    from poa_mm.files import write_file  # which builds on this package
+    """Save a checkpoint; on a local disk, completely or not at all."""
+    from poa_mm.files import write_file  # imported late: it builds on this package
 
     if file_client_args is None and '://' not in filename:
-        backend: Any = get_file_backend(filename, backend_args=backend_args)
+        backend = get_file_backend(filename, backend_args=backend_args)
         if isinstance(backend, LocalBackend):
             write_file(checkpoint, filename)
             return
@@ -33,7 +33,7 @@ def _save_checkpoint(
 
 
 def install() -> None:
-    """Have mmengine write checkpoints beside the files that they replace."""
+    """Let mmengine write checkpoints beside the files that they replace."""
     module.save_checkpoint = _save_checkpoint
-    runner.save_checkpoint = _save_checkpoint  # for what imports it from the package
+    runner.save_checkpoint = _save_checkpoint  # for code that imports it from the package
     runner.runner.save_checkpoint = _save_checkpoint

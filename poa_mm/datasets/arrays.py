@@ -1,4 +1,4 @@
-"""Base of the data sets that hold all their images in one array."""
+"""Hold all images of a data set in one array."""
 
 from abc import ABCMeta, abstractmethod
 from typing import Any
@@ -41,12 +41,12 @@ class ArrayDataset(BaseDataset, metaclass=ABCMeta):
         """Read the images (see :attr:`images`) and their (N,) integer labels."""
 
     def load_data_list(self) -> list[dict]:
-        """Load the arrays; one ``dict(row, gt_label)`` an image."""
+        """Load the arrays, and list one ``dict(row, gt_label)`` for each image."""
         self.images, labels = self.load_arrays()
         return [{'row': row, 'gt_label': label} for row, label in enumerate(labels.tolist())]
 
     def prepare_data(self, idx: int) -> Any:
-        """Hand a private copy of the image as (H, W, 3) BGR to the pipeline."""
+        """Pass a copy of the image, (H, W, 3) in BGR order, to the pipeline."""
         results = self.get_data_info(idx)
         image = self.images[results.pop('row')]
         return self.pipeline(

@@ -1,10 +1,10 @@
-"""Data sets in words."""
+"""Describe data sets in one line."""
 
-from typing import Any
+from mmengine.dataset import BaseDataset
 
 
-def describe(dataset: Any) -> str:
-    """Say in one line which data these are: images, classes, and where they come from."""
+def describe(dataset: BaseDataset) -> str:
+    """Return one line on a data set: images, classes, and where they are from."""
     classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
     of_classes = f' of {len(classes)} classes' if classes else ''
     place = getattr(dataset, 'img_prefix', '') or getattr(dataset, 'data_root', '')

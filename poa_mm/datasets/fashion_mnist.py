@@ -1,4 +1,4 @@
-"""Fashion-MNIST from Debian's package or from a download."""
+"""Load Fashion-MNIST from Debian's package or from a download."""
 
 import gzip
 import zlib
@@ -30,7 +30,7 @@ class FashionMNISTArray(ArrayDataset):
 
     Args:
         split: ``'train'`` or ``'test'``.
-        data_root: Folder of the four ``*-ubyte.gz`` files; what it lacks is downloaded into it.
+        data_root: Folder of the four ``*-ubyte.gz`` files; missing ones are downloaded into it.
             None takes ``/usr/share/datasets/fashion-mnist`` where it exists, else
             ``data/fashion-mnist``.
         **kwargs: Arguments of :class:`mmengine.dataset.BaseDataset`.
@@ -59,7 +59,7 @@ class FashionMNISTArray(ArrayDataset):
 
 
 def _download_missing(folder: Path, md5_sums: dict[str, str]) -> None:
-    """Fetch what the folder lacks in the main process; every process raises if that fails."""
+    """Download missing files in the main process; every process raises if that fails."""
     missing = [name for name in md5_sums if not (folder / name).is_file()]
     reason = _download(folder, missing, md5_sums) if dist.is_main_process() else None
     dist.barrier()
@@ -74,7 +74,7 @@ def _download_missing(folder: Path, md5_sums: dict[str, str]) -> None:
 
 
 def _download(folder: Path, names: list[str], md5_sums: dict[str, str]) -> Exception | None:
-    """Fetch files one by one; returns what stopped it instead of raising."""
+    """Download files one by one; return the error that stopped it, if any."""
     for name in names:
         url = urljoin(FashionMNIST.url_prefix, name)
         try:

@@ -1,4 +1,4 @@
-"""Any folder of images, with tolerance for broken files during training."""
+"""Load images below a folder; in training, skip files that cannot be read."""
 
 import logging
 import re
@@ -29,7 +29,7 @@ SPLIT = re.compile(r'(train|training|val|valid|validation|dev|test|testing)(\d{4
 
 @DATASETS.register_module()
 class ImageFolder(CustomDataset):
-    """All images below a folder: flat or nested to any depth, no metadata files.
+    """All images below a folder, flat or nested to any depth, without metadata files.
 
     An unreadable file met in training is named once in a warning, skipped from then on (another
     sample is drawn in its place, as a function of the position under
@@ -79,7 +79,7 @@ class ImageFolder(CustomDataset):
 
     @property
     def num_unreadable(self) -> int:
-        """Unreadable images met so far by this process and its loader workers together."""
+        """Number of unreadable images found so far by this process and its loader workers."""
         return int(self._unreadable.sum())
 
     def load_data_list(self) -> list[dict]:
@@ -97,7 +97,7 @@ class ImageFolder(CustomDataset):
         return data_list
 
     def prepare_data(self, idx: int) -> Any:
-        """Decode the image and run the pipeline; None (draw another) if it is unreadable."""
+        """Decode the image and run the pipeline; return None (draw another) if it is unreadable."""
         results = self.get_data_info(idx)
         row, path = results.pop('row'), results['img_path']
         if self.test_mode:
@@ -113,7 +113,7 @@ class ImageFolder(CustomDataset):
         return self.pipeline(results)
 
     def _read(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Add the image, at a reduced scale if the pipeline says how much of it is needed."""
+        """Add the image, at a reduced scale if the pipeline says which scale it needs."""
         path = results['img_path']
         first = next(iter(self.pipeline.transforms), None)
         reduction = None if self.test_mode else getattr(first, 'reduction', None)
@@ -146,7 +146,7 @@ class ImageFolder(CustomDataset):
         ]
 
     def _labels_of(self, folders: list[str]) -> dict[str, int]:
-        """Label of each class folder: its row in the given classes, or among the folders."""
+        """Return the label of each class folder: its index in the classes, or among folders."""
         if self.CLASSES is None:
             self._metainfo['classes'] = tuple(folders)
         classes = list(self.CLASSES)
@@ -160,7 +160,7 @@ class ImageFolder(CustomDataset):
         )
 
     def _rand_another(self) -> int:
-        """Index to try in place of the one that has just failed."""
+        """Return the index to try after one has failed."""
         if isinstance(self._failed, SampleIndex):
             return self._failed.another(len(self), self._failures_in_a_row)
         return super()._rand_another()
@@ -176,7 +176,7 @@ class ImageFolder(CustomDataset):
         )
 
     def _failure(self, index: int, path: str) -> None:
-        """Ask for another image, until more than ``max_refetch`` draws in a row were in vain."""
+        """Request another image; raise after more than ``max_refetch`` failures in a row."""
         self._failed = index
         self._failures_in_a_row += 1
         if self._failures_in_a_row > self.max_refetch:
@@ -188,7 +188,7 @@ class ImageFolder(CustomDataset):
 
 
 def _check_no_splits(listing: Listing) -> None:
-    """Refuse the folder above those with the classes."""
+    """Check that the sub-folders are classes, not splits."""
     if listing.folders and all(SPLIT.fullmatch(name.lower()) for name in listing.folders):
         raise ValueError(
             f'{printable(listing.root)} holds the splits {first_of(listing.folders)} in place of '

@@ -1,26 +1,27 @@
-"""Sizes of images, by the heads of their files, against those that annotations are for."""
+"""Check that images have the sizes that their annotations are for, from file headers."""
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mmcv.transforms import LoadImageFromFile
 from mmengine import fileio
+from mmengine.dataset import Compose
 from mmengine.dist import all_gather_object, get_rank, get_world_size
 from PIL import Image
 
 from poa_mm.datasets.load_image import LoadImage
 from poa_mm.datasets.metadata import TURNS, turn_of
-from poa_mm.datasets.nested import transforms_of
+from poa_mm.datasets.nested import Transform, transforms_of
 from poa_mm.datasets.threads import each
 from poa_mm.errors import printable
 
 QUARTER_TURNS = [TURNS[value] for value in (5, 6, 7, 8)]  # which swap height and width
 
 
-def image_loader(transforms: Iterable[Any]) -> LoadImageFromFile | None:
-    """What loads images, if its ways are known and they are files of this machine."""
+def image_loader(transforms: Iterable[Transform]) -> LoadImageFromFile | None:
+    """Return the transform that loads images, if it is known and loads local files."""
     for transform in transforms:
         if isinstance(transform, LoadImageFromFile):
             known = (LoadImageFromFile.transform, LoadImage.transform)
@@ -31,7 +32,7 @@ def image_loader(transforms: Iterable[Any]) -> LoadImageFromFile | None:
 
 
 def upright_size(path: str, loader: LoadImageFromFile) -> tuple[int, int] | None:
-    """Height and width by the head of a file, or None if that does not say.
+    """Return height and width from a file header, or None if it does not say.
 
     Args:
         path: File on this machine.
@@ -55,7 +56,7 @@ def upright_size(path: str, loader: LoadImageFromFile) -> tuple[int, int] | None
 class Sized(NamedTuple):
     """An image with the size that its annotations are for."""
 
-    number: Any  # its id
+    number: int | str | None  # its id
     path: str
     height: int
     width: int
@@ -66,13 +67,13 @@ class Sized(NamedTuple):
         return self.height, self.width
 
 
-def sized(info: Mapping[str, Any]) -> Sized:
-    """The image of a sample of one of mmdet's data sets."""
+def sized(info: Mapping) -> Sized:
+    """Return the image of a sample of one of mmdet's data sets."""
     return Sized(info.get('img_id'), info['img_path'], info['height'], info['width'])
 
 
-def check_sizes(images: Sequence[Sized], pipeline: Any, source: str) -> None:
-    """Make sure that images are loaded in the size that their annotations are for.
+def check_sizes(images: Sequence[Sized], pipeline: Compose, source: str) -> None:
+    """Check that images are loaded in the size that their annotations are for.
 
     The ranks share the images, and end alike. Where a pipeline loads no images there is nothing to
     compare; without transforms, images are taken to be loaded as usual.
@@ -101,7 +102,7 @@ def check_sizes(images: Sequence[Sized], pipeline: Any, source: str) -> None:
 def wrong_images(
     images: Sequence[Sized], loader: LoadImageFromFile, show: bool = True
 ) -> list[str]:
-    """Find images that would be loaded in another size than their annotations are for.
+    """Return images that would be loaded in another size than their annotations are for.
 
     Only the heads of the files are read. What they say against an image is confirmed by loading
     it, until that has been so for one.
@@ -133,7 +134,7 @@ def wrong_images(
 
 
 def _loaded_size(path: str, loader: LoadImageFromFile) -> tuple[tuple[int, int] | None, str | None]:
-    """Height and width of a loaded image, or why there are none; neither for one left out."""
+    """Return height and width of a loaded image, or why there are none; neither if left out."""
     try:
         loaded = loader.transform({'img_path': path})
     except Exception as error:  # decoders raise whatever they stumble over

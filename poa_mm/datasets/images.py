@@ -1,4 +1,4 @@
-"""Decoding of image files into what OpenMMLab pipelines expect: 3-channel uint8 BGR arrays."""
+"""Decode image files into what OpenMMLab pipelines expect: 3-channel uint8 BGR arrays."""
 
 import io
 import logging
@@ -36,7 +36,7 @@ SWAPPING = (
 
 
 class UnreadableImageError(InputError):
-    """A file that should hold an image does not hold a complete one."""
+    """A file does not hold a complete image."""
 
 
 def log_note(_about: str, text: str) -> None:
@@ -45,7 +45,7 @@ def log_note(_about: str, text: str) -> None:
 
 
 def unreadable(path: str, error: Exception) -> UnreadableImageError:
-    """The error for a file, with the reason in words."""
+    """Return the error for a file, with the reason in words."""
     if isinstance(error, UnidentifiedImageError):  # Pillow's own words name a memory address
         reason = 'unknown format'
     elif isinstance(error, Image.DecompressionBombError):  # or an attack
@@ -56,12 +56,12 @@ def unreadable(path: str, error: Exception) -> UnreadableImageError:
 
 
 def read_image(
-    path: str, note: Note = log_note, backend_args: dict[str, Any] | None = None
+    path: str, note: Note = log_note, backend_args: dict[str, object] | None = None
 ) -> np.ndarray:
-    """Decode a whole image file; a truncated one is an error, not a picture with a grey rest.
+    """Decode an image file; a truncated one is an error, not an image with a grey part.
 
-    OpenCV, mmcv's default decoder, fills what a truncated JPEG lacks with grey and only prints a
-    warning, hence Pillow. Damaged metadata never cost the pixels.
+    OpenCV, mmcv's default decoder, fills the missing part of a truncated JPEG with grey and only
+    prints a warning, hence Pillow. Damaged metadata is ignored.
 
     Args:
         path: File in any format and place that Pillow and :mod:`mmengine.fileio` know.
@@ -87,9 +87,9 @@ def read_reduced(
     path: str,
     reduction: Reduction | None,
     note: Note = log_note,
-    backend_args: dict[str, Any] | None = None,
+    backend_args: dict[str, object] | None = None,
 ) -> tuple[np.ndarray, tuple[int, int]]:
-    """Decode an image file; a JPEG at a reduced scale, many times faster, where that is enough.
+    """Decode an image file; a JPEG at a reduced scale if that is enough, many times faster.
 
     Args:
         path: See :func:`read_image`.
@@ -124,7 +124,7 @@ def add_image(results: dict[str, Any], image: np.ndarray) -> dict[str, Any]:
 
 
 def middle_of(image: np.ndarray, path: str, note: Note = log_note) -> np.ndarray:
-    """The middle of an image that is very much longer than wide, any other as it is.
+    """Return the middle of an image that is extremely long, any other unchanged.
 
     Pipelines that resize the short side to 256 pixels would make 2 gigapixels of 30000 x 1 pixels,
     and then cut the middle out.
@@ -146,7 +146,7 @@ def middle_of(image: np.ndarray, path: str, note: Note = log_note) -> np.ndarray
     return np.ascontiguousarray(image)
 
 
-def _contents(path: str, backend_args: dict[str, Any] | None) -> bytes:
+def _contents(path: str, backend_args: dict[str, object] | None) -> bytes:
     local = '://' not in path and backend_args is None
     if local and not stat.S_ISREG(Path(path).stat().st_mode):
         raise ValueError('no regular file')  # opening a pipe would wait for ever
@@ -159,7 +159,7 @@ def _contents(path: str, backend_args: dict[str, Any] | None) -> bytes:
 def _decode(
     data: bytes, reduction: Reduction | None, notes: list[tuple[str, str]]
 ) -> tuple[Image.Image, tuple[int, int]]:
-    """Upright RGB image of a file, and its full height and width."""
+    """Return the upright RGB image of a file, and its full height and width."""
     try:
         return _pixels(data, reduction, notes)
     except Exception:
@@ -179,7 +179,7 @@ def _pixels(
     notes: list[tuple[str, str]],
     exif: bytes | None = None,
 ) -> tuple[Image.Image, tuple[int, int]]:
-    """Decode, with ``exif`` in place of the file's own."""
+    """Decode, with ``exif`` in place of the file's EXIF data."""
     with Image.open(io.BytesIO(data)) as image:
         get_exif = image.getexif if exif is None else partial(read_exif, exif)
         size = None
@@ -204,5 +204,5 @@ def _pixels(
 
 
 def _upright_size(image: Image.Image, turn: Image.Transpose | None) -> tuple[int, int]:
-    """Height and width of an image once it is turned."""
+    """Return height and width of an image after rotation."""
     return image.size if turn in SWAPPING else image.size[::-1]

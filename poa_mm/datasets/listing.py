@@ -1,4 +1,4 @@
-"""The images below a folder, and what else lies there."""
+"""List the images below a folder, and count other files."""
 
 import heapq
 import logging
@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
 
 from mmengine import fileio
 from mmengine.logging import MMLogger
@@ -36,7 +35,7 @@ NAMED = 5  # of a long list
 
 @dataclass(frozen=True)
 class Listing:
-    """What lies below a folder.
+    """The files below a folder.
 
     Attributes:
         root: The folder.
@@ -57,17 +56,17 @@ class Listing:
     closed: dict[str, str] = field(default_factory=dict)
 
     def path(self, image: str) -> str:
-        """Where an image lies."""
+        """Return the path of an image."""
         return _join(self.root, image)
 
     @property
     def closed_folders(self) -> str:
-        """In words, which folders cannot be opened."""
+        """A sentence on the folders that cannot be opened."""
         closed = first_of(f'{name} ({reason})' for name, reason in self.closed.items())
         return f'{printable(self.root)}: folders that cannot be opened: {closed}'
 
     def report(self, labelled: bool = False) -> None:
-        """Log how many images there are and what else, in a line; warnings for what is odd.
+        """Log in one line how many images and other files there are; warn of anything unusual.
 
         Args:
             labelled: The folders directly below the root are classes.
@@ -100,7 +99,7 @@ class Listing:
 def list_images(
     root: str,
     extensions: Sequence[str] = EXTENSIONS,
-    backend_args: dict[str, Any] | None = None,
+    backend_args: dict[str, object] | None = None,
 ) -> Listing:
     """List the images below a folder, nested to any depth.
 
@@ -133,14 +132,14 @@ def list_images(
 
 
 def first_of(names: Iterable[str]) -> str:
-    """The first few names, and how many more there are."""
+    """Return the first few names, and how many more there are."""
     shown = [printable(name) for name in names]
     more = f' and {len(shown) - NAMED} more' if len(shown) > NAMED else ''
     return ', '.join(shown[:NAMED]) + more
 
 
 def count_kinds(paths: Iterable[str]) -> str:
-    """How many files there are of each kind, the most frequent first: ``3 .txt, 1 .db``."""
+    """Count files of each kind, the most frequent first: ``3 .txt, 1 .db``."""
     return _in_words(Counter(map(_kind_of_file, paths)))
 
 
@@ -150,7 +149,7 @@ def _in_words(counts: Counter[str]) -> str:
 
 
 def _local_files(listing: Listing) -> Iterator[str]:
-    """Files that are not hidden, relative to the root; all else goes into the listing."""
+    """Yield files that are not hidden, relative to the root; record the rest in the listing."""
     read: set[str] = set()
     links = ['']  # a heap, looked at after all real folders: of two names the link is one too many
     while links:
@@ -187,7 +186,7 @@ def _entries(listing: Listing, folder: str) -> list[os.DirEntry]:
 
 
 def _kind_of(entry: os.DirEntry) -> str:
-    """What there is to do with it, or why it is nothing."""
+    """Return whether it is a folder or file, or why it is neither."""
     try:
         folder, file = entry.is_dir(), entry.is_file()
     except OSError:  # a link to itself
@@ -201,8 +200,8 @@ def _kind_of(entry: os.DirEntry) -> str:
     return BROKEN_LINK if entry.is_symlink() else 'pipes or devices'
 
 
-def _remote_files(listing: Listing, backend: Any) -> Iterator[str]:
-    """The same of a place where there are no links."""
+def _remote_files(listing: Listing, backend: fileio.BaseStorageBackend) -> Iterator[str]:
+    """Yield files of a remote folder, which has no links."""
     for path in backend.list_dir_or_file(listing.root, list_dir=False, recursive=True):
         if any(map(_is_hidden, path.split('/'))):
             listing.ignored[HIDDEN] += 1

@@ -1,4 +1,4 @@
-"""Images of detection and segmentation, read as all others here are."""
+"""Load images of detection and segmentation with the reader of all other images."""
 
 from typing import Any
 
@@ -20,9 +20,9 @@ OURS = ('color', 'cv2')  # mmcv's defaults, in whose place read_image comes
 class LoadImage(LoadImageFromFile):
     """mmcv's ``LoadImageFromFile`` with :func:`~poa_mm.datasets.read_image` as its decoder.
 
-    OpenCV, mmcv's decoder, fills what a truncated JPEG lacks with grey, turns samples of 12 bits
-    black, and has nothing to say where it cannot read a file. Detection and segmentation register
-    this class under mmcv's name, by which inference tools find what loads the image in a pipeline.
+    OpenCV, mmcv's decoder, fills the missing part of a truncated JPEG with grey, makes samples of
+    12 bits black, and gives no reason if it cannot read a file. Detection and segmentation register
+    this class under mmcv's name, by which inference tools find the transform that loads the image.
 
     **Required Keys:**
 

@@ -1,4 +1,4 @@
-"""What image files say beside their pixels: which way is up, and how to do without the rest."""
+"""Read the orientation from the metadata of image files, and remove damaged metadata."""
 
 from collections.abc import Callable, Iterator
 
@@ -28,7 +28,7 @@ PIXEL_TAGS = frozenset(
 
 
 def turn_of(exif: Callable[[], Image.Exif]) -> Image.Transpose | None:
-    """How to turn an image upright, or None if it is, or nothing that can be understood says so.
+    """Return how to rotate an image upright; None if it is, or if its EXIF data is unreadable.
 
     Args:
         exif: Reads the EXIF data, and may raise whatever it likes: damaged fields, of whatever
@@ -44,14 +44,14 @@ def turn_of(exif: Callable[[], Image.Exif]) -> Image.Transpose | None:
 
 
 def read_exif(data: bytes) -> Image.Exif:
-    """EXIF data of a file's own segment or chunk."""
+    """Return the EXIF data of a file's segment or chunk."""
     exif = Image.Exif()
     exif.load(data)
     return exif
 
 
 def without_metadata(data: bytes) -> tuple[bytes, bytes]:
-    """An image file with only what its pixels need, and its EXIF data (b'' if there are none).
+    """Return an image file with only what its pixels need, and its EXIF data (b'' if none).
 
     For JPEG, PNG and TIFF; a file of another format comes back as it is.
     """
@@ -78,7 +78,7 @@ def _bare_jpeg(data: bytes) -> tuple[bytes, bytes]:
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Markers and their segments, the last with all that follows: the scans."""
+    """Yield markers with their segments, the last with all scans."""
     at = 2
     while at + 4 <= len(data):
         if data[at] != 0xFF or data[at + 1] == 0xFF:  # filling
@@ -105,7 +105,7 @@ def _bare_png(data: bytes) -> tuple[bytes, bytes]:
 
 
 def _bare_tiff(data: bytes) -> bytes:
-    """The file with a shorter table of tags in the place of its first one."""
+    """Return the file with a shorter first table of tags."""
     order = 'little' if data.startswith(b'II') else 'big'
 
     def number(start: int, length: int) -> int:

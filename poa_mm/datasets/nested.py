@@ -1,11 +1,16 @@
-"""What lies within data sets and transforms that wrap others."""
+"""Find the data sets and transforms within those that wrap others."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+
+from mmengine.dataset import BaseDataset
+from torch.utils.data import Dataset
+
+Transform = Callable[[dict], object]  # of the result dict of a sample
+Transforms = Transform | list['Transforms'] | tuple['Transforms', ...]
 
 
-def parts_of(dataset: Any) -> Iterator[Any]:
-    """The data sets with files of their own within what repeats, concatenates or mixes them."""
+def parts_of(dataset: Dataset) -> Iterator[BaseDataset]:
+    """Yield the data sets that hold files, within those that repeat, concatenate or mix them."""
     inner = getattr(dataset, 'datasets', None) or getattr(dataset, 'dataset', None)
     if inner is None:
         yield dataset
@@ -14,8 +19,8 @@ def parts_of(dataset: Any) -> Iterator[Any]:
         yield from parts_of(part)
 
 
-def transforms_of(pipeline: Any) -> Iterator[Any]:
-    """All transforms of a pipeline, with those that one of them chooses from or repeats."""
+def transforms_of(pipeline: Transforms) -> Iterator[Transform]:
+    """Yield all transforms of a pipeline, also those that one chooses from or repeats."""
     if isinstance(pipeline, list | tuple):
         for transform in pipeline:
             yield from transforms_of(transform)
@@ -25,8 +30,8 @@ def transforms_of(pipeline: Any) -> Iterator[Any]:
         yield from transforms_of(getattr(pipeline, inner, []))
 
 
-def all_transforms(dataset: Any) -> Iterator[Any]:
-    """All transforms of a data set, of its parts and of what wraps them."""
+def all_transforms(dataset: Dataset | None) -> Iterator[Transform]:
+    """Yield all transforms of a data set, of its parts and of what wraps them."""
     while dataset is not None:
         yield from transforms_of(getattr(dataset, 'pipeline', []))
         inner = getattr(dataset, 'dataset', None)

@@ -1,4 +1,4 @@
-"""What is odd about image files, said once."""
+"""Log each remark on image files once."""
 
 import zlib
 
@@ -8,7 +8,7 @@ from poa_mm.datasets.images import SCALED, log_note
 
 
 class FileNotes:
-    """Warns of each file once, and of a kind of files once, in all workers of a loader together.
+    """Warns of each file or kind of file once, across all workers of a loader.
 
     A data set hands one to :func:`~poa_mm.datasets.read_image`, and takes it along to its workers.
     """
@@ -19,7 +19,7 @@ class FileNotes:
         self._said = torch.zeros(self.SLOTS, dtype=torch.bool).share_memory_()
 
     def __call__(self, about: str, text: str) -> None:
-        """Say it, unless something was said about the same before."""
+        """Log a remark, unless one on the same subject was logged before."""
         slot = zlib.crc32(about.encode(errors='surrogateescape')) % self.SLOTS
         if self._said[slot]:
             return

@@ -1,4 +1,4 @@
-"""Patches of the photographs that ship inside the scikit-image and scikit-learn wheels."""
+"""Cut patches from the photographs inside the scikit-image and scikit-learn wheels."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -77,7 +77,7 @@ class PhotoPatches(ArrayDataset):
         super().__init__(split, **kwargs)
 
     def load_arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """Cut the patches, photograph by photograph."""
+        """Cut the patches of all photographs, one after another."""
         patches = [self._cut(label, name) for label, name in enumerate(PHOTOS)]
         return np.concatenate(patches), np.repeat(np.arange(len(PHOTOS)), self.patches_per_photo)
 

@@ -1,10 +1,9 @@
-"""From the modes of Pillow to 8-bit RGB."""
-
-from typing import Any
+"""Convert the modes of Pillow to 8-bit RGB."""
 
 import cv2
 import numpy as np
 from PIL import Image, ImageCms
+from PIL.TiffImagePlugin import TiffImageFile
 
 
 def to_rgb(image: Image.Image, data: bytes, wide: bool) -> tuple[Image.Image, str]:
@@ -34,7 +33,7 @@ def to_rgb(image: Image.Image, data: bytes, wide: bool) -> tuple[Image.Image, st
 
 
 def to_eight_bits(samples: np.ndarray, bits: int | None = None) -> tuple[np.ndarray, str]:
-    """Scale integers so that the white of an image becomes 255.
+    """Scale integers so that white becomes 255.
 
     Cameras, scanners and DICOM have 8, 10, 12 or 14 bits and store them in 16 or 32, mostly without
     saying so; taken for all that could be stored they turn black. White is therefore 2^bits - 1
@@ -70,13 +69,13 @@ def _integers(image: Image.Image) -> np.ndarray:
 
 
 def _declared_bits(image: Image.Image) -> int | None:
-    """Bits of a sample where a TIFF says that they are less than the 16 that are usual."""
+    """Return the bits of a sample if a TIFF declares fewer than 16."""
     bits = _tag(image, 258, 16)
     return bits if 8 < bits < 16 else None
 
 
-def _tag(image: Any, number: int, default: int) -> int:
-    value = image.tag_v2.get(number, default) if image.format == 'TIFF' else default
+def _tag(image: Image.Image, number: int, default: int) -> int:
+    value = image.tag_v2.get(number, default) if isinstance(image, TiffImageFile) else default
     return value[0] if isinstance(value, tuple) else value
 
 
@@ -88,7 +87,7 @@ def _from_lab(image: Image.Image) -> Image.Image:
 
 
 def _with_lower_bits(rgb: Image.Image, data: bytes) -> tuple[Image.Image, str]:
-    """Scale 16-bit colours, of which Pillow has kept the upper eight bits only."""
+    """Scale 16-bit colours, of which Pillow keeps only the upper eight bits."""
     upper = np.asarray(rgb)
     if upper.max() >= 2**6:  # more than 14 of 16 bits are used
         return rgb, ''

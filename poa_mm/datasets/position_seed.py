@@ -1,4 +1,4 @@
-"""Random numbers of other libraries' augmentations that a resumed run draws again."""
+"""Seed augmentations of other libraries by position, so that a resumed run repeats them."""
 
 import random
 from typing import Any
@@ -12,7 +12,7 @@ from poa_mm.datasets.samplers import SampleIndex
 
 @TRANSFORMS.register_module()
 class SeedByPosition(BaseTransform):
-    """Make what follows in a pipeline a function of the image's position in the run.
+    """Makes the rest of a pipeline a function of the image's position in the run.
 
     mmcv's and mmseg's transforms draw from the global generators of a loader's worker. Those start
     from the same seeds whenever a run is resumed, so that it would see the crops of its first
@@ -26,7 +26,7 @@ class SeedByPosition(BaseTransform):
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Seed; the results stay as they are."""
+        """Seed the generators; return the results unchanged."""
         index = results['sample_idx']
         if isinstance(index, SampleIndex):
             seed = index.seed()

@@ -1,4 +1,4 @@
-"""The order of the training images, and the random numbers of each, as functions of a position."""
+"""Compute the order of training images, and their random seeds, from the position in the run."""
 
 import random
 from collections.abc import Iterator, Sized
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class SampleIndex(int):
-    """Index of an image in its data set, which knows its position in the run.
+    """Index of an image in its data set, with its position in the run.
 
     Data sets take it for the number that it is and pass it on as ``sample_idx``; a transform that
     draws from :meth:`seed` does not depend on workers, ranks or earlier draws.
@@ -25,7 +25,7 @@ class SampleIndex(int):
     run_seed: int
 
     def __new__(cls, index: int, position: int, run_seed: int) -> 'SampleIndex':
-        """An int of the value ``index``."""
+        """Make an int of the value ``index``."""
         self = super().__new__(cls, index)
         self.position = position
         self.run_seed = run_seed
@@ -39,14 +39,14 @@ class SampleIndex(int):
         return _seed(f'{self.run_seed}/{self.position}/image')
 
     def another(self, size: int, attempt: int) -> 'SampleIndex':
-        """Draw one of ``size`` images in place of this one; attempts differ, the position stays."""
+        """Draw one of ``size`` images to replace this one, another for each attempt."""
         name = f'{self.run_seed}/{self.position}/{attempt}/another'
         return SampleIndex(random.Random(name).randrange(size), self.position, self.run_seed)
 
 
 @DATA_SAMPLERS.register_module()
 class PositionSampler(InfiniteSampler):
-    """Passes over the data without end, each in a new order, as a function of the position alone.
+    """Endless passes over the data, each in a new order that depends only on the position.
 
     Of the stream that the seed defines, rank r of R takes the positions r, r + R, r + 2R …, so the
     same images come on any number of ranks, and a run resumes anywhere at no cost.
@@ -78,7 +78,7 @@ class PositionSampler(InfiniteSampler):
             position += self.world_size
 
     def _order(self, number: int) -> Tensor:
-        """Order of the images in a pass over the data."""
+        """Return the order of the images in a pass over the data."""
         if not self.shuffle:
             return torch.arange(self.size)
         generator = torch.Generator().manual_seed(_seed(f'{self.seed}/{number}/pass'))

@@ -1,4 +1,4 @@
-"""Many files looked at by several threads."""
+"""Apply a function to many files in several threads."""
 
 import os
 import time
@@ -19,7 +19,7 @@ Found = TypeVar('Found')
 def each(
     look: Callable[[Item], Found], items: Sequence[Item], what: str, show: bool = True
 ) -> Iterator[Found]:
-    """What all items look like, in their order.
+    """Apply a function to all items, and yield the results in order.
 
     Args:
         look: What to do with an item, in any thread.

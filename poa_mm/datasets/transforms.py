@@ -146,8 +146,8 @@ class MultiCrop(BaseTransform):
         self._sizes = [self.global_size] * 2 + [self.local_size] * num_local
         self._scales = [list(global_scale)] * 2 + [list(local_scale)] * num_local
 
-    def reduction(self, index: Any, height: int, width: int) -> int:
-        """How many times smaller an image may be read: each crop stays twice its final size.
+    def reduction(self, index: object, height: int, width: int) -> int:
+        """Return how many times smaller an image may be read: crops keep twice their final size.
 
         Args:
             index: ``sample_idx`` of the image.
@@ -189,7 +189,7 @@ class MultiCrop(BaseTransform):
         return results
 
     def _boxes(self, height: int, width: int) -> list[Box]:
-        """Draw what each crop shows of an image."""
+        """Draw the box of each crop."""
         image = torch.empty(1, height, width, device='meta')  # its shape is all that is asked for
         drawn = []
         for scale, (rows, columns) in zip(self._scales, self._sizes, strict=True):
@@ -203,8 +203,8 @@ class MultiCrop(BaseTransform):
 
 
 @contextmanager
-def _random_numbers(index: Any) -> Iterator[None]:
-    """Draw from the stream of one image, if there is one, and leave torch's generator as it was."""
+def _random_numbers(index: object) -> Iterator[None]:
+    """Draw from the random stream of one image, if it has one; restore torch's generator."""
     if not isinstance(index, SampleIndex):
         yield
         return
@@ -218,7 +218,7 @@ def _random_numbers(index: Any) -> Iterator[None]:
 
 
 def _sides(name: str, size: int | Sequence[int]) -> tuple[int, int]:
-    """Height and width of crops."""
+    """Return height and width of crops."""
     sides = (size, size) if isinstance(size, int) else tuple(size)
     if len(sides) != 2 or not all(isinstance(side, int) for side in sides):
         raise ValueError(f'{name} must be a side in pixels, or height and width, got {size}')
@@ -228,7 +228,7 @@ def _sides(name: str, size: int | Sequence[int]) -> tuple[int, int]:
 def _resized_crop(
     image: Image.Image, box: Box, full_shape: tuple[int, int], size: tuple[int, int]
 ) -> Image.Image:
-    """A part of an image, of ``size``; ``box`` in pixels of ``full_shape``, before reduction."""
+    """Cut ``box``, in pixels of ``full_shape`` before reduction, and resize it to ``size``."""
     top, left, height, width = box
     down, right = image.height / full_shape[0], image.width / full_shape[1]  # 1 unless reduced
     x0, x1 = left * right, min((left + width) * right, image.width)
@@ -242,7 +242,7 @@ def _resized_crop(
 
 
 def _augmentations(color: Sequence[Transform], blur: Transform, blur_prob: float) -> v2.Compose:
-    """What all crops have in common: a PIL image becomes a (C, H, W) uint8 tensor."""
+    """Return the augmentations of all crops: a PIL image becomes a (C, H, W) uint8 tensor."""
     return v2.Compose(
         [
             v2.RandomHorizontalFlip(FLIP_PROB),

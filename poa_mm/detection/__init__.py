@@ -1,6 +1,6 @@
-"""Detection with mmdet: annotation files that are checked, and parts of detectors.
+"""Detect objects with mmdet: check annotation files, keep boxes in float32.
 
-mmdet is optional, so this room is imported without it. Configs of detectors import
+mmdet is optional, so this package is imported without it. Configs of detectors import
 :mod:`poa_mm.detection.mmdet_modules`.
 """
 

@@ -1,8 +1,9 @@
-"""No run of a detector whose annotations are for other images than its files."""
+"""Check that annotations and metrics of a detection run are for its images."""
 
 import logging
-from typing import Any
 
+from mmengine.dataset import BaseDataset
+from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.registry import HOOKS
@@ -16,37 +17,37 @@ SIZED = {'img_path', 'width', 'height'}
 
 @HOOKS.register_module()
 class AnnotationCheckHook(Hook):
-    """Compares the annotations of a detection run with its images and metrics before it starts.
+    """Checks, before a detection run starts, that annotations and metrics are for its images.
 
-    A metric that reads another annotation file than its data set ends the first validation. Images
-    that cannot be read, or have another size than is stated, are a matter of
-    :class:`~poa_mm.detection.coco.CheckedCocoDataset`, and are looked for here in other data sets.
-    Registered with mmengine, so that configs of all scopes find it.
+    A metric that reads another annotation file than its data set would end the first validation.
+    :class:`~poa_mm.detection.coco.CheckedCocoDataset` checks that images are readable and have the
+    stated size; this hook does so for other data sets. It is registered with mmengine, so that
+    configs of all scopes find it.
 
     Raises:
-        ValueError: Before a loop, if metrics do not know the images, or images have another size
-            or cannot be read; says how many and which first.
+        ValueError: Before a loop, if metrics do not have the images, or images have another size or
+            cannot be read; the message says how many, and names the first.
     """
 
     def __init__(self) -> None:
-        self._checked: list[Any] = []
+        self._checked: list[BaseDataset] = []
 
     def before_train(self, runner: Runner) -> None:
-        """Look at the images of training, and at those and the metrics of validation."""
+        """Check the images of training, and images and metrics of validation."""
         self._check(runner.train_dataloader.dataset)
         if runner.val_loop is not None:
             self.before_val(runner)
 
     def before_val(self, runner: Runner) -> None:
-        """Look at the images and metrics of a validation, unless training has."""
+        """Check images and metrics of a validation, unless done before training."""
         self._check(runner.val_dataloader.dataset, runner.val_evaluator)
 
     def before_test(self, runner: Runner) -> None:
-        """Look at the images and metrics of a test."""
+        """Check images and metrics of a test."""
         self._check(runner.test_dataloader.dataset, runner.test_evaluator)
 
-    def _check(self, dataset: Any, evaluator: Any = None) -> None:
-        """Check a data set once in a run."""
+    def _check(self, dataset: BaseDataset, evaluator: Evaluator | None = None) -> None:
+        """Check each data set once in a run."""
         if any(dataset is checked for checked in self._checked):
             return
         if evaluator is not None:
@@ -57,7 +58,7 @@ class AnnotationCheckHook(Hook):
         self._checked.append(dataset)
 
 
-def _check_images(dataset: Any) -> None:
+def _check_images(dataset: BaseDataset) -> None:
     if getattr(dataset, 'backend_args', None) is not None:
         return
     infos = [dataset.get_data_info(index) for index in range(len(dataset))]
@@ -65,15 +66,15 @@ def _check_images(dataset: Any) -> None:
     check_sizes([sized(info) for info in local], dataset.pipeline, _source(dataset))
 
 
-def _source(dataset: Any) -> str:
+def _source(dataset: BaseDataset) -> str:
     return getattr(dataset, 'ann_file', None) or type(dataset).__name__
 
 
-def _check_metrics(dataset: Any, evaluator: Any) -> None:
-    """Compare the images of a data set with those of metrics that have a file of their own."""
-    found: list[Any] = [getattr(metric, '_coco_api', None) for metric in evaluator.metrics]
+def _check_metrics(dataset: BaseDataset, evaluator: Evaluator) -> None:
+    """Check that metrics with an annotation file of their own have the images of a data set."""
+    found = [getattr(metric, '_coco_api', None) for metric in evaluator.metrics]
     indices = [index for index in found if index is not None]
-    if not indices or len(list(parts_of(dataset))) != 1:  # several files have metrics for each
+    if not indices or len(list(parts_of(dataset))) != 1:  # several files need a metric each
         return
     ids = [dataset.get_data_info(number).get('img_id') for number in range(len(dataset))]
     for index in indices:
@@ -82,7 +83,7 @@ def _check_metrics(dataset: Any, evaluator: Any) -> None:
         if unknown:
             raise ValueError(
                 f'{len(unknown)} of {len(ids)} images of {_source(dataset)} are not in {path} of '
-                f'the metric, the first is that of id {unknown[0]!r}: set ann_file of '
+                f'the metric, the first has id {unknown[0]!r}: set ann_file of '
                 'val_evaluator or test_evaluator'
             )
         if len(index.imgs) > len(set(ids)):

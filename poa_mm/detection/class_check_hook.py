@@ -1,11 +1,19 @@
-"""No run of a detector that has other classes than its data."""
+"""Check that data sets, heads and metrics of a detection run have the same classes.
 
-from typing import Any
+COCO numbers classes by their order. Where that order is checked:
 
+- in a config against the annotation file: ``check_classes`` in :mod:`poa_mm.detection.coco.api`,
+  which ``CheckedCocoDataset`` and ``CheckedCocoMetric`` call when they are built;
+- between training, validation, heads and metrics: here, before the first step.
+"""
+
+from mmengine.dataset import BaseDataset
+from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
+from torch.utils.data import DataLoader
 
 from poa_mm.engine.inner_model import inner_model
 
@@ -14,20 +22,19 @@ WITHOUT_CLASSES = ('backbone', 'rpn_head')  # an RPN head has one class, "object
 
 @HOOKS.register_module()
 class ClassCheckHook(Hook):
-    """Compares the classes of a detection run's data sets and heads before it starts.
+    """Checks that data sets, heads and metrics of a detection run have the same order of classes.
 
-    A head with too few classes ends training at the first label beyond them, one with too many at
-    the first validation; a metric that reads another file than its data set counts other classes
-    than were predicted. Registered with mmengine, so that configs of all scopes find it. Whether a
-    data set's classes are those of its file is checked by
-    :class:`~poa_mm.detection.coco.CheckedCocoDataset`.
+    A head with too few classes would end training at the first label beyond them, one with too many
+    the first validation. A metric with another file than its data set would count other classes
+    than were predicted. The hook is registered with mmengine, so that configs of all scopes find
+    it.
 
     Raises:
         ValueError: Before training or testing, if data sets, heads or metrics differ in classes.
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Look at the data sets of training and validation."""
+        """Check the classes of training and validation, of heads and metrics."""
         classes = _classes(runner.train_dataloader.dataset)
         _check_heads(runner.model, classes)
         if runner.val_loop is None:
@@ -40,26 +47,26 @@ class ClassCheckHook(Hook):
         _check_metrics(runner.val_evaluator, classes)
 
     def before_val(self, runner: Runner) -> None:
-        """Look at the data set of a validation."""
+        """Check the classes of a validation."""
         _check_evaluation(runner, runner.val_dataloader, runner.val_evaluator)
 
     def before_test(self, runner: Runner) -> None:
-        """Look at the data set of a test."""
+        """Check the classes of a test."""
         _check_evaluation(runner, runner.test_dataloader, runner.test_evaluator)
 
 
-def _check_evaluation(runner: Runner, loader: Any, evaluator: Any) -> None:
+def _check_evaluation(runner: Runner, loader: DataLoader, evaluator: Evaluator) -> None:
     classes = _classes(loader.dataset)
     _check_heads(runner.model, classes)
     _check_metrics(evaluator, classes)
 
 
-def _classes(dataset: Any) -> list[str]:
+def _classes(dataset: BaseDataset) -> list[str]:
     return list(dataset.metainfo['classes'])
 
 
 def _check_heads(model: nn.Module, classes: list[str]) -> None:
-    detector: Any = inner_model(model)
+    detector = inner_model(model)
     counts = {
         name: module.num_classes
         for name, module in detector.named_modules()
@@ -70,12 +77,12 @@ def _check_heads(model: nn.Module, classes: list[str]) -> None:
     if wrong:
         found = ', '.join(f'{name} {count}' for name, count in wrong.items())
         raise ValueError(
-            f'the data set has {len(classes)} classes, but num_classes is another in: {found}'
+            f'the data set has {len(classes)} classes, but num_classes differs in: {found}'
         )
 
 
-def _check_metrics(evaluator: Any, classes: list[str]) -> None:
-    """Metrics with an annotation file of their own; the others use the data set's."""
+def _check_metrics(evaluator: Evaluator, classes: list[str]) -> None:
+    """Check the order of classes in metrics with a file of their own; others use the data set's."""
     for metric in evaluator.metrics:
         index = getattr(metric, '_coco_api', None)
         if index is None:

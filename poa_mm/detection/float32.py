@@ -1,9 +1,9 @@
-"""Boxes that mixed precision leaves as they are.
+"""Keep boxes in float32 under mixed precision.
 
-bf16 has eight significant bits: between 512 and 1024 it knows every fourth pixel. mmdet computes
+bf16 has eight significant bits: between 512 and 1024, only every fourth integer. mmdet computes
 anchors and proposals in the type of the predictions, and RoIAlign in the type of the feature maps,
-to which it casts the boxes. These two parts compute in float32 and change nothing where the model
-does; none of their weights is new or renamed. No RoIAlign of mmcv takes bf16 either.
+to which it casts the boxes. These two parts compute in float32; in a float32 model they change
+nothing. They have no new or renamed weights. mmcv's RoIAlign does not support bf16 anyway.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class Float32RPNHead(RPNHead):
     def predict_by_feat(
         self, cls_scores: Sequence[Tensor], bbox_preds: Sequence[Tensor], *args: Any, **kwargs: Any
     ) -> Any:
-        """Proposals of each image, from scores (B, A, h, w) and deltas (B, 4A, h, w) a level."""
+        """Return the proposals of each image, from scores (B, A, h, w) and deltas (B, 4A, h, w)."""
         return super().predict_by_feat(_float32(cls_scores), _float32(bbox_preds), *args, **kwargs)
 
 
@@ -34,7 +34,7 @@ class Float32RPNHead(RPNHead):
 class Float32RoIExtractor(SingleRoIExtractor):
     """mmdet's RoI extractor, which pools in float32 and returns the type of the maps.
 
-    The float32 maps are not kept for the backward pass: RoIAlign needs their shape alone.
+    The float32 maps are not kept for the backward pass: RoIAlign needs only their shape.
 
     Args:
         **kwargs: Those of mmdet's ``SingleRoIExtractor``.
@@ -50,5 +50,5 @@ class Float32RoIExtractor(SingleRoIExtractor):
 
 
 def _float32(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """At least: float64 stays."""
+    """Convert to float32; float64 stays."""
     return tuple(t.to(torch.promote_types(t.dtype, torch.float32)) for t in tensors)

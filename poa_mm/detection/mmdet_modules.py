@@ -1,4 +1,4 @@
-"""Parts of detectors, in mmdet's registry: imported by the configs, as mmdet is optional."""
+"""Register parts of detectors with mmdet: imported by configs, as mmdet is optional."""
 
 from mmdet.registry import TRANSFORMS
 

@@ -1,6 +1,6 @@
-"""Segmentation with mmseg: masks that are checked, and linear probing of many heads at once.
+"""Segment images with mmseg: check masks, train linear heads at many learning rates.
 
-mmseg is optional, so this room is imported without it. Configs of segmentors import
+mmseg is optional, so this package is imported without it. Configs of segmentors import
 :mod:`poa_mm.segmentation.mmseg_modules`.
 """
 

@@ -1,4 +1,4 @@
-"""Intersection over union of one head among many."""
+"""Measure the intersection over union of one head of a sweep."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,13 +23,13 @@ class HeadIoUMetric(IoUMetric):
         super().__init__(**kwargs)
         self.head = head
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
-        """Take in the predictions of a batch."""
+    def process(self, data_batch: object, data_samples: Sequence[dict[str, Any]]) -> None:
+        """Add the predictions of a batch."""
         field = PREDICTION.format(self.head)
         super().process(data_batch, [{**s, 'pred_sem_seg': s[field]} for s in data_samples])
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """aAcc, mIoU and mAcc in percent over the data set, rounded as mmseg rounds them."""
+        """Compute aAcc, mIoU and mAcc in percent over the data set, rounded like mmseg's."""
         areas = [sum(parts) for parts in zip(*results, strict=True)]
         by_class = self.total_area_to_metrics(*areas, self.metrics, self.nan_to_num, self.beta)
         means = {key: np.round(np.nanmean(value) * 100, 2) for key, value in by_class.items()}

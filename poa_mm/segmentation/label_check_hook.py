@@ -1,11 +1,13 @@
-"""No run with masks that its segmentor has no classes for."""
+"""Check that masks hold only classes the segmentor has."""
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
+from mmengine.dataset import BaseDataset
+from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
@@ -19,49 +21,51 @@ from poa_mm.segmentation.loss_trial import try_losses
 from poa_mm.segmentation.mask_check import Notes, look_through
 from poa_mm.segmentation.mask_content import MaskContent
 
+if TYPE_CHECKING:
+    from mmseg.structures import SegDataSample
+
 VALIDATION = 'the validation data set'
 
 
 @HOOKS.register_module()
 class LabelCheckHook(Hook):
-    """Compares the masks of a segmentation run with its model: before it starts, and each batch.
+    """Checks that masks hold only classes the segmentor has, before a run starts and in each batch.
 
-    Before a loop, heads, losses, metrics, pipelines and data sets must agree on the classes and on
-    the label that is ignored; the losses are tried; and all masks are read, by the first process
-    for all: they must hold classes, on the pixels of their images. Otherwise a label beyond the
-    last class would end training with an assertion of the GPU that names neither image nor label,
-    or be left out of the accuracy in silence. What lies in a folder and is left out, classes
-    without a pixel and the like are logged. In a batch there is left to look at what transforms
-    have made of masks.
+    Before a loop, the hook checks that heads, losses, metrics, pipelines and data sets agree on the
+    classes and the ignored label, computes each loss once, and reads all masks, in the first
+    process for all: they must hold classes and have the size of their images. Otherwise a label
+    beyond the last class would end training with a GPU assertion that names neither image nor
+    label, or would silently be left out of the accuracy. It logs files that are left out, classes
+    without pixels and the like. In each batch it checks what transforms have made of the masks.
 
-    Registered with mmengine, so that configs of all scopes find it.
+    The hook is registered with mmengine, so that configs of all scopes find it.
 
     Args:
-        max_masks: Read no more masks of a data set than these, evenly spaced; all by default.
+        max_masks: Read at most so many masks of a data set, evenly spaced; all by default.
 
     Raises:
-        FileNotFoundError: Before a loop, if images have no mask, or are not there; says how many
-            and which first.
-        ValueError: Before a loop, if model, metrics and data disagree, or masks cannot be used;
-            says which and why.
-        InputError: At a batch, if a mask has not the size of its image, or more than one channel,
-            or holds a label beyond the last class.
+        FileNotFoundError: Before a loop, if images or masks are missing; the message says how many,
+            and names the first.
+        ValueError: Before a loop, if model, metrics and data disagree, or masks cannot be used; the
+            message says which and why.
+        InputError: In a batch, if a mask has another size than its image, several channels, or a
+            label beyond the last class.
     """
 
     def __init__(self, max_masks: int | None = None) -> None:
         if max_masks is not None and max_masks < 1:
             raise ValueError(f'max_masks must be at least 1, got {max_masks}')
         self.max_masks = max_masks
-        self._checked: list[Any] = []
+        self._checked: list[BaseDataset] = []
         self._learned: Sequence[str] | None = None
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: Mapping[str, Any]) -> None:
-        """Remember which classes the loaded model has learned."""
+    def after_load_checkpoint(self, runner: Runner, checkpoint: Mapping) -> None:
+        """Record which classes the loaded model has learned."""
         learned = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
         self._learned = learned.get('classes')
 
     def before_train(self, runner: Runner) -> None:
-        """Check what the run learns from, and what it is validated with."""
+        """Check the data sets of training and validation."""
         dataset = runner.train_dataloader.dataset
         checks = [self._settings(runner, dataset, 'the training data set')]
         if runner.val_loop is not None:
@@ -72,13 +76,13 @@ class LabelCheckHook(Hook):
             self._check_files(runner, check)
 
     def before_val(self, runner: Runner) -> None:
-        """Check what a validation measures with, unless training has."""
+        """Check the data set of a validation, unless done before training."""
         dataset, metrics = runner.val_dataloader.dataset, runner.val_evaluator.metrics
         if not any(dataset is checked for checked in self._checked):
             self._check_files(runner, self._settings(runner, dataset, VALIDATION, metrics))
 
     def before_test(self, runner: Runner) -> None:
-        """Check what a test measures with."""
+        """Check the data set of a test."""
         dataset, metrics = runner.test_dataloader.dataset, runner.test_evaluator.metrics
         self._check_files(runner, self._settings(runner, dataset, 'the test data set', metrics))
         note = label_settings.other_classes(self._learned, dataset.metainfo)
@@ -86,9 +90,13 @@ class LabelCheckHook(Hook):
             runner.logger.log(logging.WARNING, note)
 
     def _settings(
-        self, runner: Runner, dataset: Any, name: str, metrics: Sequence[Any] | None = None
+        self,
+        runner: Runner,
+        dataset: BaseDataset,
+        name: str,
+        metrics: Sequence[BaseMetric] | None = None,
     ) -> '_Check':
-        """Compare settings; a data set without metrics is there to learn from."""
+        """Check settings; a data set without metrics is for training."""
         segmentor, training = inner_model(runner.model), metrics is None
         classes = label_settings.check_classes(segmentor, dataset.metainfo, name, metrics or [])
         label_settings.check_channels(segmentor)
@@ -99,38 +107,38 @@ class LabelCheckHook(Hook):
         return _Check(dataset, name, classes, ignored, training, doubts)
 
     def _check_files(self, runner: Runner, check: '_Check') -> None:
-        """Look at the files of a data set, on the first process for all."""
+        """Check the files of a data set, in the first process for all."""
         for level, text in on_first_rank(lambda: check.look(self.max_masks)):
             runner.logger.log(level, text)
         self._checked.append(check.dataset)
 
     def _before_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, mode: str = 'train'
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, mode: str = 'train'
     ) -> None:
-        """Look at the labels of a batch of whatever loop, while they are still on the CPU."""
+        """Check the labels of a batch of any loop, while they are still on the CPU."""
         segmentor = inner_model(runner.model)
         ignored = getattr(label_settings.main_head(segmentor), 'ignore_index', None)
-        for sample in _samples(data_batch['data_samples']):
+        for sample in _samples((data_batch or {})['data_samples']):
             if 'gt_sem_seg' in sample:
-                # Training resizes and crops mask and image alike, testing the image alone.
+                # Training resizes and crops mask and image, testing only the image.
                 _check_shape(sample, sample.img_shape if mode == 'train' else sample.ori_shape)
                 _check_labels(sample, segmentor.num_classes, ignored)
 
 
 @dataclass(frozen=True)
 class _Check:
-    """A data set whose settings fit, and whose files are to be looked at.
+    """A data set with checked settings, whose files are to be checked.
 
     Args:
-        dataset: Of whatever kind.
-        name: In a sentence.
+        dataset: Any data set of mmseg's kind.
+        name: Its name in a sentence.
         classes: Their names.
         ignored: The ignored label, or None.
-        training: Whether it is there to learn from.
-        doubts: What deserves a warning if any pixel is ignored.
+        training: Whether it is for training.
+        doubts: Warnings that apply if any pixel is ignored.
     """
 
-    dataset: Any
+    dataset: BaseDataset
     name: str
     classes: Sequence[str]
     ignored: int | None
@@ -138,7 +146,7 @@ class _Check:
     doubts: Sequence[str]
 
     def look(self, most: int | None) -> Notes:
-        """Look at images and masks; no more than so many masks of each part."""
+        """Check images and masks, at most so many masks of each part."""
         started = time.monotonic()
         content = MaskContent(self.name, self.classes, self.ignored)
         notes = look_through(self.dataset, content, most)
@@ -152,8 +160,10 @@ class _Check:
         return notes
 
 
-def _samples(samples: Any) -> Iterator[Any]:
-    """Data samples; test-time augmentation has a list of them for each image."""
+def _samples(
+    samples: Iterable['SegDataSample | list[SegDataSample]'],
+) -> Iterator['SegDataSample']:
+    """Yield data samples; test-time augmentation has a list of them for each image."""
     for sample in samples:
         if isinstance(sample, list | tuple):
             yield from sample
@@ -161,7 +171,7 @@ def _samples(samples: Any) -> Iterator[Any]:
             yield sample
 
 
-def _check_shape(sample: Any, size: tuple[int, int]) -> None:
+def _check_shape(sample: 'SegDataSample', size: tuple[int, int]) -> None:
     shape = tuple(sample.gt_sem_seg.data.shape)
     if shape != (1, *size):
         raise InputError(
@@ -170,7 +180,7 @@ def _check_shape(sample: Any, size: tuple[int, int]) -> None:
         )
 
 
-def _check_labels(sample: Any, num_classes: int, ignored: int | None) -> None:
+def _check_labels(sample: 'SegDataSample', num_classes: int, ignored: int | None) -> None:
     mask = sample.gt_sem_seg.data
     beyond = mask >= num_classes
     if ignored is not None:
@@ -182,5 +192,5 @@ def _check_labels(sample: Any, num_classes: int, ignored: int | None) -> None:
         )
 
 
-def _path(sample: Any) -> str:
+def _path(sample: 'SegDataSample') -> str:
     return printable(sample.get('seg_map_path', 'a mask'))

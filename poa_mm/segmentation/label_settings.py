@@ -1,17 +1,24 @@
-"""Heads, metrics, pipelines and data sets that must agree on classes and the ignored label."""
+"""Check that heads, metrics, pipelines and data sets agree on classes and ignored label."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
+from mmengine.evaluator import BaseMetric
 from torch import nn
+
+from poa_mm.datasets.nested import Transform
+
+if TYPE_CHECKING:
+    from mmseg.models import EncoderDecoder
+    from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 
 # Learns edges, in two classes, whatever the classes of the masks are.
 HEADS_WITH_CLASSES_OF_THEIR_OWN = ('STDCHead',)
 MOST_NAMES = 5  # in a message
 
 
-def heads_of(segmentor: nn.Module) -> dict[str, Any]:
-    """All that has a number of classes in the heads of a segmentor, by name."""
+def heads_of(segmentor: nn.Module) -> dict[str, 'BaseDecodeHead']:
+    """Return all modules with a number of classes in the heads of a segmentor, by name."""
     return {
         name: module
         for name, module in segmentor.named_modules()
@@ -21,29 +28,29 @@ def heads_of(segmentor: nn.Module) -> dict[str, Any]:
     }
 
 
-def main_head(segmentor: Any) -> Any:
-    """The head that predicts: the last one of a cascade."""
+def main_head(segmentor: 'EncoderDecoder') -> 'BaseDecodeHead':
+    """Return the head that predicts: the last one of a cascade."""
     head = segmentor.decode_head
     return head[-1] if isinstance(head, nn.ModuleList) else head
 
 
 def check_classes(
-    segmentor: Any, metainfo: Mapping[str, Any], name: str, metrics: Sequence[Any]
+    segmentor: 'EncoderDecoder', metainfo: Mapping, name: str, metrics: Sequence[BaseMetric]
 ) -> list[str]:
-    """Compare the classes of a data set with those of all heads.
+    """Check that a data set has the classes of all heads.
 
     Args:
-        segmentor: With a ``decode_head`` and perhaps an ``auxiliary_head``.
-        metainfo: Of the data set.
-        name: Of the data set, in a sentence.
-        metrics: That take the classes from the data set.
+        segmentor: A segmentor with a ``decode_head`` and optionally an ``auxiliary_head``.
+        metainfo: ``metainfo`` of the data set.
+        name: Name of the data set in a sentence.
+        metrics: Metrics that take the classes from the data set.
 
     Returns:
         Names of the classes; numbers, if the data set has none.
 
     Raises:
-        ValueError: Names that are no names of several classes, or are not as many as those of a
-            head; a palette that has no colours.
+        ValueError: The classes are not a list of several names, or another number than that of a
+            head; or the palette has no colours.
     """
     classes = metainfo.get('classes')
     if classes is None:
@@ -70,25 +77,25 @@ def check_classes(
     return list(classes)
 
 
-def check_same_classes(training: Mapping[str, Any], validation: Mapping[str, Any]) -> None:
-    """Refuse to validate other classes than are learned.
+def check_same_classes(training: Mapping, validation: Mapping) -> None:
+    """Check that validation has the classes of training.
 
     Args:
-        training: ``metainfo`` of the data set to learn from.
-        validation: That of the data set to validate with.
+        training: ``metainfo`` of the training data set.
+        validation: ``metainfo`` of the validation data set.
 
     Raises:
-        ValueError: The same number means two classes; says which.
+        ValueError: A number means two classes; the message names them.
     """
     note = other_classes(training.get('classes'), validation)
     if note:
         raise ValueError(note)
 
 
-def other_classes(learned: Sequence[str] | None, metainfo: Mapping[str, Any]) -> str | None:
-    """How the classes of a data set differ from those that were learned, if they do.
+def other_classes(learned: Sequence[str] | None, metainfo: Mapping) -> str | None:
+    """Return how the classes of a data set differ from those that were learned, if they do.
 
-    Classes that are not as many are another matter (:func:`check_classes`).
+    :func:`check_classes` checks their number.
     """
     classes = metainfo.get('classes')
     if learned is None or classes is None or len(learned) != len(classes):
@@ -104,7 +111,7 @@ def other_classes(learned: Sequence[str] | None, metainfo: Mapping[str, Any]) ->
     )
 
 
-def _check_palette(palette: Sequence[Any], name: str) -> None:
+def _check_palette(palette: Iterable[Iterable[int] | int], name: str) -> None:
     for colour in palette:
         values = list(colour) if isinstance(colour, Iterable) else [colour]
         if len(values) != 3 or not all(0 <= value <= 255 for value in values):
@@ -115,11 +122,11 @@ def _check_palette(palette: Sequence[Any], name: str) -> None:
 
 
 def check_channels(segmentor: nn.Module) -> None:
-    """Refuse heads of one channel that cannot tell what they are to.
+    """Check that heads of one channel have two classes and a usable threshold.
 
     Raises:
-        ValueError: One channel for other than two classes, or with a threshold that no
-            probability, or each, exceeds.
+        ValueError: A head of one channel has another number than two classes, or a threshold
+            outside (0, 1).
     """
     for name, head in heads_of(segmentor).items():
         if not hasattr(head, 'threshold') or getattr(head, 'out_channels', None) != 1:
@@ -135,19 +142,21 @@ def check_channels(segmentor: nn.Module) -> None:
             )
 
 
-def check_ignored(segmentor: Any, metrics: Sequence[Any], transforms: Iterable[Any]) -> int | None:
-    """Compare the ignored label of the head that predicts with all others.
+def check_ignored(
+    segmentor: 'EncoderDecoder', metrics: Sequence[BaseMetric], transforms: Iterable[Transform]
+) -> int | None:
+    """Check that all parts ignore the same label as the head that predicts.
 
     Args:
-        segmentor: With a ``decode_head`` and perhaps an ``auxiliary_head``.
-        metrics: That judge it.
-        transforms: Of all pipelines of the data set.
+        segmentor: A segmentor with a ``decode_head`` and optionally an ``auxiliary_head``.
+        metrics: Metrics of its predictions.
+        transforms: Transforms of all pipelines of the data set.
 
     Returns:
         The ignored label, or None if there is none.
 
     Raises:
-        ValueError: Heads, losses, metrics or transforms with another one.
+        ValueError: Heads, losses, metrics or transforms ignore another one.
     """
     ignored = getattr(main_head(segmentor), 'ignore_index', None)
     others = {
@@ -176,7 +185,7 @@ def _ignored_by_heads(segmentor: nn.Module) -> dict[str, int]:
     return labels
 
 
-def _ignored_by_metrics(metrics: Sequence[Any]) -> dict[str, int]:
+def _ignored_by_metrics(metrics: Sequence[BaseMetric]) -> dict[str, int]:
     return {
         type(metric).__name__: metric.ignore_index
         for metric in metrics
@@ -184,8 +193,8 @@ def _ignored_by_metrics(metrics: Sequence[Any]) -> dict[str, int]:
     }
 
 
-def _filled_in_by(transforms: Iterable[Any]) -> dict[str, int]:
-    """Labels that transforms give to what is beside the image, or leave out of their counts."""
+def _filled_in_by(transforms: Iterable[Transform]) -> dict[str, int]:
+    """Return the labels with which transforms pad masks, or that they leave out of counts."""
     labels = {}
     for transform in transforms:
         kind = type(transform).__name__
@@ -199,14 +208,14 @@ def _filled_in_by(transforms: Iterable[Any]) -> dict[str, int]:
     return labels
 
 
-def _listed(values: Mapping[Any, Any]) -> str:
+def _listed(values: Mapping[str, object]) -> str:
     texts = [f'{name} {value}' for name, value in values.items()]
     more = [f'{len(texts) - MOST_NAMES} more'] if len(texts) > MOST_NAMES else []
     return ', '.join([*texts[:MOST_NAMES], *more])
 
 
-def fill_padding(segmentor: Any, ignored: int | None) -> Iterator[str]:
-    """Have the padding of a batch ignored; yields what has been changed."""
+def fill_padding(segmentor: 'EncoderDecoder', ignored: int | None) -> Iterator[str]:
+    """Set the padding of a batch to the ignored label; yield what has been changed."""
     preprocessor = segmentor.data_preprocessor
     label = getattr(preprocessor, 'seg_pad_val', ignored)
     if ignored is not None and label != ignored:

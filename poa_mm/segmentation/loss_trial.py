@@ -1,33 +1,36 @@
-"""The losses of a segmentor tried on labels of all classes, before a run finds out."""
+"""Compute the losses of a segmentor once before a run, on labels of all classes."""
 
 import copy
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from poa_mm.segmentation.label_settings import heads_of
 
-SIDE = 64  # of the map that is tried, which has all classes of most data sets
+if TYPE_CHECKING:
+    from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+
+SIDE = 64  # of the map of labels, enough for all classes of most data sets
 
 
 def try_losses(segmentor: nn.Module) -> list[str]:
-    """Have all heads compute their losses once.
+    """Compute the losses of all heads once.
 
-    That is done on the CPU, where an error ends nothing else, and on the GPU of the model only
-    where the CPU fails: some losses have a code for each. Heads that compute their loss in a way of
-    their own are left alone.
+    They are computed on the CPU, where an error does no harm, and on the GPU of the model only if
+    that fails: some losses support only one of them. Heads with a ``loss_by_feat`` of their own are
+    not tried.
 
     Args:
-        segmentor: With heads of mmseg.
+        segmentor: A segmentor with heads of mmseg.
 
     Returns:
-        What deserves a warning where masks have ignored pixels: a sentence each.
+        Warnings that apply if masks have ignored pixels, a sentence each.
 
     Raises:
-        ValueError: A loss that cannot be computed, is not finite, or does not depend on the only
-            channel of its head; names head and loss.
+        ValueError: A loss cannot be computed, is not finite, or does not depend on the only channel
+            of its head; the message names head and loss.
     """
     from mmseg.models.decode_heads.decode_head import BaseDecodeHead  # mmseg is optional
 
@@ -41,7 +44,7 @@ def try_losses(segmentor: nn.Module) -> list[str]:
     return list(dict.fromkeys(notes))
 
 
-def _try(kind: str, head: Any, loss: nn.Module) -> list[str]:
+def _try(kind: str, head: 'BaseDecodeHead', loss: nn.Module) -> list[str]:
     try:
         return list(_look_at(kind, head, copy.deepcopy(loss).cpu(), torch.device('cpu')))
     except ValueError:
@@ -51,7 +54,9 @@ def _try(kind: str, head: Any, loss: nn.Module) -> list[str]:
         return list(_look_at(kind, head, copy.deepcopy(loss), device))
 
 
-def _look_at(kind: str, head: Any, loss: nn.Module, device: torch.device) -> Iterator[str]:
+def _look_at(
+    kind: str, head: 'BaseDecodeHead', loss: nn.Module, device: torch.device
+) -> Iterator[str]:
     """Compute a loss on labels of all classes and on ignored ones."""
     labels = torch.arange(SIDE**2, device=device).remainder(head.num_classes).view(1, SIDE, SIDE)
     if head.ignore_index is not None:
@@ -68,11 +73,11 @@ def _look_at(kind: str, head: Any, loss: nn.Module, device: torch.device) -> Ite
     if slope[ignored].any():
         yield f'{kind} learns from ignored pixels, too, as from pixels of no class'
     if head.ignore_index is not None and not _survives_nothing(loss, head, labels):
-        yield f'{kind} fails in a batch of ignored pixels alone'
+        yield f'{kind} fails in a batch of only ignored pixels'
 
 
-def _survives_nothing(loss: nn.Module, head: Any, labels: Tensor) -> bool:
-    """Whether a loss can be computed where all pixels are ignored."""
+def _survives_nothing(loss: nn.Module, head: 'BaseDecodeHead', labels: Tensor) -> bool:
+    """Return whether a loss can be computed if all pixels are ignored."""
     try:
         value, _ = _compute(loss, head, torch.full_like(labels, head.ignore_index), '')
     except ValueError:
@@ -80,8 +85,10 @@ def _survives_nothing(loss: nn.Module, head: Any, labels: Tensor) -> bool:
     return bool(value.isfinite())
 
 
-def _compute(loss: nn.Module, head: Any, labels: Tensor, kind: str) -> tuple[Tensor, Tensor]:
-    """The mean loss of some logits, and how much it depends on those of each pixel (1, H, W)."""
+def _compute(
+    loss: nn.Module, head: 'BaseDecodeHead', labels: Tensor, kind: str
+) -> tuple[Tensor, Tensor]:
+    """Return the mean loss of random logits, and its gradient by pixel (1, H, W)."""
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(1, head.out_channels, SIDE, SIDE, generator=generator)
     logits = logits.to(labels.device).requires_grad_()

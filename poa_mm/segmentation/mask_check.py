@@ -1,10 +1,12 @@
-"""The files of segmentation data sets, whatever wraps them, looked through before a run."""
+"""Check the files of segmentation data sets before a run, also within wrappers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mmcv.transforms import LoadAnnotations
 from mmengine import fileio
+from mmengine.dataset import BaseDataset
+from torch.utils.data import Dataset
 
 from poa_mm.datasets.image_sizes import image_loader
 from poa_mm.datasets.listing import count_kinds
@@ -15,27 +17,28 @@ from poa_mm.segmentation.mask_pairs import left_out, unused_files
 from poa_mm.segmentation.mask_scan import scan
 from poa_mm.segmentation.masks import label_table
 
-Item = Mapping[str, Any]
+Item = Mapping[str, Any]  # a sample of a data set
 Notes = list[tuple[int, str]]
 """Levels of :mod:`logging` and a sentence each."""
 
 
-def look_through(dataset: Any, content: MaskContent, most: int | None = None) -> Notes:
-    """Look for the images and masks of a data set, and read the masks.
+def look_through(dataset: Dataset, content: MaskContent, most: int | None = None) -> Notes:
+    """Check that images and masks of a data set exist, and read the masks.
 
     Args:
-        dataset: Of mmseg's kind; may repeat, concatenate or mix several. One whose pipelines load
-            no masks needs none.
-        content: Knows the classes and takes in what the masks hold of them.
+        dataset: A data set of mmseg's kind, or one that repeats, concatenates or mixes several.
+            If its pipelines load no masks, it needs none.
+        content: Has the classes; collects what the masks hold.
         most: How many masks of each part to read at most, evenly spaced. All by default.
 
     Returns:
-        What has been left out of the folders.
+        Remarks on files that are left out.
 
     Raises:
-        FileNotFoundError: Images or masks that are not there; says how many and which first.
-        ValueError: Masks that cannot be used, or numbers that data set, pipeline and model take for
-            different labels.
+        FileNotFoundError: Images or masks are missing; the message says how many, and names the
+            first.
+        ValueError: Masks cannot be used, or data set, pipeline and model take numbers for different
+            labels.
     """
     notes: Notes = []
     for part in parts_of(dataset):
@@ -58,18 +61,18 @@ def look_through(dataset: Any, content: MaskContent, most: int | None = None) ->
     return notes
 
 
-def _check_images(part: Any, items: Sequence[Item]) -> None:
+def _check_images(part: BaseDataset, items: Sequence[Item]) -> None:
     backend_args = getattr(part, 'backend_args', None)
     paths = [item['img_path'] for item in items if 'img_path' in item]
     missing = [path for path in paths if not fileio.exists(path, backend_args)]
     if missing:
         raise FileNotFoundError(
-            f'{len(missing)} of {len(items)} images are not there; the first is '
+            f'{len(missing)} of {len(items)} images are missing; the first is '
             f'{printable(missing[0])}'
         )
 
 
-def _check_masks(part: Any, items: Sequence[Item], loader: LoadAnnotations) -> None:
+def _check_masks(part: BaseDataset, items: Sequence[Item], loader: LoadAnnotations) -> None:
     if any('seg_map_path' not in item for item in items):
         raise ValueError('the data set has no folder of masks: set data_prefix.seg_map_path')
     missing = [
@@ -86,9 +89,9 @@ def _check_masks(part: Any, items: Sequence[Item], loader: LoadAnnotations) -> N
 
 
 def check_numbering(
-    item: Item, loaders: Iterable[Any], num_classes: int, ignored: int | None
+    item: Item, loaders: Iterable[LoadAnnotations], num_classes: int, ignored: int | None
 ) -> None:
-    """Compare what a data set makes of the numbers in its masks with what its model expects.
+    """Check that a data set maps the numbers in its masks to labels of its model.
 
     Args:
         item: An image of the data set.
@@ -97,8 +100,8 @@ def check_numbering(
         ignored: The label that the model ignores.
 
     Raises:
-        ValueError: Data set and pipeline reduce the zero label differently; the zero label, or one
-            of a ``label_map``, becomes what is neither a class nor ignored.
+        ValueError: Data set and pipeline differ in ``reduce_zero_label``; or the zero label, or one
+            of a ``label_map``, becomes neither a class nor the ignored label.
     """
     reduced = item.get('reduce_zero_label', False)
     for loader in loaders:

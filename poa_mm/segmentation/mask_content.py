@@ -1,4 +1,4 @@
-"""What the numbers in masks mean, and what the masks of a data set hold of them."""
+"""Map the numbers in masks to labels, and count the labels in the masks of a data set."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ MOST_NAMES = 20  # of classes, in a message
 
 @dataclass(frozen=True)
 class LabelScale:
-    """What the numbers in masks mean to a model.
+    """The label of each number in a mask.
 
     Args:
         num_classes: Of the model, whose labels are 0 to one less.
@@ -25,17 +25,17 @@ class LabelScale:
     table: np.ndarray
 
     def wrong(self, counts: np.ndarray) -> list[int]:
-        """Numbers in a mask (256,) that stand neither for a class nor for what is ignored."""
+        """Return the numbers in a mask (256,) that are neither a class nor ignored."""
         return np.flatnonzero((counts > 0) & ~self._are_classes() & ~self._are_ignored()).tolist()
 
     def labels(self, counts: np.ndarray) -> tuple[np.ndarray, int]:
-        """Pixels of each class (num_classes,), and ignored ones, in a mask (256,) without wrong."""
+        """Count pixels of each class (num_classes,) and ignored ones in a mask (256,)."""
         classes = np.zeros(self.num_classes, dtype=np.int64)
         np.add.at(classes, self.table[self._are_classes()], counts[self._are_classes()])
         return classes, int(counts[self._are_ignored()].sum())
 
     def __str__(self) -> str:
-        """What masks may hold."""
+        """List the numbers that masks may hold."""
         text = ', '.join(_ranges(self._are_classes()))
         ignored = ', '.join(_ranges(self._are_ignored()))
         return f'{text}, and {ignored} for what is ignored' if ignored else text
@@ -48,7 +48,7 @@ class LabelScale:
 
 
 def _ranges(chosen: np.ndarray) -> Iterator[str]:
-    """The numbers of the true entries, those in a row as ``3 to 7``."""
+    """Yield the indices of true entries, consecutive ones as ``3 to 7``."""
     numbers = np.flatnonzero(chosen)
     for part in np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1):
         if len(part):
@@ -57,7 +57,7 @@ def _ranges(chosen: np.ndarray) -> Iterator[str]:
 
 @dataclass
 class MaskContent:
-    """What the masks of a data set hold.
+    """The labels in the masks of a data set.
 
     Args:
         name: Of the data set, in a sentence.
@@ -80,7 +80,7 @@ class MaskContent:
     reduced: bool = False
 
     def add(self, path: str, mask: Mask, scale: LabelScale) -> None:
-        """Take in a mask without wrong numbers."""
+        """Add a mask without wrong numbers."""
         classes, ignored = scale.labels(mask.counts)
         self.present.append(classes > 0)
         self.ignored.append(ignored)
@@ -88,17 +88,17 @@ class MaskContent:
         self.lossy.append(mask.lossy)
 
     def check(self, training: bool) -> None:
-        """Refuse masks that leave nothing to tell apart.
+        """Check that the masks hold more than one class.
 
-        Two classes as 0 and 255 are the usual case: 255 is ignored, all that is left is the
-        background, and who always predicts it is always right.
+        The usual case is two classes as 0 and 255: 255 is ignored, so only the background is left,
+        and a model that always predicts it is always right.
 
         Args:
-            training: Whether to learn from them, which one class alone does not allow. A test on
-                images of one class is possible, unless ignored pixels could be another one.
+            training: Whether they are for training, which needs several classes. A test may have
+                one class, unless ignored pixels could be another one.
 
         Raises:
-            ValueError: No pixel has a label, or all of them have the same.
+            ValueError: No pixel has a label, or all have the same.
         """
         if not self.paths:
             return
@@ -118,7 +118,7 @@ class MaskContent:
         )
 
     def remarks(self) -> list[str]:
-        """What deserves a warning about masks that can be used, a sentence each."""
+        """Return warnings about masks that can be used, a sentence each."""
         return [*self._on_classes(), *self._on_files()] if self.paths else []
 
     def _on_classes(self) -> Iterator[str]:
@@ -140,7 +140,7 @@ class MaskContent:
     def _on_files(self) -> Iterator[str]:
         present = np.array(self.present)
         empty = ~present.any(axis=1)
-        yield from self._count(np.flatnonzero(empty), 'hold ignored pixels alone')
+        yield from self._count(np.flatnonzero(empty), 'hold only ignored pixels')
         lossy = np.flatnonzero(self.lossy)
         yield from self._count(lossy, 'are JPEG files, whose compression changes labels')
         if len(self.classes) == 2:
@@ -155,7 +155,7 @@ class MaskContent:
                 )
 
     def _count(self, indices: np.ndarray, what: str) -> Iterator[str]:
-        """A sentence on some of the masks, if there are any."""
+        """Yield a sentence on some of the masks, if there are any."""
         if len(indices):
             yield (
                 f'{len(indices)} of {len(self.paths)} masks of {self.name} {what}; the first is '

@@ -1,14 +1,18 @@
-"""Which mask belongs to which image, with suffixes in any letter case."""
+"""Match masks to images, with suffixes in any letter case."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mmengine import fileio, list_from_file
+from mmengine.dataset import BaseDataset
 
 from poa_mm.datasets.listing import BROKEN_LINK, Listing, count_kinds, first_of, list_images
 from poa_mm.errors import printable
+
+if TYPE_CHECKING:
+    from mmseg.datasets import BaseSegDataset
 
 KINDS = ('img_path', 'seg_map_path')
 IMAGE_SUFFIXES = (
@@ -36,16 +40,16 @@ class SuffixedFiles:
                 self._files.setdefault(self._without(file), []).append(file)
 
     def stems(self) -> list[str]:
-        """Names without the suffix."""
+        """Return names without the suffix."""
         return list(self._files)
 
     def stem(self, name: str) -> str:
-        """A name without the suffix, whether or not it was written with it."""
+        """Return a name without the suffix, also if it has none."""
         spelt_out = name not in self._files and name.lower().endswith(self.suffix.lower())
         return self._without(name) if spelt_out else name
 
     def path(self, stem: str, unique: bool = False) -> str:
-        """Path of a file: that with the suffix as it was given, or the only one in another case.
+        """Return the path of a file: with the exact suffix, or the only one in another case.
 
         Args:
             stem: Its name without the suffix.
@@ -68,7 +72,7 @@ class SuffixedFiles:
         return name[: len(name) - len(self.suffix)]
 
 
-def load_data_list(dataset: Any) -> list[dict[str, Any]]:
+def load_data_list(dataset: 'BaseSegDataset') -> list[dict]:
     """List images and masks, in place of ``load_data_list`` of mmseg's ``BaseSegDataset``.
 
     Args:
@@ -96,7 +100,7 @@ def load_data_list(dataset: Any) -> list[dict[str, Any]]:
         stems = images.stems()
     data_list = []
     for stem in stems:
-        item: dict[str, Any] = {'img_path': images.path(stem, unique=not listed)}
+        item: dict = {'img_path': images.path(stem, unique=not listed)}
         if masks is not None:
             item['seg_map_path'] = masks.path(stem)
         item['label_map'] = dataset.label_map
@@ -106,8 +110,10 @@ def load_data_list(dataset: Any) -> list[dict[str, Any]]:
     return data_list if listed else sorted(data_list, key=lambda item: item['img_path'])
 
 
-def _files(dataset: Any, kind: str, suffix: str, required: bool) -> SuffixedFiles | None:
-    """The files of one kind; without a list where it is not needed and cannot be made."""
+def _files(
+    dataset: 'BaseSegDataset', kind: str, suffix: str, required: bool
+) -> SuffixedFiles | None:
+    """Return the files of one kind; without a list if it cannot be made and is not needed."""
     folder = dataset.data_prefix.get(kind)
     if folder is None and kind == 'seg_map_path':
         return None
@@ -117,8 +123,8 @@ def _files(dataset: Any, kind: str, suffix: str, required: bool) -> SuffixedFile
     return SuffixedFiles(folder or '', suffix, listing.images if listing else [])
 
 
-def _listed(dataset: Any, kind: str) -> Listing | None:
-    """All files below a folder of a data set, if there is one.
+def _listed(dataset: BaseDataset, kind: str) -> Listing | None:
+    """List all files below a folder of a data set, if there is one.
 
     Raises:
         ValueError: A folder below it cannot be opened.
@@ -136,9 +142,9 @@ def _listed(dataset: Any, kind: str) -> Listing | None:
 
 
 def left_out(
-    dataset: Any, items: Sequence[Mapping[str, Any]], with_masks: bool = True
+    dataset: BaseDataset, items: Sequence[Mapping], with_masks: bool = True
 ) -> list[tuple[int, str]]:
-    """What lies in the folders of a data set and is not part of it.
+    """Describe the files in the folders of a data set that are not part of it.
 
     Args:
         dataset: A data set with ``data_prefix``, ``img_suffix`` and ``seg_map_suffix``, as mmseg's
@@ -184,13 +190,13 @@ def left_out(
     return found
 
 
-def _has_chosen(dataset: Any) -> bool:
+def _has_chosen(dataset: BaseDataset) -> bool:
     listed = Path(getattr(dataset, 'ann_file', None) or '').is_file()
     return listed or getattr(dataset, '_indices', None) is not None
 
 
-def unused_files(dataset: Any, kind: str, items: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Files below a folder of a data set that none of its images has as image or mask.
+def unused_files(dataset: BaseDataset, kind: str, items: Sequence[Mapping]) -> list[str]:
+    """Return files below a folder of a data set that are neither image nor mask of a sample.
 
     Args:
         dataset: With a ``data_prefix``.

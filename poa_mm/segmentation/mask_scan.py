@@ -1,8 +1,10 @@
-"""All masks of a data set read before a run, and what is wrong with them in one line."""
+"""Read all masks of a data set before a run, and report all faults in one line."""
 
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from mmcv.transforms import LoadAnnotations, LoadImageFromFile
 
 from poa_mm.datasets.image_sizes import upright_size
 from poa_mm.datasets.images import UnreadableImageError, unreadable
@@ -11,12 +13,16 @@ from poa_mm.errors import printable
 from poa_mm.segmentation.mask_content import LabelScale, MaskContent
 from poa_mm.segmentation.masks import Mask, MaskError, read_mask
 
-Item = Mapping[str, Any]
+Item = Mapping[str, Any]  # a sample of a data set
 Size = tuple[int, ...]
 
 
 def scan(
-    items: Sequence[Item], loader: Any, image_loader: Any, scale: LabelScale, content: MaskContent
+    items: Sequence[Item],
+    loader: LoadAnnotations,
+    image_loader: LoadImageFromFile | None,
+    scale: LabelScale,
+    content: MaskContent,
 ) -> None:
     """Read all masks of a data set.
 
@@ -58,18 +64,18 @@ def scan(
 
 
 class _Faults:
-    """What is wrong with the masks of a data set, by kind."""
+    """The faults of the masks of a data set, by kind."""
 
     def __init__(self, total: int) -> None:
         self._total = total
         self._kinds: dict[str, list[str]] = {}
 
     def add(self, kind: str, text: str) -> None:
-        """Take in a mask: what all of that kind have in common, and its path with the rest."""
+        """Add a fault: what all masks of that kind have in common, and the path with details."""
         self._kinds.setdefault(kind, []).append(text)
 
     def add_shape(self, path: str, shape: Size, image: Size | None) -> None:
-        """Take in a mask of another shape than it should have."""
+        """Add a mask of a wrong shape."""
         loaded = (1, *shape) if len(shape) == 2 else shape
         beside = '' if image is None else f', its image as {image}'
         self.add(
@@ -79,7 +85,7 @@ class _Faults:
         )
 
     def add_labels(self, path: str, wrong: list[int], scale: LabelScale, reduced: bool) -> None:
-        """Take in a mask whose numbers are no labels."""
+        """Add a mask whose numbers are not labels."""
         one_more = wrong == [scale.num_classes] and not reduced
         self.add(
             'hold labels that are no classes: ',
@@ -88,7 +94,7 @@ class _Faults:
         )
 
     def check(self) -> None:
-        """Say what is wrong with each kind, in one line."""
+        """Raise if there are faults, with all kinds in one line."""
         if self._kinds:
             raise ValueError('; '.join(self._tell(*kind) for kind in self._kinds.items()))
 
@@ -99,14 +105,14 @@ class _Faults:
         return f'{start}{texts[0]}' if kind.endswith(': ') else f'{start}; the first is {texts[0]}'
 
 
-def _other_size(shape: Size, path: str, loader: Any) -> Size | None:
-    """Height and width of an image as it is loaded, if they are not those of its mask."""
+def _other_size(shape: Size, path: str, loader: LoadImageFromFile | None) -> Size | None:
+    """Return height and width of a loaded image, if they are not those of its mask."""
     if loader is None or upright_size(path, loader) == shape:
         return None
-    # Decoders differ in what they make of a file's head; what is loaded counts.
+    # Decoders read file headers differently; the loaded image decides.
     try:
         loaded = loader.transform({'img_path': path})
-    except Exception as error:  # decoders raise whatever they stumble over
+    except Exception as error:  # decoders raise any kind
         told = error if isinstance(error, UnreadableImageError) else unreadable(path, error)
         raise MaskError('have an image that cannot be read', f': {told}') from error
     if loaded is None:  # with ignore_empty=True, which draws another one

@@ -1,9 +1,8 @@
-"""What a mask's file holds: one label a pixel, or why it cannot be read as that."""
+"""Read the labels in a mask file."""
 
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import mmcv
 import numpy as np
@@ -17,7 +16,7 @@ INDEXED = ('L', 'P')  # modes with a number of 8 bits a pixel
 
 
 class MaskError(Exception):
-    """Why a mask cannot be used.
+    """A mask cannot be used.
 
     Args:
         kind: What all masks with that fault have in common, as ``cannot be read``.
@@ -32,12 +31,12 @@ class MaskError(Exception):
 
 @dataclass(frozen=True)
 class Mask:
-    """What a mask holds.
+    """The numbers in a mask.
 
     Args:
-        shape: Height, width and, of what is no mask, channels.
-        counts: (256,) int64, pixels of each number as it is in the file; none without one number a
-            pixel.
+        shape: Height, width and, if it is not a mask, channels.
+        counts: (256,) int64, pixels of each number in the file; zero if pixels have several
+            numbers.
         lossy: Whether it is a JPEG, whose compression changes numbers.
     """
 
@@ -46,7 +45,7 @@ class Mask:
     lossy: bool = False
 
 
-def read_mask(path: str, backend: str, backend_args: dict[str, Any] | None = None) -> Mask:
+def read_mask(path: str, backend: str, backend_args: dict[str, object] | None = None) -> Mask:
     """Count the numbers in a mask as mmseg's ``LoadAnnotations`` loads them.
 
     Args:
@@ -68,8 +67,8 @@ def read_mask(path: str, backend: str, backend_args: dict[str, Any] | None = Non
         return _from_array(array, str(array.dtype))
     except MaskError:
         raise
-    except Exception as error:  # decoders raise whatever they stumble over
-        # Pillow's own words name a memory address.
+    except Exception as error:  # decoders raise any kind
+        # Pillow's message contains a memory address.
         reason = 'unknown format' if isinstance(error, UnidentifiedImageError) else error
         raise MaskError('cannot be read', f': {reason}') from error
 
@@ -91,7 +90,7 @@ def _from_pillow(content: bytes) -> Mask:
 
 
 def _from_array(array: np.ndarray, kind: str, lossy: bool = False) -> Mask:
-    """Count the numbers, of which mmseg keeps 8 bits."""
+    """Count the numbers in an array, of which mmseg keeps 8 bits."""
     array = array.squeeze()
     if array.ndim != 2:
         return Mask(array.shape, np.zeros(LABELS, dtype=np.int64), lossy)
@@ -106,7 +105,7 @@ def _from_array(array: np.ndarray, kind: str, lossy: bool = False) -> Mask:
 
 
 def label_table(reduce_zero_label: bool, label_map: Mapping[int, int] | None) -> np.ndarray:
-    """What becomes of each number of a mask when mmseg's ``LoadAnnotations`` loads it.
+    """Return the label that mmseg's ``LoadAnnotations`` makes of each number in a mask.
 
     Args:
         reduce_zero_label: 1 becomes 0 and so on, 0 becomes 255.

@@ -1,4 +1,4 @@
-"""Segmentors, in mmseg's registry: imported by the configs that need them, as mmseg is optional."""
+"""Register segmentors with mmseg: imported by configs, as mmseg is optional."""
 
 from mmseg.registry import TRANSFORMS
 

@@ -1,23 +1,27 @@
-"""mmseg's data sets take in names with suffixes in one letter case only, and leave out the others.
+"""Let mmseg's data sets find files with suffixes in any letter case.
 
-``BaseSegDataset`` lists what ends in ``img_suffix`` to the letter: of 0.jpg and 1.JPG it trains on
-one, without a word, and looks for masks under a name that may be spelt otherwise on the disk. It
-also takes images of hidden folders such as ``.ipynb_checkpoints``, and follows links in circles.
+Defect (all versions of mmseg): ``BaseSegDataset`` lists only names that end in ``img_suffix``
+exactly: of 0.jpg and 1.JPG it silently leaves out one, and it expects masks with the exact suffix.
+It also lists hidden folders such as ``.ipynb_checkpoints``, and follows links in circles. Fix: list
+files by :func:`~poa_mm.datasets.listing.list_images`.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mmseg.datasets import BaseSegDataset
 
 __all__ = ['install']
 
 
 def install() -> None:
-    """Have data sets of mmseg find images and masks whatever the letter case of their suffix."""
+    """Let data sets of mmseg find images and masks with suffixes in any letter case."""
     from mmseg.datasets.basesegdataset import BaseSegDataset
 
     BaseSegDataset.load_data_list = _load_data_list
 
 
-def _load_data_list(self: Any) -> list[dict[str, Any]]:
-    from poa_mm.segmentation.mask_pairs import load_data_list  # needs mmpretrain, as its room does
+def _load_data_list(self: 'BaseSegDataset') -> list[dict]:
+    from poa_mm.segmentation.mask_pairs import load_data_list  # imported late: it needs mmpretrain
 
     return load_data_list(self)

@@ -1,4 +1,4 @@
-"""Many heads on one frozen backbone: a learning rate each, the features computed once."""
+"""Train many heads on one frozen backbone, a learning rate each, features computed once."""
 
 import copy
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ PREDICTION = 'pred_head_{}'  # field of a data sample with the prediction of one
 
 @MODELS.register_module()
 class SweepHead(BaseModule):
-    """Copies of one decode head that start alike and learn apart, as each has a loss of its own.
+    """Copies of one decode head with the same initial weights and a loss each.
 
-    Drawing their weights takes as many random numbers as one head does, so that a run with copies
-    and a run with that head alone start from the same weights.
+    Initialising them draws as many random numbers as one head does, so that a run with copies
+    and a run with one head start from the same weights.
 
     Args:
         head: Config of the decode head.
@@ -38,7 +38,7 @@ class SweepHead(BaseModule):
             raise ValueError(f'number must be at least 1, got {number}')
         first = MODELS.build(head)
         self.heads = nn.ModuleList([first, *(copy.deepcopy(first) for _ in range(number - 1))])
-        # What mmseg's segmentor asks of a head.
+        # Attributes that mmseg's segmentor reads.
         self.align_corners = first.align_corners
         self.num_classes = first.num_classes
         self.threshold = first.threshold
@@ -53,19 +53,21 @@ class SweepHead(BaseModule):
             head.load_state_dict(first.state_dict())
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Logits of all heads, (B, number · classes, h, w)."""
+        """Return the logits of all heads, (B, number · classes, h, w)."""
         return torch.cat([head(inputs) for head in self.heads], dim=1)
 
-    def loss(self, inputs: Sequence[Tensor], data_samples: Any, train_cfg: Any) -> dict:
-        """Losses of each head under its index; their sum gives each head its own gradient."""
+    def loss(
+        self, inputs: Sequence[Tensor], data_samples: list[SegDataSample], train_cfg: dict
+    ) -> dict:
+        """Return the losses of each head by index; their sum gives each head its own gradient."""
         return {
             f'{index}.{name}': value
             for index, head in enumerate(self.heads)
             for name, value in head.loss(inputs, data_samples, train_cfg).items()
         }
 
-    def predict(self, inputs: Sequence[Tensor], metas: list[dict], test_cfg: Any) -> Tensor:
-        """Logits of all heads at the size of the input, (B, number · classes, H, W)."""
+    def predict(self, inputs: Sequence[Tensor], metas: list[dict], test_cfg: dict) -> Tensor:
+        """Return the logits of all heads at the size of the input, (B, number · classes, H, W)."""
         return torch.cat([head.predict(inputs, metas, test_cfg) for head in self.heads], dim=1)
 
 
@@ -77,16 +79,18 @@ class SweepEncoderDecoder(FrozenEncoderDecoder):
         **kwargs: Those of mmseg's ``EncoderDecoder``; ``decode_head`` is a ``SweepHead``.
     """
 
-    def postprocess_result(self, seg_logits: Tensor, data_samples: Any = None) -> Any:
-        """Data samples with a field ``pred_head_<index>`` for each head.
+    def postprocess_result(
+        self, seg_logits: Tensor, data_samples: list[SegDataSample] | None = None
+    ) -> list[SegDataSample]:
+        """Return data samples with a field ``pred_head_<index>`` for each head.
 
-        Logits are dropped one head after the other: at the size of the original images those of all
-        heads would fill the memory.
+        Logits are freed head by head: at the size of the original images, those of all heads would
+        fill the memory.
 
         Args:
             seg_logits: Logits of all heads, (B, number · classes, H, W).
-            data_samples: Those of the images. Without them, predictions stay at the size of the
-                logits and come in samples of their own.
+            data_samples: Data samples of the images. Without them, predictions keep the size of
+                the logits, in new samples.
         """
         results = data_samples or [SegDataSample() for _ in seg_logits]
         for index, logits in enumerate(seg_logits.chunk(len(self.decode_head.heads), dim=1)):

@@ -1,10 +1,9 @@
-"""Linear segmentation at many learning rates in one run (paper Sec. 4.3, linear head)."""
+"""Train a linear segmentor at many learning rates in one run (Sec. 4.3, linear head)."""
 
 import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.hooks import Hook
@@ -37,17 +36,17 @@ class SweepRow:
     best: bool
 
     def cells(self) -> dict[str, object]:
-        """Cells of a CSV file by column."""
+        """Return the cells of a CSV file by column."""
         values = {name: f'{self.metrics[name]:.2f}' for name in METRICS}
         return {'lr': _name(self.lr), **values, 'best': int(self.best)}
 
 
 def sweep_config(cfg: Config, lrs: Sequence[float]) -> Config:
-    """Config of one run that trains a head for each learning rate as the given config would.
+    """Return the config of one run that trains a head for each learning rate.
 
-    Features are computed once. Heads start from the weights that the given config would start from,
-    see the same crops, and have a loss and an optimiser state each, so they do not notice one
-    another.
+    Each head is trained as the given config would train it. Features are computed once. Heads start
+    from the same weights, see the same crops, and have a loss and an optimiser state each, so they
+    do not affect one another.
 
     Args:
         cfg: A linear config: a ``FrozenEncoderDecoder`` whose head alone is trained.
@@ -57,8 +56,8 @@ def sweep_config(cfg: Config, lrs: Sequence[float]) -> Config:
         A changed copy.
 
     Raises:
-        ValueError: Rates that are not positive or come twice, or a config whose heads would notice
-            one another; says what it is.
+        ValueError: Rates are not positive or repeated, or heads would affect one another; the
+            message names the setting.
     """
     names = {_name(lr) for lr in lrs if lr > 0 and math.isfinite(lr)}
     if not lrs or len(names) < len(lrs):
@@ -90,10 +89,10 @@ def sweep_config(cfg: Config, lrs: Sequence[float]) -> Config:
 
 
 def batch_note(cfg: Config, world_size: int) -> str | None:
-    """What to know about a batch of another size than the config is made for, if it is one.
+    """Return a remark if the batch is not the one that the config is made for.
 
     Args:
-        cfg: A linear config, with ``auto_scale_lr.base_batch_size`` if it has a favourite size.
+        cfg: A linear config, with ``auto_scale_lr.base_batch_size`` if the config states one.
         world_size: Number of processes.
     """
     expected = (cfg.get('auto_scale_lr') or {}).get('base_batch_size')
@@ -110,7 +109,7 @@ def batch_note(cfg: Config, world_size: int) -> str | None:
 
 
 class SweepResults(Hook):
-    """Keeps what the last validation of a sweep has measured.
+    """Keeps the results of the last validation of a sweep.
 
     Args:
         lrs: The learning rates of the sweep.
@@ -123,12 +122,12 @@ class SweepResults(Hook):
         self.lrs = list(lrs)
         self.rows: list[SweepRow] = []
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: Mapping[str, Any]) -> None:
-        """Compare the rates with those of a checkpoint to resume from, before its heads are."""
+    def after_load_checkpoint(self, runner: Runner, checkpoint: Mapping) -> None:
+        """Check that a checkpoint to resume from has these rates, before its heads are loaded."""
         if not runner.cfg.get('resume') or 'optimizer' not in checkpoint:
             return
         groups = checkpoint['optimizer']['param_groups']
-        # Without schedulers, rates stay what they are.
+        # Without schedulers, groups have no initial rate.
         resumed = list(dict.fromkeys(g.get('initial_lr', g['lr']) for g in groups))
         if resumed != self.lrs:
             raise ValueError(
@@ -136,7 +135,7 @@ class SweepResults(Hook):
             )
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
-        """Sort the metrics by learning rate."""
+        """Collect the metrics of each learning rate."""
         assert metrics is not None
         by_lr = {
             lr: {name: float(metrics[f'{_name(lr)}/{name}']) for name in METRICS} for lr in self.lrs
@@ -145,13 +144,13 @@ class SweepResults(Hook):
         self.rows = [SweepRow(lr, by_lr[lr], lr == best) for lr in self.lrs]
 
 
-def head_checkpoint(model: Any, index: int, meta: Mapping[str, Any]) -> dict[str, Any]:
-    """Backbone and one head of a sweep under the names that the linear config gives them.
+def head_checkpoint(model: nn.Module, index: int, meta: Mapping[str, object]) -> dict[str, dict]:
+    """Return backbone and one head of a sweep, under their names in the linear config.
 
     Args:
-        model: A ``SweepEncoderDecoder``, or what distributes it.
-        index: Which head.
-        meta: Plain data to go along, such as the names of the classes.
+        model: A ``SweepEncoderDecoder``, or a wrapper of it.
+        index: Index of the head.
+        meta: Plain data to save with it, such as the names of the classes.
     """
     segmentor: nn.Module = inner_model(model)
     prefix = _head(index)
@@ -169,12 +168,12 @@ def _name(lr: float) -> str:
 
 
 def _head(index: int) -> str:
-    """What the names of a head's parameters start with."""
+    """Return the prefix of the names of a head's parameters."""
     return f'decode_head.heads.{index}.'
 
 
 def _check_linear(cfg: Config) -> None:
-    """Refuse what is no linear config, or what its heads would share."""
+    """Check for a linear config without settings that its heads would share."""
     missing = [key for key in REQUIRED if cfg.get(key) is None]
     if missing:
         raise ValueError(f'a sweep needs a linear config; this one has no {", ".join(missing)}')
@@ -207,8 +206,8 @@ def _check_linear(cfg: Config) -> None:
         raise ValueError(f'a sweep needs an IoUMetric as val_evaluator, the config has {evaluator}')
 
 
-def _check_dropout(head: Mapping[str, Any]) -> None:
-    """Heads would take turns at one stream of random numbers."""
+def _check_dropout(head: ConfigDict) -> None:
+    """Check for a head without dropout: heads would share one stream of random numbers."""
     ratio = head.get('dropout_ratio', MMSEG_DROPOUT)
     if ratio:
         raise ValueError(
@@ -217,13 +216,13 @@ def _check_dropout(head: Mapping[str, Any]) -> None:
         )
 
 
-def _check_wrapper(wrapper: Mapping[str, Any]) -> None:
-    """Loss scales and guards skip steps of all heads when the gradients of one are not finite."""
+def _check_wrapper(wrapper: ConfigDict) -> None:
+    """Check for a wrapper that never skips a step of all heads because of one."""
     kind, dtype = wrapper.get('type', 'OptimWrapper'), wrapper.get('dtype')
     if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
         raise ValueError(
             f'a sweep needs an OptimWrapper or AmpOptimWrapper, the config has {kind}, which may '
-            'hold all heads still because of one'
+            'skip the steps of all heads because of one'
         )
     if kind == 'AmpOptimWrapper' and dtype != 'bfloat16':
         raise ValueError(

@@ -1,4 +1,4 @@
-"""An optimiser without what is frozen."""
+"""Build an optimiser without frozen parameters."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from torch import nn
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class TrainableConstructor(DefaultOptimWrapperConstructor):
-    """mmengine's default constructor, less the parameters that need no gradient.
+    """mmengine's default constructor without the parameters that need no gradient.
 
-    The default one hands them to the optimiser, where they end up in every checkpoint's parameter
-    groups, or, with a ``paramwise_cfg``, warns of each. Weight decay goes to all that is trained,
-    biases included.
+    The default one passes them to the optimiser, and so to the parameter groups of every
+    checkpoint; with a ``paramwise_cfg`` it warns of each. Weight decay applies to all trained
+    parameters, biases included.
     """
 
-    def __call__(self, model: Any) -> OptimWrapper:
+    def __call__(self, model: nn.Module) -> OptimWrapper:
         """Build the optimiser wrapper of a model."""
         wrapper = super().__call__(model)
         groups = wrapper.optimizer.param_groups

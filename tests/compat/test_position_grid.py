@@ -137,15 +137,13 @@ def test_a_file_that_does_not_say_of_which_grid(tmp_path):
     path = str(tmp_path / 'plain.pth')
     torch.save(state, path)
     assert_same(elastic((24, 40), checkpoint=path), net, INTACT, (24, 40))
-    message = (
-        r'plain\.pth do not fit: pos_embed.*16 position embeddings are those of no square grid'
-    )
+    message = r'plain\.pth do not fit: pos_embed.*16 position embeddings fit no square grid'
     with pytest.raises(ValueError, match=message):
         elastic((48, 80), checkpoint=path)
-    with pytest.raises(ValueError, match='16 position embeddings are those of no square grid'):
+    with pytest.raises(ValueError, match='16 position embeddings fit no square grid'):
         stock(net, INTACT, (48, 80), checkpoint=path)
     assert_same(elastic((48, 80), checkpoint=path, img_size=(24, 40)), net, INTACT, (48, 80))
-    with pytest.raises(ValueError, match=r'16 position embeddings are not those of 5 × 5 patches'):
+    with pytest.raises(ValueError, match=r'16 position embeddings do not fit 5 × 5 patches'):
         elastic((48, 80), checkpoint=path, img_size=40)
     with pytest.raises(ValueError, match=r'img_size of init_cfg must be.*got \(24,\)'):
         elastic((48, 80), checkpoint=path, img_size=(24,))
@@ -174,7 +172,7 @@ def test_a_network_without_a_class_token_leaves_it_out(source, size, tmp_path):
 
 def test_a_position_embedding_that_needs_another_class_token():
     table = torch.zeros(1, 64, 8)
-    with pytest.raises(ValueError, match=r'64 .* not those of 4 × 16 patches and 1 more tokens'):
+    with pytest.raises(ValueError, match=r'64 .* do not fit 4 × 16 patches and 1 other tokens'):
         fit_positions(table, (4, 16), (8, 8), extra=1)
 
 

@@ -44,7 +44,9 @@ def test_small_and_odd_windows():
     one = torch.tensor([[1.0, -2.0]])
     assert torch.equal(resize_bias_table(1, 3, one, 2), one.expand(9, -1))
     assert resize_bias_table(3, 7, torch.randn(9, 2).half(), 2).dtype == torch.float16
-    with pytest.raises(ValueError, match='105 relative positions is that of no square window'):
+    with pytest.raises(
+        ValueError, match='105 relative positions does not belong to a square window'
+    ):
         resize_bias_table(10, 7, torch.zeros(105, 2), 2)
 
 

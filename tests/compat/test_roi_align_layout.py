@@ -5,7 +5,7 @@ import torch
 
 from poa_mm.compat import _mmcv_ext, roi_align_layout
 
-mmcv_roi_align = importlib.import_module('mmcv.ops.roi_align')  # after poa_mm, which mends it
+mmcv_roi_align = importlib.import_module('mmcv.ops.roi_align')  # after poa_mm, which fixes it
 
 
 class PointerKernels:

@@ -121,7 +121,7 @@ FAULTS = [
     ),
     (
         put('annotations', 'bbox', *[[v / 128 for v in box] for box in BOXES]),
-        'bbox in parts of the image, not in pixels: 4 of 4',
+        'bbox as fractions of the image, not in pixels: 4 of 4',
     ),
 ]
 
@@ -260,7 +260,7 @@ def test_repaired(change, key, values, message, warnings):
     if message is not None:
         assert re.match(f'file.json: {message}', warnings[0])
     check_content(content, 'again.json', masks=True)
-    assert len(warnings) == (message is not None)  # it is put right now
+    assert len(warnings) == (message is not None)  # it is repaired
 
 
 def test_one_warning_counts_all(warnings):

@@ -80,12 +80,12 @@ def test_names_on_disk(folder):
 
 def test_missing_images_are_counted_before_the_run(folder):
     (folder / 'train2017/2.png').unlink()
-    message = f'2017.json: 1 of 2 images are not there; the first is that of id 2, {folder}'
+    message = f'2017.json: 1 of 2 images are missing; the first has id 2, {folder}'
     with pytest.raises(FileNotFoundError, match=re.escape(message)):
         paths(folder)
     (folder / 'train2017/1.png').unlink()
     (folder / 'train2017').rmdir()
-    with pytest.raises(FileNotFoundError, match='2 of 2 images are not there'):
+    with pytest.raises(FileNotFoundError, match='2 of 2 images are missing'):
         paths(folder)
 
 
@@ -103,5 +103,5 @@ def test_a_name_that_could_be_two_files(folder):
     (folder / 'train2017/a.PNG').write_bytes((folder / 'train2017/1.png').read_bytes())
     (folder / 'train2017/A.png').write_bytes((folder / 'train2017/1.png').read_bytes())
     name_images(folder, 'a.png', '2.png')
-    with pytest.raises(FileNotFoundError, match=r'1 of 2 images are not there; .* id 1, .*a.png'):
+    with pytest.raises(FileNotFoundError, match=r'1 of 2 images are missing; .* id 1, .*a.png'):
         paths(folder)

@@ -115,7 +115,7 @@ def test_perfect_predictions_score_one(folder, change):
 
 
 def test_without_the_check_an_id_is_lost(folder):
-    """Which is why ids are numbered anew: pycocotools takes 0 for no match."""
+    """Which is why ids are renumbered: pycocotools takes 0 for no match."""
     edit(folder, each(id=lambda number, _: number))
     assert perfect_scores(metric(folder, CocoMetric), build(folder))['coco/bbox_mAP'] < 1.0
 

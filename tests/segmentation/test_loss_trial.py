@@ -107,7 +107,7 @@ def test_a_channel_that_the_loss_does_not_see_learns_nothing():
 )
 def test_losses_that_cannot_learn_from_nothing_are_noted(head):
     kind = head['loss_decode']['type']
-    note = f'{kind} of decode_head fails in a batch of ignored pixels alone'
+    note = f'{kind} of decode_head fails in a batch of only ignored pixels'
     assert try_losses(Segmentor(head)) == [note]
 
 

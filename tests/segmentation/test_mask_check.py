@@ -100,7 +100,7 @@ def test_images_and_masks_must_be_there(folder):
         look(config(folder))
     (folder / 'images' / '1.png').unlink()
     (folder / 'list.txt').write_text('0\n1\n')
-    with pytest.raises(FileNotFoundError, match=r'1 of 2 images are not there; .*images/1\.png'):
+    with pytest.raises(FileNotFoundError, match=r'1 of 2 images are missing; .*images/1\.png'):
         look(config(folder, ann_file='list.txt'))
 
 

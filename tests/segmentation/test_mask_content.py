@@ -93,7 +93,7 @@ def test_a_reduced_label_is_named_beside_them():
 def test_masks_of_ignored_pixels_are_counted():
     content = content_of([[0, 1, 255], [255], [255, 255]])
     assert content.remarks() == [
-        '2 of 3 masks of the set hold ignored pixels alone; the first is 1.png'
+        '2 of 3 masks of the set hold only ignored pixels; the first is 1.png'
     ]
 
 

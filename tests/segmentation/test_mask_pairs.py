@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmseg.datasets import ADE20KDataset, BaseSegDataset, CityscapesDataset
 
-import poa_mm  # noqa: F401  # mends mmseg
+import poa_mm  # noqa: F401  # fixes mmseg
 from poa_mm.segmentation.mask_pairs import left_out
 
 PREFIX = {'img_path': 'images', 'seg_map_path': 'masks'}

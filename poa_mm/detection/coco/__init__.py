@@ -1,6 +1,6 @@
-"""Annotation files in COCO's format: read, checked, repaired where that is safe, and indexed.
+"""Read, check and index annotation files in COCO's format, and repair them where that is safe.
 
-In mmdet's registries: imported by the configs that need it, as mmdet is optional.
+Configs of detectors import this package, which registers with mmdet: mmdet is optional.
 """
 
 from poa_mm.detection.coco.api import CheckedCOCO, check_classes

@@ -1,23 +1,24 @@
-"""pycocotools' index of an annotation file, over content that has been checked."""
+"""Index an annotation file as pycocotools does, after checking it."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from mmdet.datasets.api_wrappers import COCO
 
 from poa_mm.detection.coco.content import check_content
+from poa_mm.detection.coco.findings import Entry
 from poa_mm.detection.coco.ids import clean_name
 from poa_mm.detection.coco.reading import read_annotations
 
 
 class CheckedCOCO(COCO):
-    """mmdet's index of a file that is read, checked and repaired as a whole.
+    """mmdet's index of an annotation file that has been checked and repaired.
 
     Args:
         annotation_file: The file.
         masks: Whether masks are learned or counted.
-        name: What messages call the file, if its place on this machine is a passing one.
+        name: Name of the file in messages, if ``annotation_file`` is a temporary copy.
         sort_categories: Put the categories into the order of their ids.
 
     Raises:
@@ -42,23 +43,21 @@ class CheckedCOCO(COCO):
         self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
 
     def get_cat_ids(self, cat_names: Sequence[str] = (), **kwargs: Any) -> list[int]:
-        """Numbers of categories, in the order of the file; names are checked first."""
+        """Return the ids of categories, in the order of the file; check their names first."""
         if cat_names:
             check_classes(cat_names, self.dataset['categories'], self.path)
             cat_names = [clean_name(name) for name in cat_names]
         return super().get_cat_ids(cat_names=cat_names, **kwargs)
 
 
-def check_classes(
-    classes: Sequence[str], categories: Sequence[Mapping[str, Any]], path: str
-) -> None:
-    """Compare the classes of a config with the categories of an annotation file.
+def check_classes(classes: Sequence[str], categories: Sequence[Entry], path: str) -> None:
+    """Check that the classes of a config are categories of an annotation file, in its order.
 
     A file may have more categories than the config has classes. Spaces around names do not count.
 
     Raises:
-        ValueError: ``classes`` is one name instead of several; names that the file does not have,
-            or has in another order.
+        ValueError: ``classes`` is a string, or has names that the file does not have, or has in
+            another order.
     """
     if isinstance(classes, str):
         raise ValueError(f'classes must be a tuple of names, got {classes!r}')

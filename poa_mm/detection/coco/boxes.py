@@ -1,4 +1,4 @@
-"""Boxes, areas and flags of an annotation file."""
+"""Check boxes, areas and flags of an annotation file."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,15 +11,16 @@ from poa_mm.detection.coco.masks import OUTSIDE, measure
 from poa_mm.detection.coco.polygons import FAR, NUMBERS
 
 FLAGS = {0: 0, 1: 1, '0': 0, '1': 1, 'false': 0, 'true': 1}
-TOLERANCE = 2  # pixels by which a box may reach beyond its image, for rounding
-MANY = 0.1  # of the boxes beyond their images: not some objects at the edge, but all boxes
+TOLERANCE = 2  # pixels by which a box may extend beyond its image, for rounding
+MANY = (
+    0.1  # share of boxes beyond their images: more are not objects at the edge, but a wrong format
+)
 
 
 def check_flags(annotations: Sequence[Entry], findings: Findings) -> None:
     """Check ``iscrowd`` and ``ignore``: 0 or 1.
 
-    Without ``iscrowd`` pycocotools ends an evaluation with a KeyError, and mmdet takes the text
-    ``"0"`` for true.
+    Without ``iscrowd``, pycocotools raises a KeyError; mmdet takes the text ``"0"`` as true.
     """
     missing = [a for a in annotations if a.get('iscrowd') is None]
     findings.note('annotations', 'no iscrowd, taken as 0', missing)
@@ -40,17 +41,17 @@ def check_flags(annotations: Sequence[Entry], findings: Findings) -> None:
         findings.note('annotations', what, crowds)
 
 
-def _flag(value: Any) -> int | None:
+def _flag(value: object) -> int | None:
     if type(value) is str:
         value = value.strip().lower()
     return FLAGS.get(value) if type(value) in (int, float, str, bool) else None
 
 
 def check_boxes(annotations: Sequence[Entry], sizes: Sizes, findings: Findings) -> None:
-    """Check that every box is x, y, width and height in pixels, and meets its image.
+    """Check that every box is x, y, width and height in pixels, and overlaps its image.
 
-    A missing box becomes that of the mask. mmdet leaves the other ones out of training, and counts
-    them as missed when testing.
+    A missing box is computed from the mask. mmdet would leave wrong ones out of training, and count
+    them as missed in testing.
     """
     absent = [a for a in annotations if a.get('bbox') in (None, [])]
     places, _ = measure(absent, sizes)
@@ -74,7 +75,7 @@ def check_boxes(annotations: Sequence[Entry], sizes: Sizes, findings: Findings) 
         _check_places(annotations, sizes, findings)
 
 
-def _is_box(box: Any) -> bool:
+def _is_box(box: object) -> bool:
     return (
         type(box) is list
         and len(box) == 4
@@ -95,11 +96,11 @@ def _check_places(annotations: Sequence[Entry], sizes: Sizes, findings: Findings
     start, size = boxes[:, :2], boxes[:, 2:]
     beyond = ((start + size > images + TOLERANCE) | (start < -TOLERANCE)).any(axis=1)
     if (boxes <= 1).all() and (start >= 0).all() and (boxes % 1).any():
-        findings.fault('annotations', 'bbox in parts of the image, not in pixels', annotations)
+        findings.fault('annotations', 'bbox as fractions of the image, not in pixels', annotations)
         return
     as_corners = (size > start) & (size <= images + TOLERANCE) & (start >= -TOLERANCE)
     if as_corners.all() and beyond.mean() > MANY:
-        what = 'bbox is x1, y1, x2, y2, not x, y, width, height: it would reach beyond its image'
+        what = 'bbox is x1, y1, x2, y2, not x, y, width, height: it would extend beyond its image'
         findings.fault('annotations', what, _where(annotations, beyond), 'bbox')
         return
     outside = ((start >= images) | (start + size < 0) | ((start + size <= 0) & (size > 0))).any(1)
@@ -109,14 +110,14 @@ def _check_places(annotations: Sequence[Entry], sizes: Sizes, findings: Findings
     findings.note('annotations', what, _where(annotations, (size < 1).any(axis=1)), 'bbox')
 
 
-def _where(annotations: Sequence[Entry], mask: Any) -> list[Entry]:
+def _where(annotations: Sequence[Entry], mask: np.ndarray | np.bool_) -> list[Entry]:
     return [annotations[index] for index in np.flatnonzero(mask)]
 
 
 def check_areas(annotations: Sequence[Entry], sizes: Sizes, findings: Findings) -> None:
     """Compute areas that are missing or not above 0, from the mask or else from the box.
 
-    pycocotools sorts objects into small, medium and large ones by them, and mmdet leaves those
+    pycocotools uses them to sort objects into small, medium and large ones; mmdet leaves objects
     without an area out of training.
     """
     wrong = [a for a in annotations if not _is_area(a.get('area'))]

@@ -1,9 +1,7 @@
-"""The check of a whole annotation file."""
-
-from typing import Any
+"""Check a whole annotation file."""
 
 from poa_mm.detection.coco.boxes import check_areas, check_boxes, check_flags
-from poa_mm.detection.coco.findings import Findings
+from poa_mm.detection.coco.findings import Content, Findings
 from poa_mm.detection.coco.ids import (
     check_categories,
     check_copies,
@@ -15,15 +13,15 @@ from poa_mm.detection.coco.ids import (
 from poa_mm.detection.coco.masks import check_masks
 
 
-def check_content(content: dict[str, Any], path: str, masks: bool = False) -> None:
-    """Check all that an annotation file says, and repair what can only be meant in one way.
+def check_content(content: Content, path: str, masks: bool = False) -> None:
+    """Check the content of an annotation file, and repair what has only one possible meaning.
 
     Args:
-        content: What :func:`~poa_mm.detection.coco.reading.read_annotations` returns. Repairs are
-            made in it, and told in one warning that counts them.
-        path: What messages call the file.
-        masks: Whether masks are learned or counted. Otherwise they only stand in for missing boxes
-            and areas.
+        content: Result of :func:`~poa_mm.detection.coco.reading.read_annotations`. It is repaired
+            in place; one warning counts the repairs.
+        path: Name of the file in messages.
+        masks: Whether masks are learned or evaluated. Otherwise only missing boxes and areas are
+            computed from them.
 
     Raises:
         ValueError: All faults in one line, each with the number of entries and the id of the first.

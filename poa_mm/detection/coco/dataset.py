@@ -1,4 +1,4 @@
-"""Data sets in COCO's format whose classes, objects and images are what the file says."""
+"""Check that classes, objects and images of a COCO data set are what its file says."""
 
 import os
 from typing import Any
@@ -17,41 +17,41 @@ SHOWN = 5  # classes in a warning
 
 @DATASETS.register_module()
 class CheckedCocoDataset(CocoDataset):
-    """mmdet's ``CocoDataset``, which checks its whole file and looks for all images when built.
+    """mmdet's ``CocoDataset`` that checks its annotation file and all images when it is built.
 
-    mmdet numbers the classes in the order of the file, whatever order it is told, and leaves out
-    names that the file does not have: the labels that follow would move up, and a detector would
-    learn wrong ones in silence. Objects without an area or a size are left out as well, those
-    without other things end a run when they come up.
+    mmdet numbers classes in the order of the file, not of the config, and leaves out names that the
+    file does not have: the labels after them would shift, and a detector would silently learn wrong
+    ones. It also leaves out objects without area or size; other missing values end a run when
+    they are needed.
 
     Args:
         *args: Those of mmdet's ``CocoDataset``.
-        check_sizes: Whether to compare the sizes that the file states with the heads of the image
-            files: where they differ, boxes and masks fall on other pixels.
+        check_sizes: Whether to compare the sizes in the file with the headers of the images: if
+            they differ, boxes and masks are on other pixels.
         **kwargs: Those of mmdet's ``CocoDataset``.
 
     Raises:
-        FileNotFoundError: No such file, or images that are not there; says how many.
-        ValueError: A file that is damaged, of another format or full of faults; classes that it
-            does not know, or knows in another order; images that cannot be read or have another
-            size; nothing left to train on.
+        FileNotFoundError: The file or images are missing; the message says how many.
+        ValueError: The file is damaged, of another format or has faults; it does not have the
+            classes, or has them in another order; images cannot be read or have another size;
+            nothing is left to train on.
     """
 
-    images_checked = True  # nothing is left for hooks to look at
+    images_checked = True  # hooks need not check them
 
     def __init__(self, *args: Any, check_sizes: bool = True, **kwargs: Any) -> None:
         self.check_sizes = check_sizes
         super().__init__(*args, **kwargs)
 
     def COCOAPI(self, path: str | os.PathLike) -> CheckedCOCO:  # noqa: N802  # mmdet's name
-        """Index of the file, whose place on this machine is ``path``."""
+        """Index the annotation file, a local copy of which is at ``path``."""
         return CheckedCOCO(path, self._has_masks(), self.ann_file)
 
     def _has_masks(self) -> bool:
         return any(getattr(step, 'with_mask', False) for step in transforms_of(self.pipeline))
 
     def filter_data(self) -> list[dict]:
-        """Leave out what there is nothing to learn from, and look for the images of the rest."""
+        """Leave out images without objects to learn, and check the images of the rest."""
         kept = super().filter_data()
         if not kept:
             raise ValueError(
@@ -68,7 +68,7 @@ class CheckedCocoDataset(CocoDataset):
         return kept
 
     def _check_objects(self, kept: list[dict]) -> None:
-        """Make sure that there are objects to learn, and name the classes that have none."""
+        """Check that there are objects to learn, and warn of classes that have none."""
         found = {
             instance['bbox_label']
             for info in kept

@@ -1,49 +1,50 @@
-"""What is found in an annotation file: faults that end a run, and repairs that are told once."""
+"""Collect the faults of an annotation file, which end a run, and repairs, which are logged."""
 
 import functools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from mmengine.logging import MMLogger
 
-Entry = dict[str, Any]  # an image, a category or an annotation
+Entry = dict[str, Any]  # an image, a category or an annotation, as JSON gives it
+Content = dict[str, list[Entry]]  # of a file: images, categories, annotations
 MAX_SHOWN = 60  # characters of a value
 
 
 class Findings:
-    """Collects what is wrong with a file, so that one line can tell all of it.
+    """Collects faults and repairs of a file, to report all in one line.
 
     Args:
-        path: The file.
-        content: What is in it, for the numbers of images, categories and annotations.
+        path: Name of the file in messages.
+        content: Its content, for the numbers of images, categories and annotations.
     """
 
-    def __init__(self, path: str, content: Mapping[str, Any]) -> None:
+    def __init__(self, path: str, content: Content) -> None:
         self.path = path
         self._content = content
         self._faults: list[str] = []
         self._notes: list[str] = []
 
     def fault(self, part: str, what: str, entries: Sequence[Entry], shown: str = '') -> None:
-        """Remember what cannot be used.
+        """Record a fault.
 
         Args:
             part: ``'images'``, ``'categories'`` or ``'annotations'``.
             what: The fault, in words.
-            entries: Those of ``part`` that have it; without any there is nothing to remember.
-            shown: Key of a value that tells more of the first of them.
+            entries: Those of ``part`` that have it; if empty, nothing is recorded.
+            shown: Key whose value of the first entry is shown.
         """
         if entries:
             self._faults.append(self._line(part, what, entries, shown))
 
     def note(self, part: str, what: str, entries: Sequence[Entry], shown: str = '') -> None:
-        """Remember what has been repaired, or is better known; arguments as of :meth:`fault`."""
+        """Record a repair or another remark; arguments as of :meth:`fault`."""
         if entries:
             self._notes.append(self._line(part, what, entries, shown))
 
     def stop_at_faults(self) -> None:
-        """End with all faults so far.
+        """Raise if there are faults so far.
 
         Raises:
             ValueError: There are faults.
@@ -52,7 +53,7 @@ class Findings:
             raise ValueError(f'{self.path}: {"; ".join(self._faults)}')
 
     def conclude(self) -> None:
-        """End with all faults; without any, warn of all notes in one line.
+        """Raise if there are faults; otherwise warn of all repairs in one line.
 
         Raises:
             ValueError: There are faults.
@@ -70,13 +71,13 @@ class Findings:
         return f'{what}: {len(entries)} of {total} {part}, the first has id {number}{detail}'
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= MAX_SHOWN else f'{text[:MAX_SHOWN]}…'
 
 
 def warn_once(message: str) -> None:
-    """Log a warning, once in a run: a data set and its metric read one file."""
+    """Log a warning once in a run: a data set and its metric read the same file."""
     _warn(MMLogger.get_current_instance().instance_name, message)
 
 

@@ -1,15 +1,15 @@
-"""Images, categories and annotations by their numbers: each known, and known once."""
+"""Check that ids of images, categories and annotations exist and are unique."""
 
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from poa_mm.detection.coco.findings import Entry, Findings
+from poa_mm.detection.coco.findings import Content, Entry, Findings
 
 Sizes = Mapping[Hashable, tuple[int, int]]  # width and height of an image, by its id
 
 
-def check_images(content: dict[str, Any], findings: Findings) -> None:
+def check_images(content: Content, findings: Findings) -> None:
     """Check ids, names and sizes of images; leave out repetitions."""
     images = content['images']
     _check_ids('images', images, findings)
@@ -24,7 +24,7 @@ def check_images(content: dict[str, Any], findings: Findings) -> None:
     content['images'] = _unique('images', images, ('file_name', 'width', 'height'), findings)
 
 
-def check_categories(content: dict[str, Any], findings: Findings) -> None:
+def check_categories(content: Content, findings: Findings) -> None:
     """Check ids and names of categories; cut spaces around names, leave out repetitions."""
     categories = content['categories']
     _check_ids('categories', categories, findings)
@@ -42,12 +42,12 @@ def check_categories(content: dict[str, Any], findings: Findings) -> None:
     findings.fault('categories', 'several ids for one name', again, 'name')
 
 
-def clean_name(name: Any) -> str:
-    """Name of a class without the spaces and line breaks around it; '' for what is no text."""
+def clean_name(name: object) -> str:
+    """Return a class name without surrounding white space; '' if it is not a text."""
     return name.strip() if isinstance(name, str) else ''
 
 
-def check_references(content: dict[str, Any], findings: Findings) -> None:
+def check_references(content: Content, findings: Findings) -> None:
     """Check that annotations belong to images and categories of the file.
 
     An id that is written in another way there (``"7"`` or ``7.0`` for ``7``) becomes that of the
@@ -73,7 +73,7 @@ def check_references(content: dict[str, Any], findings: Findings) -> None:
             annotation[key] = same[_spelling(annotation[key])]
 
 
-def check_copies(content: dict[str, Any], findings: Findings) -> None:
+def check_copies(content: Content, findings: Findings) -> None:
     """Check that images of one file have the same annotations.
 
     Tools that write an image for each task, or merged files, give a picture several ids. Each then
@@ -96,13 +96,13 @@ def check_copies(content: dict[str, Any], findings: Findings) -> None:
         findings.note('images', 'several images of one file', copies)
 
 
-def number_annotations(content: dict[str, Any], findings: Findings) -> None:
-    """Number annotations anew where ids are not unique and above 0; nothing else refers to them.
+def number_annotations(content: Content, findings: Findings) -> None:
+    """Renumber annotations if ids are not unique and above 0; nothing else refers to them.
 
-    pycocotools keeps one annotation for each id, and takes the id 0 for "no match". What is there
-    twice, id and all, is taken once.
+    pycocotools keeps one annotation for each id, and takes the id 0 for "no match". Exact
+    copies are left out.
     """
-    first: dict[int, Entry] = {}
+    first: dict[object, Entry] = {}
     kept, again, wrong = [], [], []
     for annotation in content['annotations']:
         number = annotation.get('id')
@@ -118,7 +118,7 @@ def number_annotations(content: dict[str, Any], findings: Findings) -> None:
             kept.append(annotation)
             wrong.append(annotation)
     findings.note('annotations', 'repeated, taken once', again)
-    findings.note('annotations', 'no unique integer above 0 as id, all numbered anew', wrong)
+    findings.note('annotations', 'no unique integer above 0 as id, all renumbered', wrong)
     if wrong:
         for number, annotation in enumerate(kept, start=1):
             annotation['id'] = number
@@ -126,7 +126,7 @@ def number_annotations(content: dict[str, Any], findings: Findings) -> None:
 
 
 def sizes_of(images: Sequence[Entry]) -> Sizes:
-    """Width and height of images by their ids."""
+    """Return width and height of images by id."""
     return {image['id']: (image['width'], image['height']) for image in images}
 
 
@@ -148,7 +148,7 @@ def _check_ids(part: str, entries: Sequence[Entry], findings: Findings) -> None:
 def _unique(
     part: str, entries: list[Entry], keys: Sequence[str], findings: Findings
 ) -> list[Entry]:
-    """Entries without those that say the same of an id again; other ones are faults."""
+    """Leave out entries that repeat an id with the same values; other repetitions are faults."""
     first: dict[Hashable, Entry] = {}
     again: list[Entry] = []
     others: list[Entry] = []
@@ -163,26 +163,26 @@ def _unique(
     return list(first.values())
 
 
-def _is_id(value: Any) -> bool:
+def _is_id(value: object) -> bool:
     return type(value) is int or type(value) is str
 
 
-def _spelling(value: Any) -> str:
-    """An id as text in which ``7``, ``7.0``, ``"7"`` and ``"007"`` are alike."""
+def _spelling(value: object) -> str:
+    """Return an id as a text that is the same for ``7``, ``7.0``, ``"7"`` and ``"007"``."""
     if type(value) is float and value.is_integer():
         value = int(value)
     text = str(value).strip() if _is_id(value) else ''
     return text.lstrip('0') or '0' if text.isdecimal() else text
 
 
-def _by_spelling(ids: set[Any]) -> dict[str, Any]:
-    """Ids by their spelling, without those that are not told apart by it and what is no id."""
+def _by_spelling(ids: set[int | str]) -> dict[str, int | str]:
+    """Return ids by spelling, without those that share one and values that are not ids."""
     counts = Counter(_spelling(number) for number in ids)
     return {_spelling(n): n for n in ids if counts[_spelling(n)] == 1 and _spelling(n)}
 
 
 def _pixels(value: Any) -> int:
-    """A number of pixels, also as text and with a decimal point; 0 for what is none."""
+    """Return a number of pixels, also of a text or a float; 0 if it is none."""
     if type(value) is str and value.strip().isdecimal():
         value = int(value)
     usable = type(value) is int or (type(value) is float and value.is_integer())

@@ -1,32 +1,30 @@
-"""Where the images of an annotation file lie, also under names of another system."""
+"""Find the images of an annotation file, also if it was written on another system."""
 
 import os
 import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
-from poa_mm.detection.coco.findings import warn_once
+from poa_mm.detection.coco.findings import Entry, warn_once
 from poa_mm.errors import printable
 
 
-def find_images(infos: Sequence[dict[str, Any]], folder: str, ann_file: str) -> None:
-    """Make sure that all images are there; correct ``img_path`` where a name means one file only.
+def find_images(infos: Sequence[Entry], folder: str, ann_file: str) -> None:
+    """Check that all images exist; correct ``img_path`` if a name matches exactly one file.
 
-    An annotation file knows its images by the names that another program or system gave them: with
-    backslashes, folders of that machine, characters escaped as in URLs, another letter case. Such
-    a name stands for the file below ``folder`` whose path ends like it, if there is one alone that
-    is not another image's.
+    Annotation files may have names of another program or system: backslashes, folders of that
+    machine, characters escaped as in URLs, another letter case. Such a name means the file below
+    ``folder`` whose path ends with it, if there is exactly one that is not another image's.
 
     Args:
         infos: Samples of a data set.
-        folder: Where the images lie, on this machine.
-        ann_file: What messages call the annotation file.
+        folder: Folder of the images, on this machine.
+        ann_file: Name of the annotation file in messages.
 
     Raises:
-        FileNotFoundError: There are no such images; says how many and which first.
+        FileNotFoundError: Images are missing; the message says how many, and names the first.
     """
     lost = _lost(infos)
     if not lost:
@@ -43,8 +41,8 @@ def find_images(infos: Sequence[dict[str, Any]], folder: str, ann_file: str) -> 
     missing = [info for info in lost if info['img_path'] not in found]
     if missing:
         raise FileNotFoundError(
-            f'{ann_file}: {len(missing)} of {len(infos)} images are not there; the first is that '
-            f'of id {missing[0]["img_id"]!r}, {printable(missing[0]["img_path"])}'
+            f'{ann_file}: {len(missing)} of {len(infos)} images are missing; the first has id '
+            f'{missing[0]["img_id"]!r}, {printable(missing[0]["img_path"])}'
         )
     first = lost[0]['img_path']
     warn_once(
@@ -55,9 +53,9 @@ def find_images(infos: Sequence[dict[str, Any]], folder: str, ann_file: str) -> 
         info['img_path'] = found[info['img_path']]
 
 
-def _lost(infos: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Samples whose image is not where it is said to be; each folder is listed once."""
-    folders: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+def _lost(infos: Sequence[Entry]) -> list[Entry]:
+    """Return samples whose image does not exist; each folder is listed once."""
+    folders: defaultdict[str, list[Entry]] = defaultdict(list)
     for info in infos:
         folders[os.path.dirname(info['img_path'])].append(info)  # noqa: PTH120  # 10 times faster
     lost = []
@@ -71,7 +69,7 @@ def _lost(infos: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 class _Files:
-    """Files below a folder, by their paths without letter case."""
+    """Files below a folder, by path without letter case."""
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
@@ -82,7 +80,7 @@ class _Files:
                 self._paths[_key(str(below / name))].append(str(Path(place, name)))
 
     def find(self, name: str) -> str | None:
-        """The one file whose path below the folder ends what ``name`` says, the longest first."""
+        """Return the only file whose path ends like ``name``, trying the longest ending first."""
         for variant in dict.fromkeys((name, unquote(name))):
             parts = [part for part in variant.replace('\\', '/').split('/') if part]
             for start in range(len(parts)):

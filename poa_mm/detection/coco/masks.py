@@ -1,8 +1,7 @@
-"""Masks of an annotation file: each can be drawn, and lies within its image."""
+"""Check that masks of an annotation file can be drawn, and lie within their images."""
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -23,9 +22,8 @@ OUTSIDE = 'outside the width and height that are stated for its image'
 def check_masks(annotations: Sequence[Entry], sizes: Sizes, findings: Findings) -> None:
     """Check that every annotation has a mask that can be drawn, for models with masks.
 
-    mmdet ignores objects with some of these faults, ends in mid-epoch with others, and at the end
-    of a validation with a third kind; pycocotools draws from memory that is not its own where a
-    run-length code is too short.
+    Depending on the fault, mmdet ignores the object, fails in the middle of an epoch or at the end
+    of a validation; for a run-length code that is too short, pycocotools reads beyond its memory.
     """
     polygons, repaired, others = [], [], []
     for annotation in annotations:
@@ -36,7 +34,7 @@ def check_masks(annotations: Sequence[Entry], sizes: Sizes, findings: Findings) 
             repaired.append(annotation)
         else:
             others.append(annotation)
-    what = 'segmentation as one polygon, as corners or with parts without area, put right'
+    what = 'segmentation as one polygon, as corners or with parts without area, corrected'
     findings.note('annotations', what, repaired, 'segmentation')
     for annotation in repaired:
         annotation['segmentation'] = as_polygons(annotation['segmentation'])
@@ -49,7 +47,7 @@ def check_masks(annotations: Sequence[Entry], sizes: Sizes, findings: Findings) 
 def _check_codes(
     annotations: Sequence[Entry], sizes: Sizes, findings: Findings
 ) -> tuple[list[Entry], np.ndarray]:
-    """Check masks that are no polygons; those that can be drawn, with their (N, 4) bounds."""
+    """Check masks that are not polygons; return those that can be drawn, with (N, 4) bounds."""
     drawn: list[Entry] = []
     places: list[np.ndarray] = []
     faults = defaultdict(list)
@@ -66,8 +64,8 @@ def _check_codes(
     return drawn, np.reshape(places, (-1, 4))
 
 
-def _code_fault(mask: Any, size: tuple[int, int]) -> str | None:
-    """What is wrong with a mask that is no list of polygons; None for a run-length code."""
+def _code_fault(mask: object, size: tuple[int, int]) -> str | None:
+    """Return what is wrong with a mask that is not a list of polygons; None if nothing is."""
     if not mask or (type(mask) is list and not any(mask)):
         return "no segmentation, which the model's masks need"
     if type(mask) is list:
@@ -88,7 +86,7 @@ def _code_fault(mask: Any, size: tuple[int, int]) -> str | None:
 def _check_places(
     annotations: Sequence[Entry], found: np.ndarray, sizes: Sizes, findings: Findings
 ) -> None:
-    """Check where masks lie: the (N, 4) bounds that were found, in pixels."""
+    """Check the (N, 4) bounds of masks, in pixels."""
     if not annotations:
         return
     images = np.array([sizes[a['image_id']] for a in annotations])
@@ -106,7 +104,7 @@ def _check_places(
 def _check_boxes(
     annotations: Sequence[Entry], found: np.ndarray, usable: np.ndarray, findings: Findings
 ) -> None:
-    """Look for boxes that are the corners of a mask, or have nothing to do with it."""
+    """Check that boxes are not the corners of a mask, and not apart from it."""
     boxes = np.array([_numbers(a.get('bbox')) for a in annotations])
     ends = boxes[:, :2] + boxes[:, 2:]
     right = (np.abs(np.concatenate([boxes[:, :2], ends], axis=1) - found) <= 1).all(axis=1)
@@ -120,15 +118,15 @@ def _check_boxes(
         findings.fault('annotations', what, entries, 'bbox')
 
 
-def _numbers(box: Any) -> list[float]:
-    """The four numbers of a box, NaN for what is none."""
+def _numbers(box: object) -> list[float]:
+    """Return the four numbers of a box, NaN if it has others."""
     if type(box) is list and len(box) == 4 and {*map(type, box)} <= {int, float}:
         return box
     return [np.nan] * 4
 
 
 def measure(annotations: Sequence[Entry], sizes: Sizes) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds and areas of masks, whatever form they have.
+    """Measure bounds and areas of masks of any form.
 
     Returns:
         (N, 4) array of x1, y1, x2, y2 in pixels, NaN without a mask that can be drawn, and (N,)
@@ -149,7 +147,7 @@ def measure(annotations: Sequence[Entry], sizes: Sizes) -> tuple[np.ndarray, np.
     return places, found
 
 
-def _lengths(mask: dict[str, Any]) -> np.ndarray:
+def _lengths(mask: Entry) -> np.ndarray:
     lengths = run_lengths(mask['counts'])
     assert lengths is not None, 'only masks without a fault are measured'
     return lengths

@@ -1,4 +1,4 @@
-"""COCO's scores over an annotation file that has been checked."""
+"""Compute COCO's metrics with an annotation file that has been checked."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,13 +12,13 @@ from poa_mm.detection.coco.api import CheckedCOCO
 
 @METRICS.register_module()
 class CheckedCocoMetric(CocoMetric):
-    """mmdet's ``CocoMetric``, which checks and repairs its annotation file when it is built.
+    """mmdet's ``CocoMetric`` that checks and repairs its annotation file when it is built.
 
-    Annotations numbered from 0 would lower the score of perfect predictions, those without
-    ``iscrowd`` end a validation with a KeyError.
+    Annotation ids from 0 would lower the score of perfect predictions, and annotations without
+    ``iscrowd`` raise a KeyError.
 
     Args:
-        ann_file: Annotation file; by default the objects that the data set hands on.
+        ann_file: Annotation file; by default the objects of the data set.
         metric: ``'bbox'``, ``'segm'``, ``'proposal'`` or several of them.
         sort_categories: Put the categories into the order of their ids.
         **kwargs: Those of mmdet's ``CocoMetric``.

@@ -1,4 +1,4 @@
-"""Polygons and run-length codes of masks: which can be drawn, where they lie, how large they are.
+"""Measure polygons and run-length codes of masks.
 
 A polygon is a list of numbers x1, y1, x2, y2, …, a mask a list of polygons. A run-length code has
 the ``size`` [height, width] of the image and ``counts`` of pixels, column by column, in turn
@@ -7,7 +7,6 @@ without and with the mask: as a list of numbers, or as pycocotools packs them in
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any
 
 import numpy as np
 
@@ -19,8 +18,8 @@ CHUNK = 50_000  # masks whose coordinates are in memory at a time
 Polygons = list[list[float]]
 
 
-def are_polygons(segmentation: Any) -> bool:
-    """Whether this is a list of polygons by its form, whatever the numbers are."""
+def are_polygons(segmentation: object) -> bool:
+    """Return whether this has the form of a list of polygons, whatever the numbers."""
     if type(segmentation) is not list or not segmentation:
         return False
     return all(
@@ -33,7 +32,7 @@ def are_polygons(segmentation: Any) -> bool:
 
 
 def bounds(masks: Sequence[Polygons]) -> np.ndarray:
-    """Smallest and largest coordinates of masks.
+    """Return the smallest and largest coordinates of masks.
 
     Args:
         masks: N lists of polygons, by their form.
@@ -61,7 +60,7 @@ def _bounds(masks: Sequence[Polygons]) -> np.ndarray:
 
 
 def areas(masks: Sequence[Polygons]) -> np.ndarray:
-    """Areas of masks, each of all its polygons together (the shoelace formula).
+    """Compute the areas of masks, each over all its polygons (the shoelace formula).
 
     Args:
         masks: N lists of polygons, by their form, of numbers.
@@ -83,7 +82,7 @@ def _areas(masks: Sequence[Polygons]) -> np.ndarray:
 
 
 def _flat(masks: Sequence[Polygons]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """All (K, 2) corners, where each polygon starts among them, and each mask among polygons."""
+    """Return all (K, 2) corners, the index of each polygon in them, of each mask in polygons."""
     polygons = list(chain.from_iterable(masks))
     lengths = np.fromiter(map(len, polygons), np.int64, len(polygons))
     numbers = np.fromiter(chain.from_iterable(polygons), np.float64, int(lengths.sum()))
@@ -95,11 +94,11 @@ def _starts(lengths: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(lengths)[:-1]])
 
 
-def as_polygons(segmentation: Any) -> Any:
-    """Bring what is meant as polygons into their form; anything else stays as it is.
+def as_polygons(segmentation: object) -> object:
+    """Convert what is meant as polygons to their form; return anything else unchanged.
 
-    A polygon alone is put into a list. Corners in lists of two are taken out of them. Parts of
-    fewer than three corners are left out where others remain: they have no area.
+    A single polygon becomes a list of one. Corners as lists of two numbers are flattened. Parts of
+    fewer than three corners have no area, and are left out if others remain.
     """
     if type(segmentation) is not list or not segmentation:
         return segmentation
@@ -114,7 +113,7 @@ def as_polygons(segmentation: Any) -> Any:
     return whole or segmentation
 
 
-def _are_corners(value: Any) -> bool:
+def _are_corners(value: object) -> bool:
     return (
         type(value) is list
         and len(value) >= MIN_NUMBERS // 2
@@ -123,11 +122,11 @@ def _are_corners(value: Any) -> bool:
     )
 
 
-def run_lengths(counts: Any) -> np.ndarray | None:
-    """Numbers of pixels of a run-length code, in turn without and with the mask.
+def run_lengths(counts: object) -> np.ndarray | None:
+    """Return the run lengths of a code, alternately without and with the mask.
 
     Returns:
-        int64 array, or None if the code is none.
+        int64 array, or None if the code is damaged.
     """
     if type(counts) is list:
         if not set(map(type, counts)) <= NUMBERS:
@@ -142,7 +141,7 @@ def run_lengths(counts: Any) -> np.ndarray | None:
 
 
 def _unpack(codes: np.ndarray) -> np.ndarray | None:
-    """Numbers out of pycocotools' text: groups of five bits, lowest first, a sixth bit if more.
+    """Decode pycocotools' text: groups of five bits, lowest first, a sixth bit if more follow.
 
     A number is the difference to the last but one, from the fourth on.
     """
@@ -164,7 +163,7 @@ def _unpack(codes: np.ndarray) -> np.ndarray | None:
 
 
 def code_bounds(lengths: np.ndarray, height: int) -> np.ndarray:
-    """The (4,) x1, y1, x2, y2 of the pixels of a run-length code that has any."""
+    """Return (4,) x1, y1, x2, y2 of the pixels of a run-length code that has some."""
     ends = np.cumsum(lengths)
     first, last = (ends - lengths)[1::2], ends[1::2] - 1
     some = last >= first

@@ -1,4 +1,4 @@
-"""Reading the text of annotation files as programs on any system write them."""
+"""Read annotation files of any program and system."""
 
 import gc
 import gzip
@@ -7,6 +7,8 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from poa_mm.detection.coco.findings import Content
 
 GZIP, ZIP = b'\x1f\x8b', b'PK\x03\x04'
 LISTS = ('images', 'categories', 'annotations')
@@ -31,15 +33,14 @@ FOREIGN_OBJECTS: list[tuple[str, _Test]] = [
 ]
 
 
-def read_annotations(path: str, name: str | None = None) -> dict[str, Any]:
+def read_annotations(path: str, name: str | None = None) -> Content:
     """Read an annotation file of COCO's format.
 
-    UTF-8, UTF-16 and UTF-32, with and without a byte order mark, and text that gzip has packed come
-    out alike.
+    UTF-8, UTF-16 and UTF-32, with or without a byte order mark, and gzip are supported.
 
     Args:
         path: File on this machine.
-        name: What messages call it, if its place on this machine is a passing one.
+        name: Name of the file in messages, if ``path`` is a temporary copy.
 
     Returns:
         The object of the file, with lists of objects as ``images``, ``categories`` and
@@ -69,7 +70,7 @@ def read_annotations(path: str, name: str | None = None) -> dict[str, Any]:
 
 
 def _parse(data: bytes) -> Any:
-    """Parse JSON, without a search for garbage among millions of lists that are all in use."""
+    """Parse JSON without garbage collection, which would scan millions of lists in use."""
     searching = gc.isenabled()
     gc.disable()
     try:
@@ -97,8 +98,8 @@ def _is_json_lines(data: bytes) -> bool:
         return False
 
 
-def _check_format(content: Any, prefix: str) -> None:
-    """Check that there is an object with lists of objects; give it ``annotations``."""
+def _check_format(content: object, prefix: str) -> None:
+    """Check for an object with lists of objects; add ``annotations`` if missing."""
     foreign = _foreign_format(content)
     if foreign is not None:
         raise ValueError(f'{prefix}{foreign}; export the annotations as COCO instances')
@@ -120,8 +121,8 @@ def _check_format(content: Any, prefix: str) -> None:
         raise ValueError(f'{prefix}the list of images is empty')
 
 
-def _foreign_format(content: Any) -> str | None:
-    """What a file of another format is, as far as it is known."""
+def _foreign_format(content: object) -> str | None:
+    """Return the name of another format, if it is a known one."""
     if isinstance(content, list):
         known, first = FOREIGN_LISTS, next(iter(content), None)
         annotation: Any = {}
@@ -140,6 +141,6 @@ def _foreign_format(content: Any) -> str | None:
     return None
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     names = {dict: 'object', list: 'list', str: 'string', bool: 'boolean', type(None): 'null'}
     return names.get(type(value), 'number')
