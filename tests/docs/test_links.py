@@ -32,6 +32,15 @@ def test_commands_name_files_of_the_repository(page):
     assert not missing
 
 
+@pytest.mark.parametrize('page', PAGES, ids=str)
+def test_modules_are_where_the_page_says(page):
+    named = re.findall(r'`(?:poa_mm/)?(\w+/[\w/]+\.py)`', text_of(page))
+    missing = [
+        name for name in named if not any((ROOT / up / name).exists() for up in ('', 'poa_mm'))
+    ]
+    assert not missing
+
+
 def test_every_tool_and_page_is_mentioned():
     pages = '\n'.join(map(text_of, PAGES))
     tools = {path.name for path in (ROOT / 'tools').iterdir() if path.is_file()}
