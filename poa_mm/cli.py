@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from poa_mm.errors import DivergedError, RunFailedError, is_mistake, one_line
+from poa_mm.errors import DivergedError, RunFailedError, is_mistake, one_line, origin
 from poa_mm.files import check_folder
 
 if TYPE_CHECKING:
@@ -200,11 +200,11 @@ def _report(error: Exception, with_traceback: bool) -> int:
     failed = isinstance(error, RunFailedError)
     if not failed and (isinstance(error, DivergedError) or is_mistake(error)):
         if with_traceback:
-            traceback.print_exception(error)
+            traceback.print_exception(origin(error))
         print(f'error: {one_line(error)}', file=sys.stderr)
         return FAILED if isinstance(error, DivergedError) else MISTAKEN
     cause = error.__cause__ if failed and error.__cause__ else error
-    traceback.print_exception(cause)
+    traceback.print_exception(origin(cause))
     log = f' and in {error.log}' if isinstance(error, RunFailedError) and error.log else ''
     name = type(cause).__name__
     print(f'error: unexpected {name}; its traceback is above{log}', file=sys.stderr)

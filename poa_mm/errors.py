@@ -50,9 +50,20 @@ def is_mistake(error: Exception) -> bool:
     return isinstance(error, ValueError | TypeError | ImportError) and _is_checked(error)
 
 
+def origin(error: BaseException) -> BaseException:
+    """Find the TypeError behind one that repeats it; any other error is its own origin.
+
+    mmengine raises a hook's TypeError again with the name of the hook, and hides where it came up.
+    """
+    before = error.__context__
+    if type(error) is TypeError and error.__suppress_context__ and type(before) is TypeError:
+        return origin(before)
+    return error
+
+
 def _is_checked(error: Exception) -> bool:
     """Tell whether a ``raise`` statement outside of the standard library raised an error."""
-    last = error.__traceback__
+    last = origin(error).__traceback__
     if last is None or 'Traceback' in str(error):
         return False
     while last.tb_next is not None:

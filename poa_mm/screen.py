@@ -14,6 +14,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from poa_mm.errors import origin
+
 __all__ = [
     'Bar',
     'is_terminal',
@@ -42,7 +44,8 @@ def tell(logger: logging.Logger, text: str, level: int = logging.INFO) -> None:
 def log_traceback(logger: logging.Logger, error: Exception) -> str | None:
     """Write the traceback of an error to the log file only; return its path, if there is one."""
     files = [handler for handler in logger.handlers if isinstance(handler, logging.FileHandler)]
-    what = (type(error), error, error.__traceback__)
+    came_up = origin(error)
+    what = (type(came_up), came_up, came_up.__traceback__)
     text = 'the run ended with an error'
     record = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, text, (), what)
     for handler in files:

@@ -68,7 +68,16 @@ class Buggy(nn.Module):
         self.tau = {}['tau']
 
 
+def of_a_hook():
+    """As ``Runner.call_hook`` of mmengine does it."""
+    try:
+        None + 1  # noqa: B018 # raises
+    except TypeError as error:
+        raise TypeError(f'{error} in a hook') from None
+
+
 BUGS = {
+    'a type that Python refuses, in a hook': of_a_hook,
     'a missing key': lambda: {}['tau'],
     'a missing key, raised': KeyError('tau'),
     'a missing attribute': lambda: None.shape,
@@ -90,6 +99,7 @@ def test_a_bug_shows_its_traceback(error, capsys):
     assert code == 1
     assert lines[0] == 'Traceback (most recent call last):'
     assert any('test_cli.py' in line for line in lines)
+    assert error is not of_a_hook or any('None + 1' in line for line in lines)
     assert lines[-1].startswith('error: unexpected ')
     assert lines[-1].endswith('Error; its traceback is above')
 
