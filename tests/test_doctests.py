@@ -28,6 +28,7 @@ MODULES = (
     'poa_mm.evaluation.few_shot',
     'poa_mm.evaluation.knn',
     'poa_mm.evaluation.label_free',
+    'poa_mm.evaluation.linear_probe',
     'poa_mm.evaluation.neighbours',
     'poa_mm.evaluation.robustness',
     'poa_mm.evaluation.shared_prefixes',

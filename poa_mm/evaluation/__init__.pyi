@@ -14,16 +14,26 @@ from .knn_evaluator import KnnEvaluator
 from .knn_monitor_hook import KnnMonitorHook
 from .knn_report import knn_table
 from .label_free import alpha_req, lidar, rankme
+from .linear_probe import (
+    Head,
+    TrainedHead,
+    head_grid,
+    held_out_rows,
+    probe_accuracies,
+    train_heads,
+)
 from .neighbours import nearest_neighbours
 from .robustness import drop_patches, shuffle_patches
 from .shared_prefixes import SharedPrefixes, grid_tokens
 
 __all__ = [
     'ClusteringResult',
+    'Head',
     'KnnEvaluator',
     'KnnMonitorHook',
     'KnnRow',
     'SharedPrefixes',
+    'TrainedHead',
     'alpha_req',
     'clustering_scores',
     'drop_patches',
@@ -32,6 +42,8 @@ __all__ = [
     'feature_loader',
     'few_shot_rows',
     'grid_tokens',
+    'head_grid',
+    'held_out_rows',
     'hungarian_accuracy',
     'kmeans_scores',
     'knn_accuracy',
@@ -42,7 +54,9 @@ __all__ = [
     'macro_accuracy',
     'micro_accuracy',
     'nearest_neighbours',
+    'probe_accuracies',
     'rankme',
     'shuffle_patches',
+    'train_heads',
     'untrained_backbone',
 ]
