@@ -38,7 +38,9 @@ __all__ = [
 ]
 
 FAILED, MISTAKEN, INTERRUPTED = 1, 2, 130  # exit codes, as Python, argparse and shells have them
-SECONDS_APART = 5.0  # longer than a launcher takes to stop the other processes of a failed one
+# Before the first, the second and any other process of a machine reports an error: longer than the
+# first takes to end, after which the launcher stops the others.
+WAITS = (0, 5, 15)  # seconds
 DEVICES = ('cpu', 'cuda', 'mps', 'xpu')
 
 
@@ -217,7 +219,7 @@ def _let_first_process_speak() -> None:
     Meanwhile the first one reports it, and the launcher stops the others. A process that is still
     here after its time is the only one with this error, or nearly.
     """
-    time.sleep(min(_rank('LOCAL_RANK', 'SLURM_LOCALID'), 2) * SECONDS_APART)
+    time.sleep(WAITS[min(_rank('LOCAL_RANK', 'SLURM_LOCALID'), 2)])
 
 
 def _rank(*variables: str) -> int:

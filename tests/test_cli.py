@@ -139,4 +139,4 @@ def test_processes_of_one_machine_report_one_after_the_other(variable, capsys, m
     for rank in range(4):
         monkeypatch.setenv(variable, str(rank))
         end(ValueError('wrong'), capsys)
-    assert waits == [0, cli.SECONDS_APART, 2 * cli.SECONDS_APART, 2 * cli.SECONDS_APART]
+    assert waits == [0, 5, 15, 15]
