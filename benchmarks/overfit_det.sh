@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Eight real images by heart (benchmarks/det.md): trains a small detector on a CPU, tests its last
+# Overfit eight real images (benchmarks/det.md): trains a small detector on a CPU, tests its last
 # checkpoint with tools/test.py and draws the predictions. One core takes about ten minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Eight real images by heart (benchmarks/seg.md): pre-trains a tiny supernet, trains UPerNet on a
+# Overfit eight real images (benchmarks/seg.md): pre-trains a tiny supernet, trains UPerNet on a
 # sub-network of it, tests the last checkpoint with tools/test.py and draws the predictions.
 # Skips what is finished in OUT. FOLDER holds images/ and semantic/ (masks of COCO's panoptic ids),
 # with train2017/ and val2017/ in both. One core takes about 17 minutes, half of them for pre-training.
