@@ -8,8 +8,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/pip install --disable-pip-version-check
 
-# What most changes can break: layers, families, losses, checkpoints, sub-networks.
-FAST := tests/elastic tests/models tests/checkpoints tests/selection
+# What all else rests on: layers, families, losses and checkpoints.
+FAST := tests/elastic tests/models tests/checkpoints --ignore=tests/checkpoints/official
 # Two processes, one for each core of a small machine, with one thread each; files in the order in
 # which tests/conftest.py puts them.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder

@@ -8,6 +8,7 @@ import re
 from unittest import mock
 
 import pytest
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
 
@@ -40,6 +41,16 @@ def _scope_of_the_module():
 @pytest.fixture(autouse=True)
 def _scope_of_the_test(_scope_of_the_module):
     yield from _scope_restored()
+
+
+@pytest.fixture(autouse=True)
+def _loggers_without_closed_streams():
+    """Take from mmengine's loggers, which it keeps, the captured output of a test that is over."""
+    yield
+    for logger in MMLogger._instance_dict.values():
+        for handler in list(logger.handlers):
+            if getattr(getattr(handler, 'stream', None), 'closed', False):
+                logger.removeHandler(handler)
 
 
 def _scope_restored():

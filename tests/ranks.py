@@ -17,6 +17,7 @@ from poa_mm.engine.gloo import init_gloo
 
 # What takes seconds to import; the rest follows in each rank.
 IMPORTED_ONCE = ['poa_mm', 'torchvision', 'mmpretrain.models', 'mmdet.models', 'poa_mm.models']
+IMPORTED_ONCE += ['mmdet.datasets', 'mmseg.datasets']
 
 
 def run_distributed(fn, world_size, *args):

@@ -1,5 +1,7 @@
 """What a supernet says of itself, and of images that it cannot take."""
 
+from types import ModuleType
+
 import numpy as np
 import pytest
 import torch
@@ -111,4 +113,5 @@ def test_image_transform_of_any_other_network():
 def test_dir_shows_what_the_package_offers():
     names = [name for name in dir(poa_mm) if not name.startswith('_')]
     assert {'load_supernet', 'load_backbone', 'image_transform', 'evaluation'} <= set(names)
-    assert len(names) < 15
+    own = [name for name in names if not isinstance(getattr(poa_mm, name), ModuleType)]
+    assert len(own) < 15  # rooms are there once anything has imported them
