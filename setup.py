@@ -56,6 +56,7 @@ setup(
         'matplotlib>=3.7',
         'numpy>=1.24',
         'pillow>=9.4',
+        'pyyaml>=6.0',
         'rich>=13.0',
         'safetensors>=0.4.3',
         'scikit-image>=0.22',

@@ -1,4 +1,4 @@
-"""Measure the k-NN accuracy of a checkpoint's sub-networks: table, CSV file and plot."""
+"""Measure the k-NN accuracy of a checkpoint's sub-networks: table, CSV file, plot, results."""
 
 import argparse
 import sys
@@ -62,7 +62,13 @@ def evaluate(args: argparse.Namespace) -> None:
     from rich.console import Console
 
     from poa_mm.elastic import select_subnets
-    from poa_mm.evaluation import knn_rows, knn_table, untrained_backbone
+    from poa_mm.evaluation import (
+        append_results,
+        knn_results,
+        knn_rows,
+        knn_table,
+        untrained_backbone,
+    )
     from poa_mm.tables import save_csv
     from poa_mm.visualization import plot_frontier
 
@@ -76,7 +82,11 @@ def evaluate(args: argparse.Namespace) -> None:
     rows = save_csv(knn_rows(evaluator, backbone, subnets, args.feature, untrained), csv_path)
     plot_frontier(rows, plot_path, _baselines(rows), title=fill(f'k-NN on {evaluator.data}', 90))
     console.print(knn_table(rows))
-    console.print(f'all k: {csv_path}\nplot:  {plot_path}', soft_wrap=True)
+    results_path = args.out_dir / 'results.jsonl'
+    append_results(results_path, knn_results(rows, evaluator, args.checkpoint, args.branch))
+    console.print(
+        f'all k:   {csv_path}\nplot:    {plot_path}\nresults: {results_path}', soft_wrap=True
+    )
 
 
 def build_evaluator(args: argparse.Namespace, cfg: 'Config') -> 'KnnEvaluator':

@@ -1,41 +1,36 @@
 # What the room offers, imported when it is used.
 from .accuracy import macro_accuracy, micro_accuracy
-from .clustering import (
-    ClusteringResult,
-    clustering_scores,
-    hungarian_accuracy,
-    kmeans_scores,
-)
+from .clustering import ClusteringResult, clustering_scores, hungarian_accuracy, kmeans_scores
 from .features import extract_features, extract_pixels, feature_loader
 from .few_shot import few_shot_rows
 from .knn import knn_accuracy, knn_predict
-from .knn_benchmark import KnnRow, knn_rows, untrained_backbone
+from .knn_benchmark import KnnRow, knn_results, knn_rows, untrained_backbone
 from .knn_evaluator import KnnEvaluator
 from .knn_monitor_hook import KnnMonitorHook
 from .knn_report import knn_table
 from .label_free import alpha_req, lidar, rankme
-from .linear_probe import (
-    Head,
-    TrainedHead,
-    head_grid,
-    held_out_rows,
-    probe_accuracies,
-    train_heads,
-)
+from .linear_probe import Head, TrainedHead, head_grid, held_out_rows, probe_accuracies, train_heads
 from .neighbours import nearest_neighbours
+from .paper import Comparison, PaperTable, compare, read_paper
+from .results import Result, append_results, latest, read_results
 from .robustness import drop_patches, shuffle_patches
 from .shared_prefixes import SharedPrefixes, grid_tokens
 
 __all__ = [
     'ClusteringResult',
+    'Comparison',
     'Head',
     'KnnEvaluator',
     'KnnMonitorHook',
     'KnnRow',
+    'PaperTable',
+    'Result',
     'SharedPrefixes',
     'TrainedHead',
     'alpha_req',
+    'append_results',
     'clustering_scores',
+    'compare',
     'drop_patches',
     'extract_features',
     'extract_pixels',
@@ -48,14 +43,18 @@ __all__ = [
     'kmeans_scores',
     'knn_accuracy',
     'knn_predict',
+    'knn_results',
     'knn_rows',
     'knn_table',
+    'latest',
     'lidar',
     'macro_accuracy',
     'micro_accuracy',
     'nearest_neighbours',
     'probe_accuracies',
     'rankme',
+    'read_paper',
+    'read_results',
     'shuffle_patches',
     'train_heads',
     'untrained_backbone',

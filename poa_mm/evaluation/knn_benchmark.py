@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
+from os import PathLike
 
 import torch
 from mmengine.logging import MMLogger
@@ -11,11 +12,12 @@ from mmengine.logging import MMLogger
 from poa_mm.elastic import Depth, Subnet, well_known_name
 from poa_mm.evaluation.features import FEATURES
 from poa_mm.evaluation.knn_evaluator import Accuracies, KnnEvaluator
+from poa_mm.evaluation.results import Result, data_name, data_sha256, file_sha256, versions
 from poa_mm.models.backbones import ElasticBackbone
 from poa_mm.registry import ELASTIC_BACKBONES
 from poa_mm.tables import depth_cell, headline_k
 
-__all__ = ['KnnRow', 'knn_rows', 'untrained_backbone']
+__all__ = ['KnnRow', 'knn_results', 'knn_rows', 'untrained_backbone']
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,46 @@ def knn_rows(
             untrained=baseline and max(by_k[k] for by_k in baseline[1].values()),
             pixels=pixels,
         )
+
+
+def knn_results(
+    rows: Iterable[KnnRow], evaluator: KnnEvaluator, checkpoint: str | PathLike, branch: str
+) -> Iterator[Result]:
+    """Yield the accuracies of rows in the format of all results, one for each k.
+
+    Args:
+        rows: Of :func:`knn_rows`.
+        evaluator: What they were evaluated with.
+        checkpoint: File of the weights.
+        branch: Branch that was evaluated, ``'teacher'`` or ``'student'``.
+    """
+    votes, images = evaluator.train_loader.dataset, evaluator.test_loader.dataset
+    digest, data, data_digest = (
+        file_sha256(checkpoint),
+        data_name(images),
+        f'{data_sha256(votes)} {data_sha256(images)}',
+    )
+    for row in rows:
+        for k, accuracy in row.accuracies.items():
+            yield Result(
+                protocol='knn',
+                metric='top1',
+                value=accuracy,
+                network=row.subnet,
+                name=row.name,
+                source=str(checkpoint),
+                source_sha256=digest,
+                data=data,
+                data_sha256=data_digest,
+                settings={
+                    'k': k,
+                    'temperature': evaluator.temperature,
+                    'feature': row.feature,
+                    'branch': branch,
+                    'dtype': str(evaluator.dtype).removeprefix('torch.'),
+                },
+                versions=versions(),
+            )
 
 
 def untrained_backbone(backbone: ElasticBackbone, seed: int = 0) -> ElasticBackbone:

@@ -10,7 +10,8 @@ from mmengine.config import Config
 from PIL import Image
 
 from poa_mm.checkpoints.checkpoint import SUPERNET_INFO
-from poa_mm.evaluation import KnnEvaluator
+from poa_mm.evaluation import KnnEvaluator, read_results
+from poa_mm.evaluation.results import file_sha256
 from poa_mm.registry import ELASTIC_BACKBONES
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'eval_knn.py'
@@ -102,6 +103,11 @@ def test_all_subnets_by_default(run, checkpoint):
         assert f'{float(row["k20"]):.1f}' in line
     assert Image.open(out / 'frontier.png').size == (1200, 800)
     assert str(out / 'knn.csv') in printed.out
+    results = list(read_results(out / 'results.jsonl'))
+    found = {(one.network, one.settings['k']): f'{one.value:.3f}' for one in results}
+    assert found == {(row['subnet'], k): row[f'k{k}'] for row in rows for k in (10, 20)}
+    assert {one.source_sha256 for one in results} == {file_sha256(checkpoint)}
+    assert {one.data for one in results} == {'PhotoPatches'}
 
 
 def test_baselines_add_columns(run, tmp_path):
