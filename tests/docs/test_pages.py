@@ -12,6 +12,7 @@ from PIL import Image
 from reader import Reader
 
 WALK = (
+    'docs/evaluation.md',
     'docs/detection.md',
     'docs/segmentation.md',
     'configs/det/README.md',
