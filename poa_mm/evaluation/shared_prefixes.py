@@ -84,9 +84,9 @@ class SharedPrefixes:
     def tokens(self, images: Tensor) -> Iterator[tuple[Subnet, Tensor, Tensor]]:
         """Run all sub-networks on a batch.
 
-        The first image of the first batch also runs in separate passes. If tokens differ there,
-        as they can for families whose tokens depend on more than the output of the last block, no
-        blocks are shared.
+        Two images of the first batch also run in separate passes. If tokens differ there, as they
+        can for families whose tokens depend on more than the output of the last block, no blocks
+        are shared.
 
         Args:
             images: Images, (B, C, H, W).
@@ -101,15 +101,17 @@ class SharedPrefixes:
         if self.backbone.training:
             raise ValueError('sub-networks share blocks in evaluation mode only: call eval() first')
         if self._shared and not self._checked:
-            self._shared = self._agrees(images[:1])
-            self._checked = True
+            self._shared = self._agrees(images[:2])
+            self._checked = len(images) > 1
         yield from self._run(images) if self._shared else self._run_separately(images)
 
     def _run(self, images: Tensor) -> Iterator[tuple[Subnet, Tensor, Tensor]]:
         self._outputs.clear()
         for one in self.passes:
             with self._sharing(one):
-                cls, patches = self.backbone.tokens(images, one.subnet)
+                # What runs before a kept output takes over is not used: one image will do.
+                needed = images[:1] if one.reused else images
+                cls, patches = self.backbone.tokens(needed, one.subnet)
             self._outputs = {n: out for n, out in self._outputs.items() if n in one.kept}
             yield one.subnet, cls, patches
 
@@ -117,11 +119,11 @@ class SharedPrefixes:
         for one in self.passes:
             yield one.subnet, *self.backbone.tokens(images, one.subnet)
 
-    def _agrees(self, image: Tensor) -> bool:
-        """Check on one image that tokens are those of separate passes."""
-        expected = list(self._run_separately(image))  # an image that does not fit raises here
+    def _agrees(self, images: Tensor) -> bool:
+        """Check on some images that tokens are those of separate passes."""
+        expected = list(self._run_separately(images))  # images that do not fit raise here
         try:
-            pairs = zip(expected, self._run(image), strict=True)
+            pairs = zip(expected, self._run(images), strict=True)
             return all(_close(*separate[1:], *shared[1:]) for separate, shared in pairs)
         except (IndexError, RuntimeError, TypeError):  # what follows a skipped block may refuse it
             return False
