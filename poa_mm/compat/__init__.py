@@ -3,7 +3,7 @@
 import functools
 import importlib
 
-from poa_mm.compat import mmcv_ops, unasked_mmdet
+from poa_mm.compat import mmcv_ops, rare_transforms, unasked_mmdet
 from poa_mm.compat.on_import import after_import
 
 __all__ = ['install']
@@ -29,6 +29,7 @@ def install() -> None:
     ``import poa_mm`` calls it, so that it runs before anything of OpenMMLab is used. Calling it
     again changes nothing.
     """
+    rare_transforms.install()
     mmcv_ops.install()
     unasked_mmdet.install()
     for module, fix in FIXES.items():
