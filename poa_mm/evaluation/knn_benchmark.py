@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from os import PathLike
+from typing import cast
 
 import torch
 from mmengine.logging import MMLogger
@@ -12,7 +13,14 @@ from mmengine.logging import MMLogger
 from poa_mm.elastic import Depth, Subnet, well_known_name
 from poa_mm.evaluation.features import FEATURES
 from poa_mm.evaluation.knn_evaluator import Accuracies, KnnEvaluator
-from poa_mm.evaluation.results import Result, data_name, data_sha256, file_sha256, versions
+from poa_mm.evaluation.results import (
+    LabelledImages,
+    Result,
+    data_name,
+    data_sha256,
+    file_sha256,
+    versions,
+)
 from poa_mm.models.backbones import ElasticBackbone
 from poa_mm.registry import ELASTIC_BACKBONES
 from poa_mm.tables import depth_cell, headline_k
@@ -133,7 +141,11 @@ def knn_results(
         checkpoint: File of the weights.
         branch: Branch that was evaluated, ``'teacher'`` or ``'student'``.
     """
-    votes, images = evaluator.train_loader.dataset, evaluator.test_loader.dataset
+    # Data sets of mmengine, which loaders do not know.
+    votes, images = (
+        cast(LabelledImages, loader.dataset)
+        for loader in (evaluator.train_loader, evaluator.test_loader)
+    )
     digest, data, data_digest = (
         file_sha256(checkpoint),
         data_name(images),
