@@ -162,7 +162,7 @@ def test_wrong_rates_are_refused(config, rates):
             "needs optim_wrapper.dtype='bfloat16', the config has float16: with float16 all",
         ),
         ({'optim_wrapper.type': 'AmpOptimWrapper'}, "dtype='bfloat16', the config has None"),
-        ({'optim_wrapper.type': 'GuardedOptimWrapper'}, 'has GuardedOptimWrapper, which may hold'),
+        ({'optim_wrapper.type': 'GuardedOptimWrapper'}, 'has GuardedOptimWrapper, which may skip'),
         ({'optim_wrapper.type': 'GuardedAmpOptimWrapper'}, 'the config has GuardedAmpOptimWrap'),
         ({'custom_hooks': [ConfigDict(type='EMAHook')]}, 'take EMAHook out of custom_hooks'),
         ({'auto_scale_lr.enable': True}, 'rates as they are given: take out auto_scale_lr.enable'),
