@@ -13,6 +13,11 @@ NAMES: Mapping[str, Mapping[str, str]] = {
         'load_supernet': 'poa_mm.checkpoints',
         'save_backbone': 'poa_mm.checkpoints',
     },
+    'poa_mm.engine.hooks': {
+        'AnnotationCheckHook': 'poa_mm.detection',
+        'ClassCheckHook': 'poa_mm.detection',
+        'LabelCheckHook': 'poa_mm.segmentation',
+    },
     'poa_mm.evaluation': {
         'Candidate': 'poa_mm.selection',
         'Cost': 'poa_mm.selection',
@@ -35,6 +40,11 @@ NAMES: Mapping[str, Mapping[str, str]] = {
     },
 }
 """The present room of each name, by the room where it was."""
+
+
+def no_more(name: str) -> object:
+    """Find nothing: the ``here`` of a room that imports what it offers at once."""
+    raise AttributeError(f'there is no {name!r} here')
 
 
 def also_former(room: str, here: Callable[[str], object]) -> Callable[[str], object]:

@@ -23,7 +23,12 @@ FLOORS = (
     {'__init__'},
 )
 # Addresses of before, kept for configs in checkpoints: their whole content is one import.
-FORMER = {'datasets/coco.py', 'models/detectors.py', 'models/segmentors.py'}
+FORMER = {
+    'datasets/coco.py': 'detection.coco',
+    'engine/official.py': 'checkpoints.official',
+    'models/detectors.py': 'detection.mmdet_modules',
+    'models/segmentors.py': 'segmentation.mmseg_modules',
+}
 
 
 def room(path):
@@ -83,11 +88,13 @@ def test_the_layout_in_the_readme_names_every_room():
     assert set(re.findall(r'^\| `(\w+)` \|', layout, re.MULTILINE)) == packages
 
 
-@pytest.mark.parametrize(
-    'module', [path.removesuffix('.py').replace('/', '.') for path in sorted(FORMER)]
-)
-def test_former_addresses_are_found(module):
-    importlib.import_module(f'poa_mm.{module}')
+@pytest.mark.parametrize('path', FORMER)
+def test_former_addresses_are_found(path):
+    former = importlib.import_module(f'poa_mm.{path.removesuffix(".py").replace("/", ".")}')
+    home = importlib.import_module(f'poa_mm.{FORMER[path]}')
+    assert home.__all__
+    for name in home.__all__:
+        assert getattr(former, name) is getattr(home, name)
 
 
 @pytest.mark.parametrize('former', NAMES)

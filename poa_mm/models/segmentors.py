@@ -1,3 +1,3 @@
 """Former address of :mod:`poa_mm.segmentation.mmseg_modules`, which configs in checkpoints name."""
 
-import poa_mm.segmentation.mmseg_modules  # noqa: F401
+from poa_mm.segmentation.mmseg_modules import *  # noqa: F403

@@ -12,6 +12,7 @@ from poa_mm.engine.hooks.schedule_check_hook import ScheduleCheckHook
 from poa_mm.engine.hooks.step_seed_hook import StepSeedHook
 from poa_mm.engine.hooks.supernet_info_hook import SupernetInfoHook
 from poa_mm.engine.hooks.throughput_hook import ThroughputHook
+from poa_mm.moved import also_former, no_more
 
 __all__ = [
     'ActivationCheckpointHook',
@@ -27,3 +28,5 @@ __all__ = [
     'SupernetInfoHook',
     'ThroughputHook',
 ]
+
+__getattr__ = also_former(__name__, no_more)
