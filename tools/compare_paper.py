@@ -7,7 +7,7 @@ from pathlib import Path
 from poa_mm import cli
 from poa_mm.files import check_file, check_free
 
-PAPER = Path(__file__).parents[1] / 'results' / 'paper.yaml'
+PAPER = Path(__file__).resolve().parents[1] / 'results' / 'paper.yaml'
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -12,7 +12,6 @@ from PIL import Image
 from reader import Reader
 
 WALK = (
-    'docs/evaluation.md',
     'docs/detection.md',
     'docs/segmentation.md',
     'configs/det/README.md',
@@ -22,6 +21,7 @@ LONG_WALK = (
     'README.md',
     'docs/pretraining.md',
     'docs/choosing.md',
+    'docs/evaluation.md',
     'docs/export.md',
     'docs/new_family.md',
     'configs/pretrain/README.md',
