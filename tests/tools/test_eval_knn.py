@@ -253,7 +253,7 @@ def test_folders_of_one_s_own_images(run, tmp_path):
         f'k-NN on 12 images of 2 classes from {tmp_path / "val"}, '
         f'classified by 12 images of 2 classes from {tmp_path / "train"}'
     )
-    assert '--test-data lacks' in run(*own[:2])[1].err
+    assert '--test-data is missing' in run(*own[:2])[1].err
     assert 'no image folder' in run(*own[:3], str(tmp_path / 'none'))[1].err
     assert 'goes without --config' in run(*own, '--config', __file__)[1].err
 
