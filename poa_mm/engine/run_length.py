@@ -146,7 +146,12 @@ def _fit(
             steps = max(original[name] * ratio, 1)
             moved[name] = steps if name == 'T_max' and steps % 1 else round(steps)
     if original.get('milestones'):
-        moved['milestones'] = [move(old_begin + m) - begin for m in original['milestones']]
+        latest = max(end - 1, begin + 1)  # rounded up, the last one would fall on the end
+        moved['milestones'] = [
+            (move(old_begin + m) if old_begin + m >= old_end else min(move(old_begin + m), latest))
+            - begin
+            for m in original['milestones']
+        ]
     if original.get('periods'):
         edges = [old_begin, *(old_begin + np.cumsum(original['periods']))]
         moved['periods'] = [max(int(p), 1) for p in np.diff([move(edge) for edge in edges])]

@@ -94,6 +94,12 @@ def test_every_length_has_schedules_that_fit(name, length, times):
     assert found == []
 
 
+def test_milestones_of_short_runs_lie_before_their_end():
+    for length, expected in {3: [2, 2], 4: [3, 3], 5: [4, 4], 6: [4, 5], 12: [9, 11]}.items():
+        steps = load('det/cascade_poa_vit-s', train_cfg__max_epochs=length).param_scheduler[-1]
+        assert (steps.end, steps.milestones) == (length, expected)
+
+
 @pytest.mark.parametrize(('length', 'peak'), [(8, 1), (20, 2), (100, 10), (600, 60)])
 def test_a_trial_of_the_paper_s_run(length, peak):
     """The warm-up takes a tenth, the rest is the whole cosine."""
