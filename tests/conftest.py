@@ -1,7 +1,8 @@
 """Puts tests/ on the path, so that any test imports from ``helpers``; keeps tests apart.
 
-mmengine keeps the library whose runner was built last as the default scope of the whole process:
-from then on names mean its classes. Tests and modules leave the scope as they found it.
+mmengine keeps the library whose runner was built last as the default scope of the whole process,
+and its visualiser as the current one: from then on names mean its classes, and hooks draw with it.
+Tests and modules leave both as they found them.
 """
 
 import re
@@ -10,6 +11,7 @@ from unittest import mock
 import pytest
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
+from mmengine.visualization import Visualizer
 
 
 def pytest_collection_modifyitems(items):
@@ -54,7 +56,9 @@ def _loggers_without_closed_streams():
 
 
 def _scope_restored():
-    before = dict(DefaultScope._instance_dict)
+    kept = (DefaultScope._instance_dict, Visualizer._instance_dict)
+    before = [dict(instances) for instances in kept]
     yield
-    DefaultScope._instance_dict.clear()
-    DefaultScope._instance_dict.update(before)
+    for instances, found in zip(kept, before, strict=True):
+        instances.clear()
+        instances.update(found)
