@@ -145,9 +145,9 @@ class Comparison:
 
     def texts(self) -> Iterator[list[str]]:
         """Yield label and cells of each row: ``paper``, or ``paper / ours / difference``."""
+        digits = [max(map(_digits, column)) for column in zip(*self.table.cells, strict=True)]
         for label, cells, ours in zip(self.table.rows, self.table.cells, self.ours, strict=True):
-            pairs = zip(cells, ours, strict=True)
-            yield [label, *(_text(cell, result) for cell, result in pairs)]
+            yield [label, *map(_text, cells, ours, digits)]
 
     def markdown(self) -> str:
         """Return the table in markdown, under a heading."""
@@ -158,12 +158,18 @@ class Comparison:
         return f'## Table {self.table.number}: {self.table.title}\n\n{note}{lines}\n'
 
 
-def _text(cell: Cell, result: Result | None) -> str:
+def _digits(cell: Cell) -> int:
+    """Count the decimals of a number, 1 of 82.0 and 0 of 82, as the paper prints a column."""
+    return len(repr(cell.value).partition('.')[2]) if isinstance(cell.value, float) else 0
+
+
+def _text(cell: Cell, result: Result | None, digits: int) -> str:
     if cell.value is None:
         return '-'
+    paper = f'{cell.value:.{digits}f}'
     if result is not None:
-        return f'{cell.value:g} / {result.value:.4g} / {result.value - cell.value:+.2f}'
-    return f'{cell.value:g} / {NOT_RUN}' if cell.ours else f'{cell.value:g}'
+        return f'{paper} / {result.value:.4g} / {result.value - cell.value:+.2f}'
+    return f'{paper} / {NOT_RUN}' if cell.ours else paper
 
 
 def compare(tables: Sequence[PaperTable], results: Iterable[Result]) -> list[Comparison]:

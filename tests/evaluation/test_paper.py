@@ -94,6 +94,11 @@ def test_a_number_that_the_paper_lacks(tables):
     assert next(comparison.texts()) == ['VICReg, resnet-50, epochs 2000', '-', '73.2']
 
 
+def test_numbers_have_the_decimals_of_the_paper(tables):
+    (comparison,) = compare([tables['20']], [])
+    assert next(comparison.texts())[1:] == ['41', '2048', '82.0', '1152']
+
+
 @pytest.mark.parametrize(
     ('other', 'words'),
     [

@@ -227,7 +227,7 @@ default_hooks = dict(checkpoint=dict(interval=80), logger=dict(interval=20))
 
 
 @pytest.mark.slow
-def test_it_learns_a_generated_set_by_heart(coco, tmp_path):
+def test_it_overfits_a_generated_set(coco, tmp_path):
     config = write_config(tmp_path / 'config.py', coco, LEARN)
     assert run('train', config, '--work-dir', tmp_path / 'run') is None
     figures = scalars(tmp_path / 'run')
