@@ -56,9 +56,10 @@ def _loggers_without_closed_streams():
 
 
 def _scope_restored():
-    kept = (DefaultScope._instance_dict, Visualizer._instance_dict)
-    before = [dict(instances) for instances in kept]
+    kept = (DefaultScope, Visualizer)
+    before = [dict(owner._instance_dict) for owner in kept]
     yield
-    for instances, found in zip(kept, before, strict=True):
-        instances.clear()
-        instances.update(found)
+    for owner, found in zip(kept, before, strict=True):
+        # Asked for again: a scope that was overwritten for a while leaves another dict behind.
+        owner._instance_dict.clear()
+        owner._instance_dict.update(found)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from poa_mm.models.backbones.elastic_backbone import ElasticBackbone
-from poa_mm.registry import ELASTIC_BACKBONES, MODELS
+from poa_mm.registry import ELASTIC_BACKBONES, MODELS, build_model
 
 # Where the layers that a config may name are defined.
 LAYERS = (
@@ -76,7 +76,7 @@ def build_on_meta(cfg: dict[str, Any]) -> nn.Module:
     # Not torch.device('meta'): constructors also compute with small tensors, drop rates say.
     hook = register_module_parameter_registration_hook(to_meta)  # type: ignore[arg-type] # torch's
     try:
-        net = MODELS.build(cfg)
+        net = build_model(cfg)
     finally:
         hook.remove()
     net.to('meta')

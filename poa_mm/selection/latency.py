@@ -8,7 +8,7 @@ from torch import nn
 from poa_mm.elastic import Subnet
 from poa_mm.models.backbones import ElasticBackbone
 from poa_mm.models.backbones.supernet_layers import image_channels
-from poa_mm.registry import MODELS
+from poa_mm.registry import build_model
 from poa_mm.selection.cost import ImageSize
 
 SECONDS = 1.0  # total time of the repetitions, of which the median is taken
@@ -72,5 +72,5 @@ def subnet_latency(
         **kwargs: Other arguments of :func:`measure_latency`.
     """
     with torch.random.fork_rng():
-        net = MODELS.build(backbone.subnet_cfg(subnet)).to(device)
+        net = build_model(backbone.subnet_cfg(subnet)).to(device)
     return measure_latency(net, image_size, **kwargs)

@@ -7,7 +7,7 @@ both sides store the intact network and scale by α when a sub-network runs.
 import re
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -29,7 +29,7 @@ from poa_mm.elastic import SearchSpace
 from poa_mm.file_kinds import kind_of_content, with_kind
 from poa_mm.files import check_free, read_file, write_file
 from poa_mm.models.selfsup import POA
-from poa_mm.registry import MODELS
+from poa_mm.registry import build_model
 
 FAMILIES = (VIT, SWIN, RESNET)
 HEAD_KEYS = (
@@ -88,7 +88,7 @@ def convert_official(
         family = _family(branches['teacher'])
         cfg = _model_config(branches['teacher'], family, settings or OfficialSettings())
         with torch.device('meta'), _ValuesOfLinspace():  # names and shapes, without memory
-            model: POA = MODELS.build(cfg)
+            model = cast(POA, build_model(cfg))
         keys = (*family.keys, *HEAD_KEYS)
         shapes = {name: weight.shape for name, weight in model.teacher.state_dict().items()}
         translated = {

@@ -17,7 +17,7 @@ from poa_mm.models.backbones.supernet_layers import (
     image_channels,
     kept_layers,
 )
-from poa_mm.registry import MODELS
+from poa_mm.registry import build_model
 
 if TYPE_CHECKING:
     from typing import Self  # of Python 3.11
@@ -218,7 +218,7 @@ class ElasticBackbone(ElasticFamily):
         # The weights are overwritten below: their initialisation must not advance the random stream
         # of training.
         with torch.random.fork_rng():
-            stock = MODELS.build(self.subnet_cfg(subnet, **overrides))
+            stock = build_model(self.subnet_cfg(subnet, **overrides))
         parameter = next(self.parameters())
         stock.to(device=parameter.device, dtype=parameter.dtype)
         stock.load_state_dict(self.fit_state(self.subnet_state_dict(subnet), stock), strict=True)

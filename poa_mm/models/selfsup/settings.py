@@ -1,10 +1,12 @@
 """Checks of POA's settings and inputs, and the backbone that they build."""
 
+from typing import cast
+
 from torch import Tensor
 
 from poa_mm.models.backbones import ElasticBackbone
 from poa_mm.models.losses import NUM_GLOBAL
-from poa_mm.registry import ELASTIC_BACKBONES, MODELS
+from poa_mm.registry import ELASTIC_BACKBONES, build_model
 
 CENTERINGS = ('sinkhorn_knopp', 'centering')
 
@@ -41,7 +43,7 @@ def build_backbone(cfg: dict, ibot_weight: float) -> ElasticBackbone:
             f'POA needs an elastic backbone ({", ".join(ELASTIC_BACKBONES.module_dict)}), '
             f'got {name}'
         )
-    backbone: ElasticBackbone = MODELS.build({'with_mask_token': True, **cfg})
+    backbone = cast(ElasticBackbone, build_model({'with_mask_token': True, **cfg}))
     if not getattr(backbone, 'with_cls_token', True):  # of families that have one
         raise ValueError('POA trains class tokens: set backbone.with_cls_token=True, got False')
     if ibot_weight and not backbone.with_mask_token:
