@@ -11,7 +11,7 @@ import pytest
 import torch
 from helpers import ROOT
 from tiny.checkpoints import save_checkpoint
-from tiny.families import IMAGES, SIZE, SUPERNETS, build
+from tiny.families import IMAGES, SIZE, build
 
 import poa_mm.export.exporter as module
 from poa_mm.export import FORMATS, card_paths, export_subnet
@@ -23,42 +23,18 @@ def target(folder, to):
     return folder / f'net{FORMATS[to].suffix}'
 
 
-@pytest.mark.parametrize('family', SUPERNETS)
-@ALL
-def test_the_snippet_of_the_card_runs(to, family, tmp_path, monkeypatch):
-    """It is executed as it stands, and gives the sub-network's features."""
-    net = build(family)
-    path = target(tmp_path, to)
-    card = export_subnet(net, 'smallest', path, to, image_size=SIZE[family])
-    assert f'```python\n{card.snippet}\n```' in card_paths(path, to)[1].read_text()
-    monkeypatch.chdir(tmp_path)
-    names = {}
-    exec(card.snippet, names)
-    batch = torch.as_tensor(names['images'])
-    assert batch.shape == (1, 3, SIZE[family], SIZE[family])
-    stock = to in ('mmpretrain', 'safetensors')
-    with torch.no_grad():
-        expected = net(batch, 'smallest')[-1] if stock else net.tokens(batch, 'smallest')[0]
-    got = torch.as_tensor(names['features'])
-    torch.testing.assert_close(got, expected, rtol=0, atol=1e-5 * expected.abs().max().item())
-
-
 @pytest.mark.parametrize(('family', 'channels'), [('vit', 1), ('swin', 4), ('resnet', 2)])
 @ALL
-def test_images_of_any_number_of_channels(to, family, channels, tmp_path, monkeypatch):
+def test_the_snippet_of_the_card_runs_for_any_channels(to, family, channels, tmp_path, monkeypatch):
+    """It is executed as it stands, and gives the sub-network's features."""
     net = build(family, in_channels=channels)
     normalisation = {'mean': [102.0] * channels, 'std': [51.0] * channels}
     checkpoint = save_checkpoint(
         tmp_path / 'iter_1.pth', net, config={'data_preprocessor': normalisation}
     )
-    card = export_subnet(
-        net,
-        'smallest',
-        target(tmp_path, to),
-        to,
-        image_size=SIZE[family],
-        checkpoint=checkpoint,
-    )
+    path = target(tmp_path, to)
+    card = export_subnet(net, 'smallest', path, to, image_size=SIZE[family], checkpoint=checkpoint)
+    assert f'```python\n{card.snippet}\n```' in card_paths(path, to)[1].read_text()
     assert card.preprocessing['mean_of_255'] == normalisation['mean']
     assert card.preprocessing['channels'] == {1: 'grey'}.get(channels, channels)
     assert ('grey' if channels == 1 else f'with {channels} channels') in card.to_markdown()

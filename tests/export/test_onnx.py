@@ -14,7 +14,7 @@ import poa_mm.export.onnx as module
 from poa_mm.export import export_subnet
 
 # The exporter takes seconds for each network; all sub-networks are exact before it sees them.
-EXAMPLES = 2
+EXAMPLES = 1
 
 
 def run(path, batch):

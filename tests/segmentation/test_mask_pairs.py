@@ -49,7 +49,7 @@ def spelt(suffix):
     return st.tuples(*letters).map(''.join)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     suffixes=st.lists(st.tuples(spelt('.jpg'), spelt('_x.png')), min_size=1, max_size=4),
     configured=st.tuples(spelt('.jpg'), spelt('_x.png')),
