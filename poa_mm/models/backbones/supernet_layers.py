@@ -26,11 +26,16 @@ class Layer(NamedTuple):
 
 def find_layers(network: nn.Module) -> list[Layer]:
     """List the modules of a network that have parameters of their own or can be sliced."""
-    return [
+    # Asked once: isinstance with a protocol takes longer than all else here.
+    layers = (
         Layer(name, module, isinstance(module, ElasticLayer))
         for name, module in network.named_modules()
         if module is not network
-        and (isinstance(module, ElasticLayer) or any(True for _ in module.parameters(False)))
+    )
+    return [
+        layer
+        for layer in layers
+        if layer.elastic or any(True for _ in layer.module.parameters(False))
     ]
 
 
