@@ -11,8 +11,9 @@ PIP := $(BIN)/pip install --disable-pip-version-check
 # What all else rests on: layers, families, losses and checkpoints.
 FAST := tests/elastic tests/models tests/checkpoints --ignore=tests/checkpoints/official
 # Two processes, one for each core of a small machine, with one thread each; files in the order in
-# which tests/conftest.py puts them.
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# which tests/conftest.py puts them. Byte code is kept, also where the environment says not to: tests
+# start many processes, each of which would compile the package again.
+PYTEST = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help env demo test test-fast lint format check-env clean
 
