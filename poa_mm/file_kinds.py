@@ -28,6 +28,10 @@ class Kind(NamedTuple):
         return f'it looks like {self.name}: {self.advice}'
 
 
+# Names of the kinds that exports are of.
+ONNX, SAFETENSORS = 'an exported ONNX network', 'a file of safetensors'
+TORCHSCRIPT = 'a TorchScript network'
+EXPORTED = (ONNX, SAFETENSORS, TORCHSCRIPT)
 FETCH = 'download the file again, as itself'
 ONE_NETWORK = 'it holds one network and no supernet, which poa_mm does not open'
 TIMM = f'{ONE_NETWORK}; timm.create_model(NAME, checkpoint_path=FILE) does'
@@ -43,10 +47,10 @@ _STARTS: tuple[tuple[bytes, Kind], ...] = (
     (b'{', Kind('a text file', 'name a checkpoint')),
 )
 _SUFFIXES: dict[str, Kind] = {
-    '.onnx': Kind('an exported ONNX network', 'onnxruntime.InferenceSession opens it'),
+    '.onnx': Kind(ONNX, 'onnxruntime.InferenceSession opens it'),
     '.py': Kind('a config', 'name a checkpoint that a run with it has written'),
     '.safetensors': Kind(
-        'a file of safetensors',
+        SAFETENSORS,
         'poa_mm.load_backbone opens those of --to safetensors, '
         "timm.create_model('local-dir:FOLDER', pretrained=True) those of timm",
     ),
@@ -123,7 +127,7 @@ def _kind_of_archive(path: Path) -> Kind | None:
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
     if any('/code/' in name or name.endswith('constants.pkl') for name in names):
-        return Kind('a TorchScript network', 'torch.jit.load opens it')
+        return Kind(TORCHSCRIPT, 'torch.jit.load opens it')
     if any(name.endswith('.npy') for name in names):
         return Kind('arrays of NumPy', 'name a checkpoint')
     if not any(name.endswith('data.pkl') for name in names):

@@ -18,7 +18,8 @@ FLOORS = (
     {'datasets', 'models', 'tables', 'visualization'},
     {'checkpoints'},
     {'engine', 'selection'},
-    {'detection', 'evaluation', 'export', 'segmentation'},
+    {'detection', 'export', 'segmentation'},
+    {'evaluation'},  # of exports as well
     {'registration'},  # which wires all of them
     {'__init__'},
 )

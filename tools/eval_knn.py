@@ -1,46 +1,42 @@
-"""Measure the k-NN accuracy of a checkpoint's sub-networks: table, CSV file, plot, results."""
+"""Measure the k-NN accuracy of sub-networks and other networks: table, CSV file, plots, results."""
 
 import argparse
 import sys
-from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import poa_mm
 from poa_mm import cli
-from poa_mm.files import check_file, check_free
+from poa_mm.evaluation import command_line
 
 if TYPE_CHECKING:
-    from mmengine.config import Config
+    from poa_mm.evaluation import Journal, KnnEvaluator, KnnRow, LabelledData, Measured
 
-    from poa_mm.evaluation import KnnEvaluator, KnnRow
-    from poa_mm.models.backbones import ElasticBackbone
-
-MEMORY_HELP = 'for features; the more, the fewer passes over the images (default: 8)'
-DTYPES = ('float32', 'float16', 'bfloat16')
+OUTPUTS = ('knn.csv', 'frontier.png', 'heatmap.png')
+JOURNAL = 'knn_unfinished.jsonl'
+# What options are where they are not given. 'official': as the authors' code has it.
+DEFAULTS = {'temperature': 0.07, 'average': 'micro', 'feature': 'cls'}
+PRESETS = {
+    None: DEFAULTS,
+    'paper': {**DEFAULTS, 'k': [10, 20, 100, 200]},
+    'official': {**DEFAULTS, 'k': [10, 20, 100, 200], 'dtype': 'float16'},
+}
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, usage='%(prog)s CHECKPOINT [options]')
+    parser = argparse.ArgumentParser(
+        description=__doc__, usage='%(prog)s WHAT [options]', formatter_class=command_line.formatter
+    )
     add = parser.add_argument
-    add('checkpoint', type=Path, help='training checkpoint')
-    add('--subnets', default='all', help='all (default), named, or names: vit-s,w448-d13')
-    add('--baselines', action='store_true', help='also evaluate random weights and raw pixels')
-    add('--branch', choices=['teacher', 'student'], default='teacher')
-    add('--feature', choices=['cls', 'mean'], default='cls', help='class token or mean patch token')
     add('--k', type=int, nargs='+', help='neighbours (default: those of 10 20 100 200 that fit)')
-    add('--temperature', type=float, default=0.07, help='of the votes (default: 0.07)')
-    add('--batch-size', type=int, default=256)
-    add('--workers', type=int, default=2, help='processes that read images')
-    cli.add_device(parser)
-    add('--dtype', choices=DTYPES, help='of the networks (default: bfloat16 on GPUs, else float32)')
-    add('--max-memory', type=float, default=8, metavar='GIB', help=MEMORY_HELP)
-    add('--out-dir', type=Path, help='default: knn_CHECKPOINT beside the checkpoint')
-    cli.add_overwrite(parser)
-    cli.add_labelled_data(parser, 'your own images, a sub-folder for each class: these vote')
-    add('--config', help="config with the data sets (default: the checkpoint's own)")
-    cli.add_cfg_options(parser, 'knn_train_dataset.data_root=/data/train')
-    cli.add_traceback(parser)
+    add('--temperature', type=float, help='of the votes (default: 0.07)')
+    add('--feature', choices=['cls', 'mean'], help='class token or mean patch token')
+    add('--average', choices=['micro', 'macro'], help='over images (default) or classes')
+    add('--per-class', type=int, nargs='+', default=[], metavar='N', help='few-shot banks')
+    add('--draws', type=int, default=5, help='few-shot banks of each N (default: 5)')
+    add('--preset', choices=['official', 'paper'], help='settings of the authors, of the paper')
+    add('--bank', choices=['float32', 'float16'], default='float32', help='type of features')
+    add('--baselines', action='store_true', help='also evaluate random weights and raw pixels')
+    command_line.add_shared(parser)
     return parser.parse_args(argv)
 
 
@@ -49,82 +45,119 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def evaluate(args: argparse.Namespace) -> None:
-    check_file(args.checkpoint, 'checkpoint')
-    if args.config:
-        check_file(args.config, 'config')
-    args.out_dir = args.out_dir or cli.beside(args.checkpoint, 'knn')
-    csv_path, plot_path = args.out_dir / 'knn.csv', args.out_dir / 'frontier.png'
-    for path in (csv_path, plot_path):
-        check_free(path, args.overwrite)
-    own_data = cli.check_labelled_data(args)
-    if own_data and (args.config or args.cfg_options):
-        raise ValueError('--train-data goes without --config and --cfg-options')
+    for option, value in PRESETS[args.preset].items():
+        if getattr(args, option) is None:
+            setattr(args, option, value)
+    command_line.check(args, 'knn', OUTPUTS, JOURNAL)
     from rich.console import Console
 
-    from poa_mm.elastic import select_subnets
-    from poa_mm.evaluation import (
-        append_results,
-        knn_results,
-        knn_rows,
-        knn_table,
-        untrained_backbone,
-    )
+    from poa_mm.evaluation.knn_run import resumed_rows
+    from poa_mm.evaluation.ranks import is_first
     from poa_mm.tables import save_csv
-    from poa_mm.visualization import plot_frontier
 
-    backbone = poa_mm.load_supernet(args.checkpoint, args.branch)
-    subnets = select_subnets(backbone.space, args.subnets)
-    evaluator = build_evaluator(args, data_config(args, backbone if own_data else None))
-    console = Console()
-    console.print(f'k-NN on {evaluator.data}', soft_wrap=True)
-    untrained = untrained_backbone(backbone) if args.baselines else None
+    measured = command_line.open_networks(args)
+    data = command_line.open_data(args, measured)
+    evaluator = build_evaluator(args, measured, data)
+    console = Console(quiet=not is_first())
+    console.print(f'k-NN on {data}', soft_wrap=True)
     args.out_dir.mkdir(parents=True, exist_ok=True)
-    rows = save_csv(knn_rows(evaluator, backbone, subnets, args.feature, untrained), csv_path)
-    plot_frontier(rows, plot_path, _baselines(rows), title=fill(f'k-NN on {evaluator.data}', 90))
-    console.print(knn_table(rows))
-    results_path = args.out_dir / 'results.jsonl'
-    append_results(results_path, knn_results(rows, evaluator, args.checkpoint, args.branch))
-    console.print(
-        f'all k:   {csv_path}\nplot:    {plot_path}\nresults: {results_path}', soft_wrap=True
-    )
+    journal = open_journal(args, measured, evaluator) if is_first() else None
+    if journal is not None and journal.done:
+        there = sum(network.name in journal.done for network in measured.networks)
+        console.print(f'going on: {there} of {len(measured.networks)} networks are there')
+    rows = resumed_rows(evaluator, measured, journal, args.feature, args.baselines)
+    if journal is not None:
+        report(args, save_csv(rows, args.out_dir / OUTPUTS[0]), evaluator, measured, console)
+        journal.close()
+    else:
+        list(rows)
 
 
-def build_evaluator(args: argparse.Namespace, cfg: 'Config') -> 'KnnEvaluator':
+def build_evaluator(
+    args: argparse.Namespace, measured: 'Measured', data: 'LabelledData'
+) -> 'KnnEvaluator':
     import torch
+    from mmengine import dist
 
     from poa_mm.evaluation import KnnEvaluator
 
-    device = args.device or cli.default_device()
-    dtype = args.dtype or ('bfloat16' if device.type == 'cuda' else 'float32')
-    return KnnEvaluator.from_config(
-        cfg,
+    return KnnEvaluator.of(
+        data,
         k=args.k,
         temperature=args.temperature,
         batch_size=args.batch_size,
         num_workers=args.workers,
-        device=device,
-        dtype=getattr(torch, dtype),
+        device=args.device,
+        dtype=measured.dtype,
         max_memory=args.max_memory,
+        average=args.average,
+        per_class=args.per_class,
+        draws=args.draws,
+        bank_dtype=getattr(torch, args.bank),
+        shared=dist.get_world_size() > 1,
+        store=command_line.open_store(args, measured, data, (args.feature,), args.bank),
     )
 
 
-def data_config(args: argparse.Namespace, backbone: 'ElasticBackbone | None') -> 'Config':
-    """Load the config with the data sets, or with the user's own folders for a backbone."""
-    from poa_mm.checkpoints import load_config
-    from poa_mm.checkpoints.config_file import read_config
-    from poa_mm.checkpoints.preprocessing import preprocessing_of
-    from poa_mm.engine.config_check import override
-    from poa_mm.evaluation.knn_evaluator import KNN_SETTINGS
-    from poa_mm.evaluation.labelled_folders import use_labelled_folders
-
-    cfg = read_config(args.config) if args.config else load_config(args.checkpoint)
-    override(cfg, cli.read_cfg_options(args.cfg_options), read=KNN_SETTINGS)
-    if backbone is not None:
-        use_labelled_folders(cfg, args.train_data, args.test_data, preprocessing_of(backbone, cfg))
-    return cfg
+def settings(args: argparse.Namespace, measured: 'Measured') -> dict[str, Any]:
+    """What can change the numbers, beside k, temperature and kind of feature."""
+    told: dict[str, Any] = {'dtype': args.dtype}
+    if measured.branch:
+        told['branch'] = measured.branch
+    if args.bank != 'float32':
+        told['bank'] = args.bank
+    return told
 
 
-def _baselines(rows: list['KnnRow']) -> dict[str, float | list[float]]:
+def open_journal(
+    args: argparse.Namespace, measured: 'Measured', evaluator: 'KnnEvaluator'
+) -> 'Journal':
+    from poa_mm.evaluation import Journal
+
+    about = {
+        'checkpoint': measured.source_sha256,
+        'data set': evaluator.labelled.both_sha256,
+        'preparation of images': evaluator.labelled.settings,
+        'k': list(evaluator.k),
+        **{name: getattr(args, name) for name in ('temperature', 'feature', 'average')},
+        **{name: getattr(args, name) for name in ('per_class', 'draws', 'baselines')},
+        **settings(args, measured),
+    }
+    return Journal(args.out_dir / JOURNAL, about, args.overwrite)
+
+
+def report(
+    args: argparse.Namespace,
+    rows: list['KnnRow'],
+    evaluator: 'KnnEvaluator',
+    measured: 'Measured',
+    console: Any,
+) -> None:
+    from poa_mm.evaluation import append_results, knn_table
+    from poa_mm.evaluation.knn_benchmark import results_of_rows
+    from poa_mm.visualization import plot_frontier, plot_heat_map
+
+    console.print(knn_table(rows))
+    table, frontier, heat_map = (args.out_dir / name for name in OUTPUTS)
+    written = {'all k': table}
+    if rows[0].width:  # sub-networks
+        title = fill(f'k-NN on {evaluator.data}', 90)
+        label = f'k-NN top-1 accuracy (%), k = {rows[0].k}'
+        plot_frontier(rows, frontier, baselines(rows), title, label)
+        plot_heat_map(rows, heat_map, title, label)
+        written |= {'plots': frontier, '': heat_map}
+    written['results'] = args.out_dir / 'results.jsonl'
+    append_results(
+        written['results'],
+        results_of_rows(
+            rows, evaluator, measured.source, measured.source_sha256, settings(args, measured)
+        ),
+    )
+    for what, path in written.items():
+        console.print(f'{what + ":" if what else "":8} {path}', soft_wrap=True)
+
+
+def baselines(rows: list['KnnRow']) -> dict[str, float | list[float]]:
     untrained = [row.untrained for row in rows if row.untrained is not None]
     if not untrained or rows[0].pixels is None:
         return {}

@@ -23,6 +23,7 @@ from poa_mm.elastic.space import (
     active_blocks,
     head_widths,
     select_subnets,
+    subnet_of_name,
     well_known_name,
 )
 
@@ -47,5 +48,6 @@ __all__ = [
     'make_elastic',
     'num_sliced',
     'select_subnets',
+    'subnet_of_name',
     'well_known_name',
 ]

@@ -258,11 +258,7 @@ class SearchSpace(Sequence[Subnet]):
     def _parse(self, name: str) -> Subnet:
         if name in self.names:
             return self.names[name]
-        match = re.fullmatch(r'w(\d+)-d(\d+(?:-\d+)*)', name)
-        subnet = None
-        if match:
-            stages = tuple(map(int, match[2].split('-')))
-            subnet = Subnet(int(match[1]), stages if len(stages) > 1 else stages[0])
+        subnet = subnet_of_name(name)
         if subnet is None or (subnet not in self and subnet != self.intact):
             raise ValueError(f'no sub-network {name!r}; {self._valid()}')
         return subnet
@@ -281,6 +277,20 @@ class SearchSpace(Sequence[Subnet]):
         stages = zip(*(Subnet(0, depth).stage_depths for depth in self.depths), strict=True)
         ranges = (f'{min(stage)}…{max(stage)}' for stage in stages)
         return f'<blocks of each stage, joined by ->: {", ".join(ranges)}'
+
+
+def subnet_of_name(name: str) -> Subnet | None:
+    """Return the sub-network whose ``str`` a text is, or ``None``.
+
+    Example:
+        >>> subnet_of_name('w64-d3-4-6-3'), subnet_of_name('vit-s')
+        (Subnet(width=64, depth=(3, 4, 6, 3)), None)
+    """
+    match = re.fullmatch(r'w(\d+)-d(\d+(?:-\d+)*)', name)
+    if match is None:
+        return None
+    stages = tuple(map(int, match[2].split('-')))
+    return Subnet(int(match[1]), stages if len(stages) > 1 else stages[0])
 
 
 def select_subnets(space: SearchSpace, which: str) -> list[Subnet]:

@@ -3,29 +3,47 @@ from .accuracy import macro_accuracy, micro_accuracy
 from .clustering import ClusteringResult, clustering_scores, hungarian_accuracy, kmeans_scores
 from .features import extract_features, extract_pixels, feature_loader
 from .few_shot import few_shot_rows
+from .journal import Journal
 from .knn import knn_accuracy, knn_predict
-from .knn_benchmark import KnnRow, knn_results, knn_rows, untrained_backbone
-from .knn_evaluator import KnnEvaluator
+from .knn_bank import Bank
+from .knn_benchmark import KnnRow, knn_results, knn_rows, measured_rows, untrained_backbone
+from .knn_evaluator import KnnEvaluator, KnnScores
 from .knn_monitor_hook import KnnMonitorHook
 from .knn_report import knn_table
 from .label_free import alpha_req, lidar, rankme
+from .labelled_data import LabelledData
 from .linear_probe import Head, TrainedHead, head_grid, held_out_rows, probe_accuracies, train_heads
+from .measured import Measured, MeasuredSupernet, Network, Tokens, open_measured
 from .neighbours import nearest_neighbours
+from .network_features import FeatureReader, NetworkFeatures, SplitFeatures
 from .paper import Comparison, PaperTable, compare, read_paper
 from .results import Result, append_results, latest, read_results
 from .robustness import drop_patches, shuffle_patches
 from .shared_prefixes import SharedPrefixes, grid_tokens
+from .store import FeatureStore
 
 __all__ = [
+    'Bank',
     'ClusteringResult',
     'Comparison',
+    'FeatureReader',
+    'FeatureStore',
     'Head',
+    'Journal',
     'KnnEvaluator',
     'KnnMonitorHook',
     'KnnRow',
+    'KnnScores',
+    'LabelledData',
+    'Measured',
+    'MeasuredSupernet',
+    'Network',
+    'NetworkFeatures',
     'PaperTable',
     'Result',
     'SharedPrefixes',
+    'SplitFeatures',
+    'Tokens',
     'TrainedHead',
     'alpha_req',
     'append_results',
@@ -49,8 +67,10 @@ __all__ = [
     'latest',
     'lidar',
     'macro_accuracy',
+    'measured_rows',
     'micro_accuracy',
     'nearest_neighbours',
+    'open_measured',
     'probe_accuracies',
     'rankme',
     'read_paper',

@@ -1,6 +1,6 @@
 """Frozen features of many sub-networks from one pass over a dataset."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypedDict
 
@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from poa_mm.elastic import Subnet
-from poa_mm.evaluation.shared_prefixes import SharedPrefixes
+from poa_mm.evaluation.measured import Measured, MeasuredSupernet, Network, Tokens
+from poa_mm.evaluation.ranks import batches_of_rank
 from poa_mm.models.backbones import ElasticBackbone
 
 if TYPE_CHECKING:
@@ -19,17 +20,26 @@ if TYPE_CHECKING:
 
 __all__ = [
     'FEATURES',
+    'KINDS',
     'PIXELS',
     'Features',
+    'check_kinds',
+    'evaluating',
+    'extract',
     'extract_features',
     'extract_pixels',
     'feature_loader',
 ]
 
-# 'cls': class token after the final norm, as in the paper (mean of the last map for families
-# without a class token).
-# 'mean': mean of the patch tokens.
-FEATURES = ('cls', 'mean')
+# What is kept of an image's tokens, by kind.
+KINDS: Mapping[str, Callable[[Tokens], Tensor]] = {
+    # Class token after the final norm, as in the paper (mean of the last map for families without a
+    # class token).
+    'cls': lambda tokens: tokens.cls,
+    # Mean of the patch tokens, in float32 whatever the network ran in.
+    'mean': lambda tokens: tokens.patches.float().mean(dim=1),
+}
+FEATURES = tuple(KINDS)
 PIXELS = ('raw', 'normalised')
 
 Features = dict[Subnet, dict[str, Tensor]]
@@ -46,14 +56,22 @@ class LabelledImage(TypedDict):
 _PIXEL_SIDE = 32
 
 
-def feature_loader(dataset: Dataset, batch_size: int = 256, num_workers: int = 0) -> DataLoader:
-    """Make a loader that goes once through a dataset, in order.
+def feature_loader(
+    dataset: Dataset,
+    batch_size: int = 256,
+    num_workers: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+) -> DataLoader:
+    """Make a loader that goes once through a dataset, in order, or through a process's share of it.
 
     Args:
         dataset: Items ``{'inputs': uint8 (3, H, W), 'data_samples': DataSample with gt_label}``,
             all of one size.
         batch_size: Images per batch.
         num_workers: Processes that read images; 0 reads them in the calling process.
+        rank: Number of this process, of those that share the batches.
+        world_size: Number of these processes.
 
     Returns:
         A loader of batches ``(images (B, 3, H, W), labels int64 (B,))``.
@@ -61,22 +79,27 @@ def feature_loader(dataset: Dataset, batch_size: int = 256, num_workers: int = 0
     Raises:
         ValueError: The dataset is empty, or its first item is not as described.
     """
-    loader = DataLoader(
+    total = len(dataset)  # type: ignore[arg-type] # map-style data sets have a length
+    if not total:
+        raise ValueError(f'{type(dataset).__name__} is empty: there are no features to extract')
+    _collate([dataset[0]])
+    return DataLoader(
         dataset,
-        batch_size=batch_size,
+        batch_sampler=batches_of_rank(total, batch_size, rank, world_size),
         num_workers=num_workers,
         collate_fn=_collate,
         pin_memory=torch.cuda.is_available(),
     )
-    if not num_images(loader):
-        raise ValueError(f'{type(dataset).__name__} is empty: there are no features to extract')
-    _collate([dataset[0]])
-    return loader
 
 
 def num_images(loader: DataLoader) -> int:
-    """Count the images that a loader goes through."""
+    """Count the images of a loader's data set."""
     return len(loader.dataset)  # type: ignore[arg-type] # map-style data sets have a length
+
+
+def rows_of(loader: DataLoader) -> Tensor:
+    """Return the rows of the data set that a loader goes through, (n,)."""
+    return torch.tensor([row for batch in loader.batch_sampler for row in batch], dtype=torch.int64)
 
 
 def extract_features(
@@ -132,23 +155,57 @@ def extract_features(
         >>> labels
         tensor([0, 1, 2, 0, 1, 2])
     """
-    unknown = [kind for kind in features if kind not in FEATURES]
-    if unknown or not features:
-        raise ValueError(f'features must be some of {FEATURES}, got {tuple(features)}')
+    check_kinds(features)
     if not subnets:
         raise ValueError('subnets is empty: give at least one sub-network')
-    bank: Features = {subnet: {} for subnet in subnets}
-    device = next(backbone.parameters()).device
-    labels = torch.empty(num_images(loader), dtype=torch.int64)
-    plan = SharedPrefixes(backbone, subnets)
-    with _evaluating(backbone), torch.autocast(device.type, dtype, dtype != torch.float32):
-        for rows, _, images, batch_labels in _batches(loader, preprocessor, progress):
-            labels[rows] = batch_labels
-            for subnet, cls, patches in plan.tokens(images):
-                for kind in features:
-                    # Pooled in float32 whatever the network ran in.
-                    batch = cls if kind == 'cls' else patches.float().mean(dim=1)
-                    _store(bank[subnet], kind, rows, batch, len(labels))
+    measured = MeasuredSupernet(backbone, subnets, dtype=dtype)
+    with evaluating(backbone):
+        bank, labels = extract(measured, loader, preprocessor, features, progress=progress)
+    return {
+        subnet: bank[network]
+        for subnet, network in zip(dict.fromkeys(subnets), measured.networks, strict=True)
+    }, labels
+
+
+def check_kinds(kinds: Sequence[str]) -> None:
+    """Check that kinds of features are of :data:`KINDS`, one or more, or raise a ValueError."""
+    if not kinds or any(kind not in KINDS for kind in kinds):
+        raise ValueError(f'features must be some of {FEATURES}, got {tuple(kinds)}')
+
+
+def extract(
+    measured: Measured,
+    loader: DataLoader,
+    preprocessor: nn.Module,
+    kinds: Sequence[str] = ('cls',),
+    networks: Sequence[Network] | None = None,
+    dtype: torch.dtype = torch.float32,
+    progress: str | None = None,
+) -> tuple[dict[Network, dict[str, Tensor]], Tensor]:
+    """Run networks on every batch of a loader; read each image once.
+
+    Args:
+        measured: Networks in evaluation mode.
+        loader: As :func:`feature_loader` returns it.
+        preprocessor: See :func:`extract_features`.
+        kinds: What to keep, of :data:`KINDS`.
+        networks: Which of ``measured.networks``; all by default.
+        dtype: That features are kept in, in main memory.
+        progress: Text beside a progress bar; ``None`` shows no bar.
+
+    Returns:
+        The features by network and kind, (n, D) on the CPU, and the labels (n,), both of the images
+        that the loader goes through: :func:`rows_of` says which.
+    """
+    chosen = measured.networks if networks is None else networks
+    total = len(rows_of(loader))
+    bank: dict[Network, dict[str, Tensor]] = {network: {} for network in chosen}
+    labels = torch.empty(total, dtype=torch.int64)
+    for rows, _, images, batch_labels in _batches(loader, preprocessor, progress):
+        labels[rows] = batch_labels
+        for network, tokens in measured.tokens(images, chosen):
+            for kind in kinds:
+                _store(bank[network], kind, rows, KINDS[kind](tokens), total, dtype)
     return bank, labels
 
 
@@ -171,20 +228,20 @@ def extract_pixels(
         (N,).
     """
     pixels: dict[str, Tensor] = {}
-    labels = torch.empty(num_images(loader), dtype=torch.int64)
+    labels = torch.empty(len(rows_of(loader)), dtype=torch.int64)
     for rows, raw, normalised, batch_labels in _batches(loader, preprocessor, progress):
         labels[rows] = batch_labels
         for kind, images in zip(PIXELS, (raw.float(), normalised), strict=True):
             height, width = (min(length, _PIXEL_SIDE) for length in images.shape[-2:])
             small = F.adaptive_avg_pool2d(images, (height, width))
-            _store(pixels, kind, rows, small.flatten(1), len(labels))
+            _store(pixels, kind, rows, small.flatten(1), len(labels), torch.float32)
     return pixels, labels
 
 
 def _batches(
     loader: DataLoader, preprocessor: nn.Module, progress: str | None
 ) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
-    """Yield rows of the dataset, their images as read, the same preprocessed, and their labels."""
+    """Yield rows of the result, their images as read, the same preprocessed, and their labels."""
     start = 0
     for images, labels in track(loader, progress or '', disable=progress is None):
         # mmpretrain's self-supervised preprocessor unpacks exactly these two entries.
@@ -193,14 +250,19 @@ def _batches(
         start += len(labels)
 
 
-def _store(features: dict[str, Tensor], kind: str, rows: slice, batch: Tensor, total: int) -> None:
+def _store(
+    features: dict[str, Tensor],
+    kind: str,
+    rows: slice,
+    batch: Tensor,
+    total: int,
+    dtype: torch.dtype,
+) -> None:
     """Write a batch into its rows of a tensor (total, D), which the first batch allocates."""
     if kind not in features:
-        # Not a list of batches: concatenating it would take the memory twice. Not an inference
-        # tensor: a linear probe may train on it.
-        with torch.inference_mode(False):
-            features[kind] = torch.empty(total, batch.shape[1])
-    features[kind][rows] = batch.float().cpu()
+        # Not a list of batches: concatenating it would take the memory twice.
+        features[kind] = torch.empty(total, batch.shape[1], dtype=dtype)
+    features[kind][rows] = batch.to('cpu', dtype)
 
 
 def _collate(items: Sequence[LabelledImage]) -> tuple[Tensor, Tensor]:
@@ -224,13 +286,12 @@ def _collate(items: Sequence[LabelledImage]) -> tuple[Tensor, Tensor]:
 
 
 @contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Set evaluation mode without gradients; restore the mode of each submodule afterwards."""
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Set evaluation mode; restore the mode of each submodule afterwards."""
     modes = {part: part.training for part in module.modules()}
     module.eval()
     try:
-        with torch.inference_mode():
-            yield
+        yield
     finally:
         for part, mode in modes.items():
             part.training = mode

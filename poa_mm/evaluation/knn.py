@@ -8,7 +8,7 @@ cosine similarity s weighs exp(s / T) with T = 0.07.
    Sec. 4.1 and App. F.1. https://arxiv.org/abs/2104.14294
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -16,7 +16,15 @@ from torch import Tensor
 from poa_mm.evaluation.accuracy import AVERAGES
 from poa_mm.evaluation.neighbours import nearest_neighbours, rows_at_once
 
-__all__ = ['PAPER_KS', 'TEMPERATURE', 'knn_accuracy', 'knn_predict']
+__all__ = [
+    'PAPER_KS',
+    'TEMPERATURE',
+    'check_k',
+    'check_queries',
+    'knn_accuracy',
+    'knn_predict',
+    'votes_of',
+]
 
 PAPER_KS = (10, 20, 100, 200)
 TEMPERATURE = 0.07
@@ -63,19 +71,53 @@ def knn_predict(
         >>> knn_predict(train, torch.tensor([7, 7, 4]), test, k=[1, 3])
         {1: tensor([7, 4]), 3: tensor([7, 4])}
     """
-    _check(train_features, train_labels, test_features, k, temperature)
-    max_k = max(k)
-    chunk_size = chunk_size or rows_at_once(train_features, max_k)
-    votes_at_once = max(1, _CHUNK_ELEMENTS // max_k**2)
+    check_queries(train_features, test_features, temperature)
+    if train_labels.shape != train_features.shape[:1]:
+        raise ValueError(
+            f'train_labels must have shape ({len(train_features)},), got '
+            f'{tuple(train_labels.shape)}'
+        )
+    check_k(k, len(train_features))
+    chunk_size = chunk_size or rows_at_once(train_features, max(k))
+    return votes_of(
+        lambda chunk: nearest_neighbours(train_features, chunk, max(k)),
+        train_labels,
+        test_features.split(chunk_size),
+        k,
+        temperature,
+    )
+
+
+def votes_of(
+    search: Callable[[Tensor], tuple[Tensor, Tensor]],
+    labels: Tensor,
+    chunks: Sequence[Tensor],
+    k: Sequence[int],
+    temperature: float,
+) -> dict[int, Tensor]:
+    """Classify chunks of test features by the votes of what a search finds.
+
+    Args:
+        search: From features (M, D) to the similarities of the largest k training features in
+            descending order, float64 (M, k), and their positions in ``labels``, (M, k).
+        labels: Classes that vote.
+        chunks: Test features.
+        k: See :func:`knn_predict`.
+        temperature: See :func:`knn_predict`.
+
+    Returns:
+        The predicted classes by k.
+    """
+    votes_at_once = max(1, _CHUNK_ELEMENTS // max(k) ** 2)
     predictions: dict[int, list[Tensor]] = {number: [] for number in k}
-    for chunk in test_features.split(chunk_size):
-        similarity, index = nearest_neighbours(train_features, chunk, max_k)
+    for chunk in chunks:
+        similarity, index = search(chunk)
         for near, rows in zip(
             similarity.split(votes_at_once), index.split(votes_at_once), strict=True
         ):
-            for number, predicted in _vote(near, train_labels[rows], k, temperature).items():
+            for number, predicted in _vote(near, labels[rows], k, temperature).items():
                 predictions[number].append(predicted)
-    return {number: torch.cat(chunks) for number, chunks in predictions.items()}
+    return {number: torch.cat(parts) for number, parts in predictions.items()}
 
 
 def knn_accuracy(
@@ -128,14 +170,8 @@ def knn_accuracy(
     }
 
 
-def _check(
-    train_features: Tensor,
-    train_labels: Tensor,
-    test_features: Tensor,
-    ks: Sequence[int],
-    temperature: float,
-) -> None:
-    """Raise the documented errors of :func:`knn_predict`."""
+def check_queries(train_features: Tensor, test_features: Tensor, temperature: float) -> None:
+    """Check what a search compares, as :func:`knn_predict` documents it, or raise a ValueError."""
     train_shape, test_shape = tuple(train_features.shape), tuple(test_features.shape)
     if len(train_shape) != 2 or len(test_shape) != 2 or train_shape[1] != test_shape[1]:
         raise ValueError(
@@ -144,25 +180,24 @@ def _check(
         )
     if not test_shape[0]:
         raise ValueError(f'test_features has no rows: {test_shape}')
-    if train_labels.shape != train_shape[:1]:
-        raise ValueError(
-            f'train_labels must have shape ({train_shape[0]},), got {tuple(train_labels.shape)}'
-        )
     for name, features in (('train_features', train_features), ('test_features', test_features)):
         rows = features.split(max(1, _CHUNK_ELEMENTS // max(1, features.shape[1])))
         broken = sum(int((~torch.isfinite(part).all(dim=1)).sum()) for part in rows)
         if broken:
             raise ValueError(f'{name} holds NaN or infinity in {broken} of {len(features)} rows')
+    if not temperature > 0:
+        raise ValueError(f'temperature must be > 0, got {temperature}')
+
+
+def check_k(ks: Sequence[int], count: int) -> None:
+    """Check that numbers of neighbours are within 1…``count``, or raise a ValueError."""
     if not ks:
         raise ValueError('k is empty: give at least one number of neighbours')
     for k in ks:
-        if not 1 <= k <= train_shape[0]:
+        if not 1 <= k <= count:
             raise ValueError(
-                f'k = {k} neighbours asked of {train_shape[0]} training images: '
-                f'k must be in [1, {train_shape[0]}]'
+                f'k = {k} neighbours asked of {count} training images: k must be in [1, {count}]'
             )
-    if not temperature > 0:
-        raise ValueError(f'temperature must be > 0, got {temperature}')
 
 
 def _vote(

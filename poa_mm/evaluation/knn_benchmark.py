@@ -1,42 +1,47 @@
-"""k-NN accuracy of a supernet's sub-networks, with untrained networks and pixels as baselines."""
+"""k-NN accuracy of networks, with untrained networks and pixels as baselines."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from itertools import repeat
 from os import PathLike
-from typing import cast
+from statistics import mean, stdev
+from typing import Any
 
 import torch
 from mmengine.logging import MMLogger
 
-from poa_mm.elastic import Depth, Subnet, well_known_name
-from poa_mm.evaluation.features import FEATURES
-from poa_mm.evaluation.knn_evaluator import Accuracies, KnnEvaluator
-from poa_mm.evaluation.results import (
-    LabelledImages,
-    Result,
-    data_name,
-    data_sha256,
-    file_sha256,
-    versions,
-)
+from poa_mm.elastic import Depth, Subnet
+from poa_mm.evaluation.features import FEATURES, evaluating
+from poa_mm.evaluation.knn_evaluator import Accuracies, KnnEvaluator, KnnScores
+from poa_mm.evaluation.measured import Measured, MeasuredSupernet, Network
+from poa_mm.evaluation.results import Result, file_sha256, versions
 from poa_mm.models.backbones import ElasticBackbone
 from poa_mm.registry import ELASTIC_BACKBONES
 from poa_mm.tables import depth_cell, headline_k
 
-__all__ = ['KnnRow', 'knn_results', 'knn_rows', 'untrained_backbone']
+__all__ = [
+    'KnnRow',
+    'knn_results',
+    'knn_rows',
+    'measured_rows',
+    'results_of_rows',
+    'untrained_backbone',
+]
+
+# Metric of results by how the accuracy is averaged; the paper's is over images.
+METRICS = {'micro': 'top1', 'macro': 'macro_top1'}
 
 
 @dataclass(frozen=True)
 class KnnRow:
-    """k-NN result of one sub-network.
+    """k-NN result of one network.
 
     Args:
-        subnet: The sub-network's identifier, such as ``'w384-d12'``.
+        subnet: The sub-network's identifier, such as ``'w384-d12'``, or the name of a model.
         name: Its well-known name, or ''.
-        width: Elastic width.
-        depth: Elastic depth; a tuple for families with elastic stages.
+        width: Elastic width; 0 of a network that is none of a supernet.
+        depth: Elastic depth; a tuple for families with elastic stages; 0 as above.
         params: Number of parameters.
         feature: ``'cls'`` or ``'mean'``.
         accuracies: Top-1 accuracy in percent by k.
@@ -45,6 +50,8 @@ class KnnRow:
         pixels: Accuracies of the pixels by kind, of
             :data:`~poa_mm.evaluation.features.PIXELS`, the same for all sub-networks; ``None`` if
             not evaluated.
+        few_shot: Accuracies by k with few-shot banks, of each draw, by the number of images of each
+            class.
     """
 
     subnet: str
@@ -56,6 +63,7 @@ class KnnRow:
     accuracies: Mapping[int, float]
     untrained: float | None = None
     pixels: Mapping[str, float] | None = None
+    few_shot: Mapping[int, Sequence[Accuracies]] = field(default_factory=dict)
 
     @property
     def k(self) -> int:
@@ -77,15 +85,51 @@ class KnnRow:
         cells: dict[str, object] = {
             'subnet': self.subnet,
             'name': self.name,
-            'width': self.width,
-            'depth': depth_cell(self.depth),
+            'width': self.width or '',
+            'depth': depth_cell(self.depth) if self.depth else '',
             'params': self.params,
             'feature': self.feature,
         }
         cells |= {f'k{k}': f'{accuracy:.3f}' for k, accuracy in self.accuracies.items()}
+        for (number, k), values in self.draws().items():
+            cells[f'n{number}_k{k}'] = f'{mean(values):.3f}'
+            cells[f'n{number}_k{k}_std'] = f'{stdev(values) if len(values) > 1 else 0:.3f}'
         baselines = {'untrained': self.untrained, 'gain': self.gain}
         baselines |= {f'{kind}_pixels': value for kind, value in (self.pixels or {}).items()}
         return cells | {k: f'{value:.3f}' for k, value in baselines.items() if value is not None}
+
+    def draws(self) -> dict[tuple[int, int], list[float]]:
+        """Return the few-shot accuracies of all draws, by images of each class and k."""
+        return {
+            (number, k): [accuracies[k] for accuracies in draws]
+            for number, draws in self.few_shot.items()
+            for k in draws[0]
+        }
+
+    def plain(self) -> dict[str, Any]:
+        """Return plain data for a file of JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, data: Mapping[str, Any]) -> 'KnnRow':
+        """Read what :meth:`plain` returned, also after a file of JSON has made keys text."""
+        depth = data['depth']
+        few_shot = {
+            int(number): [_by_number(accuracies) for accuracies in draws]
+            for number, draws in data['few_shot'].items()
+        }
+        return cls(
+            **{
+                **data,
+                'depth': tuple(depth) if isinstance(depth, list) else depth,
+                'accuracies': _by_number(data['accuracies']),
+                'few_shot': few_shot,
+            }
+        )
+
+
+def _by_number(values: Mapping[Any, float]) -> dict[int, float]:
+    return {int(key): value for key, value in values.items()}
 
 
 def knn_rows(
@@ -108,25 +152,59 @@ def knn_rows(
     Yields:
         One row for each sub-network, in the order of ``subnets``.
     """
+    pixels = None if untrained is None else pixel_accuracies(evaluator)
+    measured = MeasuredSupernet(backbone, subnets, device=evaluator.device, dtype=evaluator.dtype)
+    with evaluating(backbone):
+        yield from measured_rows(evaluator, measured, feature, untrained, pixels)
+
+
+def pixel_accuracies(evaluator: KnnEvaluator) -> dict[str, float]:
+    """Evaluate pixels, of all :data:`~poa_mm.evaluation.features.PIXELS`, at the headline k."""
     k = headline_k(evaluator.k)
-    pixels = None
+    return {kind: by_k[k] for kind, by_k in evaluator.pixels().items()}
+
+
+def measured_rows(
+    evaluator: KnnEvaluator,
+    measured: Measured,
+    feature: str = 'cls',
+    untrained: ElasticBackbone | None = None,
+    pixels: Mapping[str, float] | None = None,
+    networks: Sequence[Network] | None = None,
+) -> Iterator[KnnRow]:
+    """Evaluate networks, and yield each row as it is finished.
+
+    Args:
+        evaluator: Holds data sets and settings.
+        measured: Of :func:`~poa_mm.evaluation.open_measured`.
+        feature: Kind of feature, of :data:`~poa_mm.evaluation.features.FEATURES`.
+        untrained: The same supernet with random weights, as a baseline.
+        pixels: Of :func:`pixel_accuracies`, as a baseline.
+        networks: Which of ``measured.networks``; all by default.
+
+    Yields:
+        One row for each network, in order.
+    """
+    networks = list(measured.networks if networks is None else networks)
+    baselines: Iterable[tuple[Network, dict[str, KnnScores]] | None] = repeat(None)
     if untrained is not None:
-        pixels = {kind: by_k[k] for kind, by_k in evaluator.pixels().items()}
-    baselines: Iterable[tuple[Subnet, dict[str, Accuracies]] | None] = (
-        repeat(None) if untrained is None else evaluator.evaluate(untrained, subnets, FEATURES)
-    )
-    trained = evaluator.evaluate(backbone, subnets, (feature,))
-    for (subnet, accuracies), baseline in zip(trained, baselines, strict=False):
+        subnets = [network.subnet for network in networks if network.subnet is not None]
+        random = MeasuredSupernet(untrained, subnets, device=evaluator.device, dtype=measured.dtype)
+        baselines = evaluator.evaluate_networks(random, kinds=FEATURES, keep=False)
+    trained = evaluator.evaluate_networks(measured, networks, (feature,))
+    k = headline_k(evaluator.k)
+    for (network, scores), baseline in zip(trained, baselines, strict=False):
         yield KnnRow(
-            subnet=str(subnet),
-            name=well_known_name(backbone.space, subnet),
-            width=subnet.width,
-            depth=subnet.depth,
-            params=backbone.num_params(subnet),
+            subnet=network.name,
+            name=network.known_as,
+            width=network.subnet.width if network.subnet else 0,
+            depth=network.subnet.depth if network.subnet else 0,
+            params=network.params,
             feature=feature,
-            accuracies=accuracies[feature],
-            untrained=baseline and max(by_k[k] for by_k in baseline[1].values()),
+            accuracies=scores[feature].accuracies,
+            untrained=baseline and max(one.accuracies[k] for one in baseline[1].values()),
             pixels=pixels,
+            few_shot=scores[feature].few_shot,
         )
 
 
@@ -141,37 +219,62 @@ def knn_results(
         checkpoint: File of the weights.
         branch: Branch that was evaluated, ``'teacher'`` or ``'student'``.
     """
-    # Data sets of mmengine, which loaders do not know.
-    votes, images = (
-        cast(LabelledImages, loader.dataset)
-        for loader in (evaluator.train_loader, evaluator.test_loader)
+    yield from results_of_rows(
+        rows,
+        evaluator,
+        source=str(checkpoint),
+        source_sha256=file_sha256(checkpoint),
+        settings={'branch': branch, 'dtype': str(evaluator.dtype).removeprefix('torch.')},
     )
-    digest, data, data_digest = (
-        file_sha256(checkpoint),
-        data_name(images),
-        f'{data_sha256(votes)} {data_sha256(images)}',
-    )
-    for row in rows:
-        for k, accuracy in row.accuracies.items():
-            yield Result(
-                protocol='knn',
-                metric='top1',
-                value=accuracy,
+
+
+def results_of_rows(
+    rows: Iterable[KnnRow],
+    evaluator: KnnEvaluator,
+    source: str,
+    source_sha256: str,
+    settings: Mapping[str, Any],
+) -> Iterator[Result]:
+    """Yield the accuracies of rows in the format of all results, one for each k and draw.
+
+    Args:
+        rows: Of :func:`measured_rows`.
+        evaluator: What they were evaluated with.
+        source: See :class:`~poa_mm.evaluation.Result`.
+        source_sha256: See :class:`~poa_mm.evaluation.Result`.
+        settings: What can change the numbers, beside k, temperature and kind of feature.
+    """
+    data = evaluator.labelled
+    about: dict[str, Any] = {
+        'metric': METRICS[evaluator.average],
+        'source': source,
+        'source_sha256': source_sha256,
+        'data': data.name,
+        'data_sha256': data.both_sha256,
+        'versions': versions(),
+    }
+
+    def with_settings(row: KnnRow) -> Callable[..., Result]:
+        def result(protocol: str, value: float, k: int, **more: int) -> Result:
+            told = {'k': k, 'temperature': evaluator.temperature, 'feature': row.feature}
+            return Result(
+                protocol,
+                value=value,
                 network=row.subnet,
                 name=row.name,
-                source=str(checkpoint),
-                source_sha256=digest,
-                data=data,
-                data_sha256=data_digest,
-                settings={
-                    'k': k,
-                    'temperature': evaluator.temperature,
-                    'feature': row.feature,
-                    'branch': branch,
-                    'dtype': str(evaluator.dtype).removeprefix('torch.'),
-                },
-                versions=versions(),
+                settings={**told, **settings, **more},
+                **about,
             )
+
+        return result
+
+    for row in rows:
+        result = with_settings(row)
+        for k, accuracy in row.accuracies.items():
+            yield result('knn', accuracy, k)
+        for (number, k), draws in row.draws().items():
+            for draw, accuracy in enumerate(draws):
+                yield result('few_shot_knn', accuracy, k, per_class=number, draw=draw)
 
 
 def untrained_backbone(backbone: ElasticBackbone, seed: int = 0) -> ElasticBackbone:

@@ -1,39 +1,53 @@
-"""Weighted k-NN accuracy of sub-networks on two labelled data sets."""
+"""Weighted k-NN accuracy of networks on two labelled data sets."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dataset import BaseDataset
-from mmengine.registry import DefaultScope
-from rich.progress import track
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import Dataset
 
-from poa_mm.datasets.description import describe
 from poa_mm.elastic import Subnet
+from poa_mm.evaluation.accuracy import AVERAGES
 from poa_mm.evaluation.features import (
     PIXELS,
-    Features,
-    extract_features,
+    evaluating,
     extract_pixels,
     feature_loader,
     num_images,
 )
-from poa_mm.evaluation.knn import PAPER_KS, TEMPERATURE, knn_accuracy
+from poa_mm.evaluation.few_shot import few_shot_rows
+from poa_mm.evaluation.knn import PAPER_KS, TEMPERATURE
+from poa_mm.evaluation.knn_bank import Bank
+from poa_mm.evaluation.labelled_data import DATA_SETTINGS, LabelledData, check_classes
+from poa_mm.evaluation.measured import Measured, MeasuredSupernet, Network
+from poa_mm.evaluation.network_features import FeatureReader, NetworkFeatures
+from poa_mm.evaluation.store import FeatureStore
 from poa_mm.models.backbones import ElasticBackbone
-from poa_mm.registry import DATASETS, MODELS
 
-__all__ = ['Accuracies', 'KnnEvaluator']
+__all__ = ['Accuracies', 'KnnEvaluator', 'KnnScores']
 
-# The keys of a config that k-NN reads.
-KNN_SETTINGS = ('knn_train_dataset', 'knn_test_dataset', 'data_preprocessor')
+KNN_SETTINGS = DATA_SETTINGS  # the keys of a config that k-NN reads
 Accuracies = dict[int, float]  # top-1 in percent by k
 
 
+@dataclass(frozen=True)
+class KnnScores:
+    """Accuracies of one network with one kind of feature.
+
+    Args:
+        accuracies: With all training images, by k.
+        few_shot: With few training images of each class, by their number; of each draw, by k.
+    """
+
+    accuracies: Accuracies
+    few_shot: dict[int, list[Accuracies]] = field(default_factory=dict)
+
+
 class KnnEvaluator:
-    """Classify one data set by weighted k-NN among the images of another, for many sub-networks.
+    """Classify one data set by weighted k-NN among the images of another, for many networks.
 
     Args:
         train_dataset: Labelled images that vote, as :func:`feature_loader` takes them.
@@ -45,14 +59,22 @@ class KnnEvaluator:
         batch_size: Images per forward pass.
         num_workers: Processes that read images.
         device: Where networks and neighbour search run.
-        dtype: Autocast precision of the networks.
-        max_memory: Main memory for features in GiB. If the features of all sub-networks exceed it,
-            the images are read several times. One sub-network always runs, whatever its size.
+        dtype: Autocast precision of supernets that are given to :meth:`evaluate`.
+        max_memory: Main memory for features in GiB. If the features of all networks exceed it,
+            the images are read several times. One network always runs, whatever its size.
         progress: Whether to show progress bars.
+        average: ``'micro'``, the share of images, or ``'macro'``, the mean over classes.
+        per_class: Numbers of training images of each class, for few-shot banks.
+        draws: Few-shot banks of each number.
+        bank_dtype: That features are kept in. Half of the memory in float16.
+        shared: Whether the processes of torchrun share images and bank; otherwise each does all.
+        store: Keeps features for later, and has those of before.
+        settings: How images are prepared, as plain data, to tell stored features apart.
 
     Raises:
         ValueError: A data set is empty or unlabelled, the classes differ or there is a single one,
-            a k exceeds the number of training images, or the temperature is not positive.
+            a k exceeds the number of training images, the temperature is not positive, there are
+            no draws, or a class has fewer images than a few-shot bank.
     """
 
     def __init__(
@@ -68,19 +90,47 @@ class KnnEvaluator:
         dtype: torch.dtype = torch.float32,
         max_memory: float = 8.0,
         progress: bool = True,
+        average: str = 'micro',
+        per_class: Sequence[int] = (),
+        draws: int = 5,
+        bank_dtype: torch.dtype = torch.float32,
+        shared: bool = False,
+        store: FeatureStore | None = None,
+        settings: dict[str, Any] | None = None,
     ) -> None:
         if not temperature > 0:  # before hours of feature extraction
             raise ValueError(f'temperature must be > 0, got {temperature}')
-        self.train_loader = feature_loader(train_dataset, batch_size, num_workers)
-        self.test_loader = feature_loader(test_dataset, batch_size, num_workers)
-        _check_classes(train_dataset, test_dataset)
+        if average not in AVERAGES:
+            raise ValueError(f'average must be one of {tuple(AVERAGES)}, got {average!r}')
+        if per_class and (min(per_class) < 1 or draws < 1):
+            raise ValueError(
+                f'images of a class and draws must be positive, got {tuple(per_class)} and {draws}'
+            )
+        if per_class and hasattr(train_dataset, 'get_gt_labels'):
+            few_shot_rows(torch.as_tensor(train_dataset.get_gt_labels()), max(per_class))
+        data = LabelledData(train_dataset, test_dataset, preprocessor, settings or {})
+        self.device = torch.device(device)
+        self.reader = FeatureReader(
+            data,
+            batch_size,
+            num_workers,
+            self.device,
+            max_memory,
+            bank_dtype,
+            shared,
+            store,
+            progress,
+        )
+        check_classes(train_dataset, test_dataset)
+        self.labelled = data
+        self.train_loader, self.test_loader = self.reader.loaders.values()
         self.k = _checked_k(k, num_images(self.train_loader))
         self.temperature = temperature
-        self.device = torch.device(device)
-        self.preprocessor = preprocessor.to(self.device)
+        self.preprocessor = self.reader.preprocessor
         self.dtype = dtype
-        self.max_memory = max_memory
-        self.progress = progress
+        self.average = average
+        self.per_class = tuple(per_class)
+        self.draws = draws
 
     @classmethod
     def from_config(
@@ -96,29 +146,17 @@ class KnnEvaluator:
         Raises:
             ValueError: The config lacks one of the three keys.
         """
-        missing = [part for part in KNN_SETTINGS if part not in cfg]
-        if missing:
-            raise ValueError(
-                f'the config has no {" and no ".join(missing)}, k-NN needs {KNN_SETTINGS}'
-            )
-        with DefaultScope.overwrite_default_scope('mmpretrain'):
-            train_dataset = _build_dataset(cfg, 'knn_train_dataset')
-            size = len(train_dataset)
-            if max_train_images is not None and max_train_images < size:
-                spread = range(0, size * max_train_images, size)
-                train_dataset.get_subset_([index // max_train_images for index in spread])
-            return cls(
-                train_dataset,
-                _build_dataset(cfg, 'knn_test_dataset'),
-                MODELS.build(cfg.data_preprocessor),
-                **kwargs,
-            )
+        return cls.of(LabelledData.from_config(cfg, max_train_images), **kwargs)
+
+    @classmethod
+    def of(cls, data: LabelledData, **kwargs: Any) -> 'KnnEvaluator':
+        """Evaluate on two data sets; ``kwargs`` are the remaining arguments of the class."""
+        return cls(data.train, data.test, data.preprocessor, settings=data.settings, **kwargs)
 
     @property
     def data(self) -> str:
         """The two data sets in one line."""
-        test, train = (describe(loader.dataset) for loader in (self.test_loader, self.train_loader))
-        return f'{test}, classified by {train}'
+        return str(self.labelled)
 
     def evaluate(
         self,
@@ -136,89 +174,77 @@ class KnnEvaluator:
         Yields:
             A sub-network and its top-1 accuracy in percent by kind of feature and k.
         """
-        backbone.to(self.device)
-        size = self._subnets_per_pass(backbone, subnets, len(features))
-        for start in range(0, len(subnets), size):
-            yield from self._evaluate_pass(backbone, subnets[start : start + size], features)
+        measured = MeasuredSupernet(backbone, subnets, device=self.device, dtype=self.dtype)
+        with evaluating(backbone):
+            for network, scores in self.evaluate_networks(measured, kinds=features, keep=False):
+                assert network.subnet is not None  # of a supernet
+                yield network.subnet, {kind: one.accuracies for kind, one in scores.items()}
+
+    def evaluate_networks(
+        self,
+        measured: Measured,
+        networks: Sequence[Network] | None = None,
+        kinds: Sequence[str] = ('cls',),
+        keep: bool = True,
+    ) -> Iterator[tuple[Network, dict[str, KnnScores]]]:
+        """Evaluate networks in order; yield the results of each as soon as it is classified.
+
+        Args:
+            measured: Networks in evaluation mode, on the evaluator's device.
+            networks: Which of ``measured.networks``; all by default.
+            kinds: Kinds of features, of :data:`~poa_mm.evaluation.features.FEATURES`.
+            keep: Whether the store, if there is one, is for these networks.
+
+        Yields:
+            A network and its scores by kind of feature, the same on all processes.
+        """
+        for features in self.reader.read(measured, networks, kinds, keep):
+            yield features.network, {kind: self._scores(features, kind) for kind in kinds}
 
     def pixels(self) -> dict[str, Accuracies]:
         """Evaluate pixels as features, of all :data:`~poa_mm.evaluation.features.PIXELS`."""
-        train, train_labels = extract_pixels(
-            self.train_loader, self.preprocessor, self._text('train pixels')
-        )
-        test, test_labels = extract_pixels(
-            self.test_loader, self.preprocessor, self._text('test pixels')
-        )
+        splits = []
+        for split, loader in self.reader.loaders.items():
+            whole = feature_loader(loader.dataset, num_workers=loader.num_workers)
+            text = f'{split} pixels' if self.reader.progress else None
+            splits.append(extract_pixels(whole, self.preprocessor, text))
+        (train, train_labels), (test, test_labels) = splits
         return {
-            kind: self._accuracy(train[kind], train_labels, test[kind], test_labels)
+            kind: self._accuracies(
+                Bank.whole(train[kind].to(self.device), train_labels.to(self.device)),
+                test[kind],
+                test_labels,
+                self.k,
+            )
             for kind in PIXELS
         }
 
-    def _evaluate_pass(
-        self, backbone: ElasticBackbone, subnets: Sequence[Subnet], features: Sequence[str]
-    ) -> list[tuple[Subnet, dict[str, Accuracies]]]:
-        """Extract the features of all given sub-networks at once, then classify."""
-        train, train_labels = self._extract(backbone, self.train_loader, subnets, features, 'train')
-        test, test_labels = self._extract(backbone, self.test_loader, subnets, features, 'test')
-        results = []
-        # Collected, not yielded: the caller may show a progress bar of its own in between.
-        for subnet in track(subnets, 'nearest neighbours', disable=not self.progress):
-            accuracies = {
-                kind: self._accuracy(
-                    train[subnet][kind], train_labels, test[subnet][kind], test_labels
-                )
-                for kind in features
-            }
-            results.append((subnet, accuracies))
-        return results
-
-    def _extract(
-        self,
-        backbone: ElasticBackbone,
-        loader: DataLoader,
-        subnets: Sequence[Subnet],
-        features: Sequence[str],
-        split: str,
-    ) -> tuple[Features, Tensor]:
-        """Call :func:`extract_features` with the evaluator's settings."""
-        text = self._text(f'{split} features of {len(subnets)} sub-networks')
-        return extract_features(
-            backbone, loader, subnets, self.preprocessor, features, self.dtype, text
+    def _scores(self, features: NetworkFeatures, kind: str) -> KnnScores:
+        train, test = features.train, features.test.gathered()
+        bank = Bank(
+            train.features[kind].to(self.device),
+            train.rows.to(self.device),
+            train.labels.to(self.device),
+            self.reader.shared,
         )
+        few_shot = {}
+        for number in self.per_class:
+            banks = [bank.few_shot(number, draw) for draw in range(self.draws)]
+            count = len(banks[0].labels)
+            fitting = tuple(k for k in self.k if k <= count) or (count,)
+            few_shot[number] = [
+                self._accuracies(few, test.features[kind], test.labels, fitting) for few in banks
+            ]
+        whole = self._accuracies(bank, test.features[kind], test.labels, self.k)
+        return KnnScores(whole, few_shot)
 
-    def _accuracy(
-        self, train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor
-    ) -> Accuracies:
-        """Call :func:`knn_accuracy` with the evaluator's settings."""
-        return knn_accuracy(
-            train.to(self.device),
-            train_labels.to(self.device),
-            test.to(self.device),
-            test_labels.to(self.device),
-            self.k,
-            self.temperature,
-        )
-
-    def _subnets_per_pass(
-        self, backbone: ElasticBackbone, subnets: Sequence[Subnet], kinds: int
-    ) -> int:
-        """Count the sub-networks that fit into the memory if all have the widest features."""
-        widest = max(subnets, key=lambda subnet: subnet.width)
-        one_image = feature_loader(Subset(self.test_loader.dataset, [0]))
-        probe, _ = extract_features(backbone, one_image, [widest], self.preprocessor)
-        images = num_images(self.train_loader) + num_images(self.test_loader)
-        bytes_each = 4 * probe[widest]['cls'].shape[1] * kinds * images
-        return max(1, int(self.max_memory * 2**30 / bytes_each))
-
-    def _text(self, text: str) -> str | None:
-        return text if self.progress else None
-
-
-def _build_dataset(cfg: Config, name: str) -> BaseDataset:
-    try:
-        return DATASETS.build(cfg[name])
-    except FileNotFoundError as error:  # say which data set of the config it is
-        raise FileNotFoundError(f'{name}: {error}') from error
+    def _accuracies(self, bank: Bank, test: Tensor, labels: Tensor, k: Sequence[int]) -> Accuracies:
+        predictions = bank.predict(test.to(self.device), k, self.temperature)
+        labels = labels.to(self.device)
+        return {
+            number: AVERAGES[self.average](predicted, labels)
+            for number, predicted in predictions.items()
+        }
 
 
 def _checked_k(k: Sequence[int] | None, train_images: int) -> tuple[int, ...]:
@@ -232,15 +258,3 @@ def _checked_k(k: Sequence[int] | None, train_images: int) -> tuple[int, ...]:
             f'k must be in [1, {train_images}], the number of training images, got {tuple(k)}'
         )
     return tuple(k)
-
-
-def _check_classes(train_dataset: Dataset, test_dataset: Dataset) -> None:
-    """Check that both data sets have the same classes, two or more."""
-    train, test = (
-        getattr(dataset, 'metainfo', {}).get('classes') for dataset in (train_dataset, test_dataset)
-    )
-    if train is not None and test is not None and tuple(train) != tuple(test):
-        differing = sorted(set(train) ^ set(test)) or 'the order'
-        raise ValueError(f'the training and test images have different classes: {differing}')
-    if train is not None and len(train) < 2:
-        raise ValueError(f'k-NN needs two classes or more, the images have {tuple(train)}')

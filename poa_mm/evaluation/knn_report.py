@@ -1,10 +1,12 @@
 """k-NN results as a table on the screen."""
 
 from collections.abc import Sequence
+from statistics import mean, stdev
 
 from rich.table import Table
 
 from poa_mm.evaluation.knn_benchmark import KnnRow
+from poa_mm.tables import headline_k
 
 __all__ = ['knn_table']
 
@@ -25,7 +27,7 @@ def knn_table(rows: Sequence[KnnRow]) -> Table:
     """
     if len(rows) <= _MAX_LIST:
         return _list(rows, _title(rows))
-    if not isinstance(rows[0].depth, tuple):
+    if rows[0].width and not isinstance(rows[0].depth, tuple):
         return _matrix(rows)
     from poa_mm.visualization.frontier import pareto_front  # imports matplotlib
 
@@ -37,7 +39,7 @@ def knn_table(rows: Sequence[KnnRow]) -> Table:
 
 
 def _list(rows: Sequence[KnnRow], title: str) -> Table:
-    columns = ['params (M)', 'accuracy']
+    columns = ['params (M)', 'accuracy', *(f'{number} a class' for number in rows[0].few_shot)]
     if rows[0].untrained is not None:
         columns += ['untrained', 'gain']
     table = Table('sub-network', 'name', title=title, caption=_caption(rows))
@@ -45,10 +47,22 @@ def _list(rows: Sequence[KnnRow], title: str) -> Table:
         table.add_column(column, justify='right')
     for row in rows:
         cells = [row.subnet, row.name, f'{row.params / 1e6:.2f}', f'{row.accuracy:.1f}']
+        cells += few_shot_cells(row)
         if row.untrained is not None and row.gain is not None:
             cells += [f'{row.untrained:.1f}', f'{row.gain:+.1f}']
         table.add_row(*cells)
     return table
+
+
+def few_shot_cells(row: KnnRow) -> list[str]:
+    """Return mean ± standard deviation over the draws, for each size of few-shot banks."""
+    cells = []
+    for draws in row.few_shot.values():
+        k = headline_k(list(draws[0]))
+        values = [accuracies[k] for accuracies in draws]
+        spread = f' ± {stdev(values):.1f}' if len(values) > 1 else ''
+        cells.append(f'{mean(values):.1f}{spread}')
+    return cells
 
 
 def _matrix(rows: Sequence[KnnRow]) -> Table:
@@ -68,8 +82,10 @@ def _title(rows: Sequence[KnnRow]) -> str:
 
 def _caption(rows: Sequence[KnnRow]) -> str | None:
     """State the baselines in two lines."""
-    gains = [row.gain for row in rows if row.gain is not None]
-    if not gains or rows[0].pixels is None:
+    if rows[0].pixels is None:
         return None
+    gains = [row.gain for row in rows if row.gain is not None]
     pixels = ', '.join(f'{kind} pixels {value:.1f}' for kind, value in rows[0].pixels.items())
+    if not gains:
+        return pixels
     return f'gain over the untrained supernet {min(gains):+.1f} to {max(gains):+.1f}\n{pixels}'

@@ -35,12 +35,7 @@ def use_labelled_folders(
             raise FileNotFoundError(f'there is no image folder {folder}')
     for name, folder in folders.items():
         cfg[name] = _dataset(folder, preprocessing)
-    cfg.data_preprocessor = {
-        'type': 'SelfSupDataPreprocessor',
-        'mean': list(preprocessing.mean),
-        'std': list(preprocessing.std),
-        'to_rgb': False,  # the pipeline converts to RGB
-    }
+    cfg.data_preprocessor = _preprocessor(preprocessing)
 
 
 def monitor_labelled_folders(cfg: Config, train: str | PathLike, test: str | PathLike) -> None:
@@ -72,22 +67,50 @@ def monitor_labelled_folders(cfg: Config, train: str | PathLike, test: str | Pat
         cfg.custom_hooks = [*hooks, {'type': 'KnnMonitorHook', 'interval': interval}]
 
 
+def use_preprocessing(cfg: Config, preprocessing: Preprocessing) -> None:
+    """Change a config so that its labelled images are prepared for other networks than its own.
+
+    Args:
+        cfg: Config, changed in place. Steps that load images stay as they are.
+        preprocessing: Size, crop and normalisation that the networks expect.
+    """
+    for name in ('knn_train_dataset', 'knn_test_dataset'):
+        if name in cfg:
+            before = [dict(step) for step in cfg[name].get('pipeline') or []]
+            loading = [step for step in before if 'Load' in str(step.get('type'))]
+            cfg[name].pipeline = [*loading, *_pipeline(preprocessing)]
+    cfg.data_preprocessor = _preprocessor(preprocessing)
+
+
+def _preprocessor(preprocessing: Preprocessing) -> dict[str, Any]:
+    return {
+        'type': 'SelfSupDataPreprocessor',
+        'mean': list(preprocessing.mean),
+        'std': list(preprocessing.std),
+        'to_rgb': False,  # the pipeline converts to RGB
+    }
+
+
 def _dataset(folder: Path, preprocessing: Preprocessing) -> dict[str, Any]:
-    grey = [{'type': 'torchvision/Grayscale'}] if preprocessing.mode == 'L' else []
     return {
         'type': 'ImageFolder',
         'data_root': str(folder),
         'with_label': True,
         'test_mode': True,
-        'pipeline': [
-            {'type': 'NumpyToPIL', 'to_rgb': True},
-            *grey,
-            {
-                'type': 'torchvision/Resize',
-                'size': preprocessing.resized_to,
-                'interpolation': preprocessing.interpolation,
-            },
-            {'type': 'torchvision/CenterCrop', 'size': list(preprocessing.image_size)},
-            {'type': 'PackInputs', 'meta_keys': ('sample_idx', 'img_path')},
-        ],
+        'pipeline': _pipeline(preprocessing),
     }
+
+
+def _pipeline(preprocessing: Preprocessing) -> list[dict[str, Any]]:
+    grey = [{'type': 'torchvision/Grayscale'}] if preprocessing.mode == 'L' else []
+    return [
+        {'type': 'NumpyToPIL', 'to_rgb': True},
+        *grey,
+        {
+            'type': 'torchvision/Resize',
+            'size': preprocessing.resized_to,
+            'interpolation': preprocessing.interpolation,
+        },
+        {'type': 'torchvision/CenterCrop', 'size': list(preprocessing.image_size)},
+        {'type': 'PackInputs', 'meta_keys': ('sample_idx', 'img_path')},
+    ]

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ['nearest_neighbours', 'rows_at_once']
+__all__ = ['nearest_neighbours', 'ranked', 'rows_at_once']
 
 # Elements held at once, of features and of similarities each: 16 MB in float32.
 CHUNK_ELEMENTS = 2**22
@@ -65,10 +65,10 @@ def _largest(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:
         if tied.any():
             ordered = similarity[tied].sort(dim=1, descending=True, stable=True)
             values[tied], index[tied] = ordered.values[:, :k], ordered.indices[:, :k]
-    return _ranked(values, index, k)
+    return ranked(values, index, k)
 
 
-def _ranked(values: Tensor, index: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def ranked(values: Tensor, index: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Sort rows by value in descending order, equal values by index, and take the first k."""
     index, by_index = index.sort(dim=1)
     values, by_value = values.gather(1, by_index).sort(dim=1, descending=True, stable=True)
@@ -86,4 +86,4 @@ def _exact(train: Tensor, test: Tensor, index: Tensor, k: int) -> tuple[Tensor, 
         norms = candidates.square().sum(-1).sqrt().clamp_min(EPS)
         norms *= query.square().sum(-1).sqrt().clamp_min(EPS)
         similarity[start : start + rows] = candidates.mul_(query).sum(-1) / norms
-    return _ranked(similarity, index, k)
+    return ranked(similarity, index, k)

@@ -20,6 +20,7 @@ from poa_mm.version import __version__
 
 __all__ = [
     'Result',
+    'append_line',
     'append_results',
     'data_name',
     'data_sha256',
@@ -109,13 +110,21 @@ def append_results(path: str | PathLike, results: Iterable[Result]) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = ''.join(json.dumps(asdict(result), ensure_ascii=False) + '\n' for result in results)
+    lines = [json.dumps(asdict(result), ensure_ascii=False) for result in results]
+    path.touch()
+    if lines:
+        append_line(path, '\n'.join(lines))
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append a line to a file, closing first one that a killed run has left unfinished."""
+    text = line + '\n'
     with path.open('a+b') as file:
         if file.tell():
             file.seek(-1, 2)
             if file.read(1) != b'\n':
-                lines = '\n' + lines
-        file.write(lines.encode())
+                text = '\n' + text
+        file.write(text.encode())
         file.flush()
         fsync(file.fileno())
 

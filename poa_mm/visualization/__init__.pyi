@@ -1,5 +1,6 @@
 # What the room offers, imported when it is used.
 from .frontier import FrontierRow, pareto_front, plot_frontier
+from .heat_map import plot_heat_map
 from .profile import CostRow, plot_profile
 from .training_curve import plot_training_curve
 
@@ -8,6 +9,7 @@ __all__ = [
     'FrontierRow',
     'pareto_front',
     'plot_frontier',
+    'plot_heat_map',
     'plot_profile',
     'plot_training_curve',
 ]

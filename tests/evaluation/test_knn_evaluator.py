@@ -6,7 +6,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from poa_mm.elastic import Subnet
-from poa_mm.evaluation import KnnEvaluator, extract_features, knn_accuracy
+from poa_mm.evaluation import KnnEvaluator, MeasuredSupernet, extract_features, knn_accuracy
 
 
 def test_neighbours_default_to_those_that_fit(cfg, evaluator):
@@ -18,12 +18,10 @@ def test_neighbours_default_to_those_that_fit(cfg, evaluator):
 def test_accuracies_do_not_depend_on_the_passes(cfg, backbone, evaluator, memory):
     passes = []
     limited = KnnEvaluator.from_config(cfg, max_memory=memory, progress=False)
-    limited._extract = lambda *args: (
-        passes.append(args[4]),
-        KnnEvaluator._extract(limited, *args),
-    )[1]
+    computed = limited.reader._computed
+    limited.reader._computed = lambda *args: (passes.append(len(args[1])), computed(*args))[1]
     results = dict(limited.evaluate(backbone, list(backbone.space), ('cls', 'mean')))
-    assert passes.count('train') == passes.count('test') == (6 if memory < 1e-6 else 1)
+    assert passes == ([1] * 6 if memory < 1e-6 else [6])
     assert list(results) == list(backbone.space)
     subnet = Subnet(48, 3)
     train, train_labels = extract_features(
@@ -40,9 +38,10 @@ def test_accuracies_do_not_depend_on_the_passes(cfg, backbone, evaluator, memory
 
 def test_memory_counts_images_and_kinds(cfg, backbone):
     # 60 + 40 images x 64 channels x 4 bytes x 2 kinds = 51,200 bytes a sub-network.
-    evaluator = KnnEvaluator.from_config(cfg, max_memory=3.5 * 51200 / 2**30)
-    assert evaluator._subnets_per_pass(backbone, list(backbone.space), kinds=2) == 3
-    assert evaluator._subnets_per_pass(backbone, list(backbone.space), kinds=1) == 7
+    reader = KnnEvaluator.from_config(cfg, max_memory=3.5 * 51200 / 2**30).reader
+    measured = MeasuredSupernet(backbone)
+    assert reader.networks_per_pass(measured, measured.networks, kinds=2) == 3
+    assert reader.networks_per_pass(measured, measured.networks, kinds=1) == 7
 
 
 def test_bad_settings_are_refused(cfg):

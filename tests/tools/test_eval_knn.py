@@ -2,15 +2,20 @@
 
 import csv
 import importlib.util
+import os
+import random
+import signal
 from pathlib import Path
 
 import pytest
 import torch
+from helpers import load_tool
 from mmengine.config import Config
 from PIL import Image
+from ranks import run_distributed, start_ranks
 
 from poa_mm.checkpoints.checkpoint import SUPERNET_INFO
-from poa_mm.evaluation import KnnEvaluator, read_results
+from poa_mm.evaluation import KnnEvaluator, MeasuredSupernet, read_results
 from poa_mm.evaluation.results import file_sha256
 from poa_mm.registry import ELASTIC_BACKBONES
 
@@ -269,3 +274,164 @@ def test_the_data_of_the_checkpoint_are_named(run):
 def test_an_option_that_k_nn_does_not_read(run):
     printed = run('--cfg-options', 'model.backbone.depths=[2]')[1]
     assert printed.err.startswith('error: model.backbone.depths: nothing reads model here; valid: ')
+
+
+OPTIONS = ['--device', 'cpu', '--workers', '0', '--batch-size', '16', '--per-class', '2']
+# One network in a pass, so that something is there to go on with.
+PASSES = ['--max-memory', '1e-9', '--baselines']
+
+
+def killed(rank, argv, steps):
+    """Run the tool, and kill the process after some batches of a network."""
+    count, tokens = 0, MeasuredSupernet.tokens
+
+    def counted(self, images, networks=None):
+        nonlocal count
+        for network, of_images in tokens(self, images, networks):
+            count += 1
+            if count == steps:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield network, of_images
+
+    MeasuredSupernet.tokens = counted
+    load_tool('eval_knn').main(argv)
+
+
+def test_a_run_that_is_killed_goes_on_to_the_same_table(run, checkpoint, tmp_path):
+    whole, out = tmp_path / 'whole', tmp_path / 'out'
+    assert run(*OPTIONS, *PASSES, '--out-dir', str(whole))[0] == 0
+    argv = [str(checkpoint), *OPTIONS, *PASSES, '--out-dir', str(out)]
+    steps = random.randrange(20, 60)  # of 2 * 7 for each network, trained and untrained
+    with pytest.raises(Exception, match='SIGKILL'):
+        start_ranks(killed, 1, argv, steps)
+    unfinished = (out / 'knn_unfinished.jsonl').exists()
+    assert not (out / 'frontier.png').exists(), steps
+    code, printed = run(*argv[1:])
+    assert code == 0, (steps, printed.err)
+    assert ('going on' in printed.out) == unfinished
+    for name in ('knn.csv', 'frontier.png', 'heatmap.png'):
+        assert (out / name).read_bytes() == (whole / name).read_bytes(), steps
+    assert not (out / 'knn_unfinished.jsonl').exists()
+    found, expected = (list(read_results(folder / 'results.jsonl')) for folder in (out, whole))
+    assert [(one.key, one.value) for one in found] == [(one.key, one.value) for one in expected]
+
+
+def on_ranks(rank, argv):
+    assert load_tool('eval_knn').main(argv) == 0
+    return rank
+
+
+def test_processes_share_the_images_and_write_the_same_table(run, checkpoint, tmp_path):
+    one, two = tmp_path / 'one', tmp_path / 'two'
+    assert run(*OPTIONS, '--out-dir', str(one))[0] == 0
+    argv = [str(checkpoint), *OPTIONS, '--baselines', '--out-dir', str(two)]
+    assert run_distributed(on_ranks, 2, argv) == [0, 1]
+    rows = [{k: v for k, v in row.items() if k in table(one)[0]} for row in table(two)]
+    assert rows == table(one)
+    for path in (one / 'features').iterdir():
+        assert (two / 'features' / path.name).read_bytes() == path.read_bytes()
+
+
+def test_an_unfinished_evaluation_of_something_else_is_refused(run, checkpoint, tmp_path):
+    out = tmp_path / 'out'
+    out.mkdir()
+    (out / 'knn_unfinished.jsonl').write_text('{"about": {"checkpoint": "another"}}\n')
+    code, printed = run('--out-dir', str(out))
+    assert code == 2
+    assert 'holds an unfinished evaluation with another checkpoint (another, here ' in printed.err
+    assert not (out / 'knn.csv').exists()
+    assert run('--out-dir', str(out), '--overwrite', '--subnets', 'smallest')[0] == 0
+
+
+def test_features_are_kept_and_refused_for_other_images(run, tmp_path):
+    kept = ('--features', str(tmp_path / 'features'), '--subnets', 'smallest')
+    assert run('--out-dir', str(tmp_path / 'a'), *kept)[0] == 0
+    assert {path.name for path in (tmp_path / 'features').iterdir()} == {
+        'w32-d2.train.safetensors',
+        'w32-d2.test.safetensors',
+    }
+    assert run('--out-dir', str(tmp_path / 'b'), *kept, '--k', '7')[0] == 0
+    more = ('--cfg-options', 'knn_train_dataset.patches_per_photo=5')
+    code, printed = run('--out-dir', str(tmp_path / 'c'), *kept, *more)
+    assert code == 2
+    assert 'holds features of another data' in printed.err
+    code, printed = run('--out-dir', str(tmp_path / 'd'), *kept, '--branch', 'student')
+    assert 'holds features of another branch (teacher, here student)' in printed.err
+
+
+def test_few_shot_banks_and_macro_accuracy(run, tmp_path):
+    out = tmp_path / 'out'
+    few = ('--per-class', '1', '3', '--draws', '4', '--subnets', 'smallest')
+    code, printed = run(*few, '--out-dir', str(out))
+    assert code == 0
+    (row,) = table(out)
+    assert [key for key in row if key.startswith('n')] == [
+        'name', 'n1_k10', 'n1_k10_std', 'n1_k20', 'n1_k20_std',
+        'n3_k10', 'n3_k10_std', 'n3_k20', 'n3_k20_std',
+    ]  # fmt: skip
+    assert row['n3_k20'] == row['k20'], 'each class has three images'
+    assert float(row['n3_k20_std']) == 0 < float(row['n1_k10_std'])
+    assert ' ± ' in printed.out
+    results = list(read_results(out / 'results.jsonl'))
+    draws = [one for one in results if one.protocol == 'few_shot_knn']
+    assert len(draws) == 2 * 2 * 4
+    of_one = [
+        one.value for one in draws if (one.settings['per_class'], one.settings['k']) == (1, 10)
+    ]
+    assert sum(of_one) / 4 == pytest.approx(float(row['n1_k10']), abs=1e-3)
+    assert {one.metric for one in results} == {'top1'}
+    macro = ('--average', 'macro', '--subnets', 'smallest', '--out-dir', str(tmp_path / 'macro'))
+    assert run(*macro)[0] == 0
+    (one, *_) = read_results(tmp_path / 'macro' / 'results.jsonl')
+    assert one.metric == 'macro_top1'
+    code, printed = run('--per-class', '4', '--out-dir', str(tmp_path / 'many'))
+    assert code == 2
+    assert 'has 3 images, fewer than the 4 asked for' in printed.err
+
+
+def test_presets_set_what_is_not_given(run, tmp_path):
+    more = ('--cfg-options', 'knn_train_dataset.patches_per_photo=10', '--subnets', 'smallest')
+    found = {}
+    for preset in ('paper', 'official'):
+        out = tmp_path / preset
+        assert run('--preset', preset, *more, '--out-dir', str(out))[0] == 0
+        results = list(read_results(out / 'results.jsonl'))
+        assert [one.settings['k'] for one in results] == [10, 20, 100, 200]
+        found[preset] = {one.settings['dtype'] for one in results}
+    assert found == {'paper': {'float32'}, 'official': {'float16'}}
+
+
+def test_a_file_and_a_model_of_timm_are_measured_alike(run, checkpoint, tmp_path):
+    """On the data of the run, prepared as each network expects it."""
+    net, data = tmp_path / 'net.pth', tmp_path / 'data.py'
+    content = torch.load(checkpoint, weights_only=False)
+    Config(content[SUPERNET_INFO]['config']).dump(data)
+    assert load_tool('extract_subnet').main([str(checkpoint), 'w32-d3', str(net)]) == 0
+    out = tmp_path / 'file'
+    assert 'net.pth names no data sets: give --train-data' in run(path=net)[1].err
+    assert run('--config', str(data), '--out-dir', str(out), path=net)[0] == 0
+    assert run('--subnets', 'w32-d3', '--out-dir', str(tmp_path / 'supernet'))[0] == 0
+    (of_file,), (of_supernet,) = table(out), table(tmp_path / 'supernet')
+    assert of_file == of_supernet
+    out = tmp_path / 'timm'
+    options = ('--config', str(data), '--image-size', '32', '--out-dir', str(out), '--baselines')
+    code, printed = run(*options, path='test_resnet')
+    assert code == 0
+    assert printed.err.startswith('note: test_resnet has random weights')
+    (row,) = table(out)
+    assert (row['subnet'], row['width'], row['depth']) == ('test_resnet', '', '')
+    assert float(row['raw_pixels']) > 5
+    assert not (out / 'frontier.png').exists()
+    (one, *_) = read_results(out / 'results.jsonl')
+    assert (one.source, one.network) == ('timm', 'test_resnet')
+    assert "did you mean 'test_resnet'" in run(path='test_resnett')[1].err
+
+
+def test_a_bank_of_half_precision(run, tmp_path):
+    rows = {}
+    for bank in ('float32', 'float16'):
+        assert run('--bank', bank, '--out-dir', str(tmp_path / bank))[0] == 0
+        rows[bank] = [float(row['k20']) for row in table(tmp_path / bank)]
+    assert rows['float16'] == pytest.approx(rows['float32'], abs=2.5)  # 40 images
+    (one, *_) = read_results(tmp_path / 'float16' / 'results.jsonl')
+    assert one.settings['bank'] == 'float16'

@@ -1,0 +1,95 @@
+"""Accuracy of all sub-networks as a map of depths by widths (as the paper's Table 13)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from poa_mm.elastic import Subnet
+from poa_mm.visualization.frontier import FrontierRow
+
+__all__ = ['plot_heat_map']
+
+CELL = (0.78, 0.42)  # inches
+MARGIN = (2.6, 1.6)
+DARK = 0.5  # share of the colour map below which numbers are white
+
+
+def plot_heat_map(
+    rows: Sequence[FrontierRow],
+    path: str | Path,
+    title: str = 'Sub-networks of one pre-trained supernet',
+    label: str = 'k-NN top-1 accuracy (%)',
+) -> None:
+    """Plot the accuracy of each sub-network, depths by widths, with the number in each cell.
+
+    Sub-networks with a well-known name have a frame; the best one has a white ring.
+
+    Args:
+        rows: The sub-networks' results, in any order.
+        path: Image to write; its suffix gives the format. An existing file is replaced.
+        title: Title of the plot.
+        label: What the numbers are, with their unit.
+
+    Raises:
+        ValueError: ``rows`` is empty.
+    """
+    if not rows:
+        raise ValueError('rows is empty: there is nothing to plot')
+    widths = sorted({row.width for row in rows})
+    depths = sorted({row.depth for row in rows}, key=lambda depth: (np.sum(depth), depth))
+    places = [(depths.index(row.depth), widths.index(row.width)) for row in rows]
+    values = np.full((len(depths), len(widths)), np.nan)
+    for place, row in zip(places, rows, strict=True):
+        values[place] = row.accuracy
+    size = [
+        max(4.8, share * count + margin)
+        for share, count, margin in zip(CELL, (len(widths), len(depths)), MARGIN, strict=True)
+    ]
+    figure = Figure(figsize=(size[0], size[1]), dpi=100, layout='constrained')
+    axes = figure.subplots()
+    image = axes.imshow(values, cmap='viridis', aspect='auto')
+    figure.colorbar(image, ax=axes, pad=0.02).set_label(label, fontsize=11)
+    axes.set_xticks(range(len(widths)), [str(width) for width in widths])
+    axes.set_yticks(
+        range(len(depths)), ['-'.join(map(str, Subnet(0, depth).stage_depths)) for depth in depths]
+    )
+    axes.set_xlabel('width (channels)', fontsize=11)
+    axes.set_ylabel('depth (blocks)', fontsize=11)
+    axes.set_title(title, fontsize=12, pad=10, wrap=True)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    _write_numbers(axes, values)
+    for place, row in zip(places, rows, strict=True):
+        if row.name:
+            _frame(axes, place, 'black', 2.0)
+    best = max(range(len(rows)), key=lambda index: rows[index].accuracy)
+    _frame(axes, places[best], 'white', 2.0, inset=0.08)
+    figure.savefig(path)
+
+
+def _write_numbers(axes: Axes, values: np.ndarray) -> None:
+    low, high = np.nanmin(values), np.nanmax(values)
+    span = max(high - low, 1e-9)
+    for (row, column), value in np.ndenumerate(values):
+        if np.isnan(value):
+            continue
+        luminance = np.dot(colormaps['viridis']((value - low) / span)[:3], (0.3, 0.59, 0.11))
+        color = 'white' if luminance < DARK else 'black'
+        axes.text(column, row, f'{value:.1f}', ha='center', va='center', fontsize=10, color=color)
+
+
+def _frame(
+    axes: Axes, place: tuple[int, int], color: str, linewidth: float, inset: float = 0.0
+) -> None:
+    side = 1 - 2 * inset
+    corner = (place[1] - 0.5 + inset, place[0] - 0.5 + inset)
+    axes.add_patch(
+        Rectangle(
+            corner, side, side, fill=False, edgecolor=color, linewidth=linewidth, clip_on=False
+        )
+    )
