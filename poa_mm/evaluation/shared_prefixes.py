@@ -6,7 +6,7 @@ blocks of all depths form a tree for each width. Of ViT-L's 13 depths, 161 of 23
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -20,6 +20,9 @@ __all__ = ['SharedPrefixes', 'block_path', 'grid_tokens']
 # Largest difference between tokens of shared and of separate passes, relative to the largest token.
 # Both run the same operations on the same inputs: usually there is none.
 TOLERANCE = 1e-6
+
+# A sub-network, class token (B, D), patch tokens (B, N, D), features of levels (B, D).
+TokensAndLevels = tuple[Subnet, Tensor, Tensor, tuple[Tensor, ...]]
 
 
 class Pass(NamedTuple):
@@ -69,7 +72,14 @@ class SharedPrefixes:
         self._shared = not any(
             block._compiled_call_impl or 'forward' in vars(block) for block in self._blocks
         )
-        self._outputs: dict[int, Tensor] = {}  # by the number of blocks that were run
+        # By the number of blocks that were run: outputs, and features of levels.
+        self._outputs: dict[int, Tensor] = {}
+        # A level that lies in shared blocks is computed by the first of the passes.
+        self._level_numbers: dict[int, set[int]] = defaultdict(set)
+        for subnet in subnets:
+            numbers = {block + 1 for block in backbone.level_blocks(subnet)}
+            self._level_numbers[subnet.width] |= numbers
+        self._levels: dict[int, Tensor] = {}
 
     @property
     def num_blocks(self) -> int:
@@ -98,6 +108,16 @@ class SharedPrefixes:
         Raises:
             ValueError: The backbone is in training mode, where passes are random.
         """
+        for subnet, cls, patches, _ in self.tokens_and_levels(images):
+            yield subnet, cls, patches
+
+    def tokens_and_levels(self, images: Tensor) -> Iterator[TokensAndLevels]:
+        """Run all sub-networks on a batch; see :meth:`tokens`.
+
+        Yields:
+            A sub-network, its class and patch tokens, and the features (B, D) of its levels: those
+            of the blocks that :meth:`ElasticBackbone.level_blocks` names, then the class token.
+        """
         if self.backbone.training:
             raise ValueError('sub-networks share blocks in evaluation mode only: call eval() first')
         if self._shared and not self._checked:
@@ -105,26 +125,34 @@ class SharedPrefixes:
             self._checked = len(images) > 1
         yield from self._run(images) if self._shared else self._run_separately(images)
 
-    def _run(self, images: Tensor) -> Iterator[tuple[Subnet, Tensor, Tensor]]:
+    def _run(self, images: Tensor) -> Iterator[TokensAndLevels]:
         self._outputs.clear()
         for one in self.passes:
+            self._levels = {n: out for n, out in self._levels.items() if n <= one.reused}
             with self._sharing(one):
                 # What runs before a kept output takes over is not used: one image will do.
                 needed = images[:1] if one.reused else images
                 cls, patches = self.backbone.tokens(needed, one.subnet)
             self._outputs = {n: out for n, out in self._outputs.items() if n in one.kept}
-            yield one.subnet, cls, patches
+            yield one.subnet, cls, patches, self._levels_of(one, cls)
 
-    def _run_separately(self, images: Tensor) -> Iterator[tuple[Subnet, Tensor, Tensor]]:
+    def _run_separately(self, images: Tensor) -> Iterator[TokensAndLevels]:
         for one in self.passes:
-            yield one.subnet, *self.backbone.tokens(images, one.subnet)
+            self._levels = {}
+            with self._listening(one):
+                cls, patches = self.backbone.tokens(images, one.subnet)
+            yield one.subnet, cls, patches, self._levels_of(one, cls)
+
+    def _levels_of(self, one: Pass, cls: Tensor) -> tuple[Tensor, ...]:
+        numbers = self.backbone.level_blocks(one.subnet)
+        return (*(self._levels[number + 1] for number in numbers), cls)
 
     def _agrees(self, images: Tensor) -> bool:
         """Check on some images that tokens are those of separate passes."""
         expected = list(self._run_separately(images))  # images that do not fit raise here
         try:
             pairs = zip(expected, self._run(images), strict=True)
-            return all(_close(*separate[1:], *shared[1:]) for separate, shared in pairs)
+            return all(_close(separate, shared) for separate, shared in pairs)
         except (IndexError, RuntimeError, TypeError):  # what follows a skipped block may refuse it
             return False
 
@@ -132,6 +160,7 @@ class SharedPrefixes:
     def _sharing(self, one: Pass) -> Iterator[None]:
         """Have the blocks of a pass return kept outputs, and keep those that later ones need."""
         calls = iter(enumerate(one.path, start=1))
+        level_numbers = self._level_numbers[one.subnet.width]
 
         def run(index: int, forward: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
             number, expected = next(calls, (0, None))
@@ -139,7 +168,11 @@ class SharedPrefixes:
                 raise RuntimeError(f'block {index} ran in place of block {expected}')
             if number < one.reused:
                 return x  # the next blocks are skipped, too, and then a kept output takes over
-            x = forward(x, *args, **kwargs) if number > one.reused else self._outputs[number]
+            if number == one.reused:
+                return self._outputs[number]
+            x = forward(x, *args, **kwargs)
+            if number in level_numbers:
+                self._levels[number] = self.backbone.level(index, x)
             if number in one.kept:
                 self._outputs[number] = x
             return x
@@ -151,6 +184,20 @@ class SharedPrefixes:
         finally:
             for block in self._blocks:
                 del block.forward
+
+    @contextmanager
+    def _listening(self, one: Pass) -> Iterator[None]:
+        """Take the levels of a separate pass from its blocks' outputs."""
+
+        def listen(number: int, index: int, module: nn.Module, inputs: Any, out: Tensor) -> None:
+            self._levels[number] = self.backbone.level(index, out)
+
+        with ExitStack() as hooks:
+            for position in self.backbone.level_blocks(one.subnet):
+                index = one.path[position]
+                hook = partial(listen, position + 1, index)
+                hooks.enter_context(self._blocks[index].register_forward_hook(hook))
+            yield
 
 
 def grid_tokens(
@@ -243,8 +290,9 @@ def _common(one: Sequence[int], other: Sequence[int]) -> int:
     return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
-def _close(cls: Tensor, patches: Tensor, other_cls: Tensor, other_patches: Tensor) -> bool:
+def _close(separate: TokensAndLevels, shared: TokensAndLevels) -> bool:
+    pairs = zip((*separate[1:3], *separate[3]), (*shared[1:3], *shared[3]), strict=True)
     return all(
         a.shape == b.shape and bool((a - b).abs().max() <= TOLERANCE * a.abs().max())
-        for a, b in ((cls, other_cls), (patches, other_patches))
+        for a, b in pairs
     )

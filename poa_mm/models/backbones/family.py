@@ -105,6 +105,26 @@ class ElasticFamily(nn.Module, metaclass=ABCMeta):
     def kept_blocks(self, subnet: Subnet) -> Mapping[str, Sequence[int]]:
         """Return the blocks that a sub-network keeps, by the name of their list."""
 
+    def level_blocks(self, subnet: Subnet) -> tuple[int, ...]:
+        """Return the blocks whose outputs are features beside the last one, in their order.
+
+        Linear probing tries them together with the last feature. A family that has none need not
+        define it.
+
+        Returns:
+            Positions among the sub-network's own blocks.
+        """
+        return ()
+
+    def level(self, block: int, out: Tensor) -> Tensor:
+        """Turn the output of a block into a feature (B, D).
+
+        Args:
+            block: Position of the block in :attr:`blocks`.
+            out: What it returned.
+        """
+        raise NotImplementedError(f'{type(self).__name__} has level_blocks but no level')
+
     def fit_state(self, state: dict[str, Tensor], stock: nn.Module) -> dict[str, Tensor]:
         """Adapt weights of a sub-network to a stock network for another image size."""
         return state

@@ -23,6 +23,7 @@ from poa_mm.elastic import (
 from poa_mm.models.backbones.bottleneck_resnet import BottleneckResNet, MidWidthBottleneck
 from poa_mm.models.backbones.elastic_backbone import ElasticBackbone, stock_arguments
 from poa_mm.models.backbones.feature_maps import check_stages, finer_tokens, upsampled_mask
+from poa_mm.models.backbones.levels import stage_ends
 from poa_mm.models.backbones.resnet_options import check_resnet
 from poa_mm.registry import ELASTIC_BACKBONES, MODELS
 
@@ -248,6 +249,14 @@ class ElasticResNet(ElasticBackbone, BottleneckResNet):
     def kept_blocks(self, subnet: Subnet) -> dict[str, tuple[int, ...]]:
         """Return the blocks that a sub-network keeps, by the name of their list."""
         return dict(zip(self.res_layers, self._active(subnet), strict=True))
+
+    def level_blocks(self, subnet: Subnet) -> tuple[int, ...]:
+        """Return the last block of each stage; see :meth:`ElasticFamily.level_blocks`."""
+        return stage_ends(subnet.stage_depths)[:-1]
+
+    def level(self, block: int, out: Tensor) -> Tensor:
+        """Average a stage's map, (B, D, h, w) to (B, D)."""
+        return out.flatten(2).mean(dim=2)
 
     def check_axes(self, widths: Sequence[int], depths: Sequence[Any]) -> None:
         """Check that the intact network can hold widths and depths, or raise a ValueError."""

@@ -2,10 +2,12 @@
 
 import copy
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from mmcv.cnn.bricks.transformer import PatchEmbed
 from mmpretrain.models.backbones import SwinTransformer
 from mmpretrain.models.backbones.swin_transformer import SwinBlock
@@ -25,6 +27,7 @@ from poa_mm.elastic import (
 )
 from poa_mm.models.backbones.elastic_backbone import ElasticBackbone, stock_arguments
 from poa_mm.models.backbones.feature_maps import check_stages, finer_tokens, upsampled_mask
+from poa_mm.models.backbones.levels import stage_ends
 from poa_mm.models.backbones.swin_layers import (
     ELASTIC_STAGE,
     ElasticPatchMerging,
@@ -280,6 +283,23 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
     def kept_blocks(self, subnet: Subnet) -> dict[str, tuple[int, ...]]:
         """Return the blocks that a sub-network keeps, by the name of their list."""
         return {f'stages.{ELASTIC_STAGE}.blocks': self._active(subnet)[ELASTIC_STAGE]}
+
+    def level_blocks(self, subnet: Subnet) -> tuple[int, ...]:
+        """Return the last block of each stage; see :meth:`ElasticFamily.level_blocks`."""
+        return stage_ends([len(kept) for kept in self._active(subnet)])[:-1]
+
+    def level(self, block: int, out: Tensor) -> Tensor:
+        """Average the normalised output of a stage, (B, h·w, D) to (B, D).
+
+        The norm is that of the stage's output. Where the supernet has none, it is one that has not
+        been trained, as in an extracted network.
+        """
+        stage = bisect_left(stage_ends(self.depths), block)
+        norm = getattr(self, f'norm{stage}', None)
+        if norm is None:
+            last = getattr(self, f'norm{self.num_layers - 1}')
+            return F.layer_norm(out, out.shape[-1:], eps=last.eps).mean(dim=1)
+        return norm(out).mean(dim=1)
 
     def check_axes(self, widths: Sequence[int], depths: Sequence[int]) -> None:
         """Check that the intact network can hold widths and depths, or raise a ValueError."""

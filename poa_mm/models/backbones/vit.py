@@ -25,6 +25,7 @@ from poa_mm.elastic import (
     make_elastic,
 )
 from poa_mm.models.backbones.elastic_backbone import ElasticBackbone, stock_arguments
+from poa_mm.models.backbones.levels import evenly_spaced
 from poa_mm.models.backbones.vit_layers import (
     ElasticEncoderLayer,
     ElasticMultiheadAttention,
@@ -222,6 +223,14 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
     def kept_blocks(self, subnet: Subnet) -> dict[str, tuple[int, ...]]:
         """Return the blocks that a sub-network keeps, by the name of their list."""
         return {'layers': active_blocks(subnet.num_blocks, self.num_layers)}
+
+    def level_blocks(self, subnet: Subnet) -> tuple[int, ...]:
+        """Return evenly spaced blocks; see :meth:`ElasticFamily.level_blocks`."""
+        return evenly_spaced(subnet.num_blocks)[:-1]
+
+    def level(self, block: int, out: Tensor) -> Tensor:
+        """Normalise the class token of a block's output, (B, D), as that of the last block."""
+        return self.ln1(out[:, 0]) if self.final_norm else out[:, 0]
 
     def fit_state(self, state: dict[str, Tensor], stock: VisionTransformer) -> dict[str, Tensor]:
         """Resize the position embedding to the grid of a stock network.
