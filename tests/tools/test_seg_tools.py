@@ -1,5 +1,6 @@
 """tools/train.py and tools/test.py on segmentation configs."""
 
+import functools
 import json
 import shutil
 import sys
@@ -20,14 +21,24 @@ def folder(tmp_path_factory):
     return draw(tmp_path_factory.mktemp('seg'))
 
 
-@pytest.fixture(scope='module', params=['upernet_poa_vit-s', 'linear_poa_vit-b'])
-def trained(request, folder):
-    """A config file and its finished run, by tools/train.py."""
-    work_dir = folder / request.param
-    cfg = tiny_config(request.param, folder, work_dir, iters=ITERS)
-    cfg.dump(folder / f'{request.param}.py')
-    call('train', folder / f'{request.param}.py')
-    return folder / f'{request.param}.py', work_dir / f'iter_{ITERS}.pth'
+@pytest.fixture(scope='module')
+def train(folder):
+    """Trains a config by tools/train.py, once: its file and the checkpoint."""
+
+    @functools.cache
+    def run(name):
+        work_dir = folder / name
+        cfg = tiny_config(name, folder, work_dir, iters=ITERS)
+        cfg.dump(folder / f'{name}.py')
+        call('train', folder / f'{name}.py')
+        return folder / f'{name}.py', work_dir / f'iter_{ITERS}.pth'
+
+    return run
+
+
+@pytest.fixture
+def trained(train):
+    return train('linear_poa_vit-b')
 
 
 def call(tool, *args):
@@ -69,8 +80,9 @@ def test_a_resumed_run_goes_on_to_the_bit(folder, tmp_path):
     assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
 
 
-def test_test_gives_the_numbers_of_the_run(trained, tmp_path):
-    config, checkpoint = trained
+@pytest.mark.parametrize('name', ['upernet_poa_vit-s', 'linear_poa_vit-b'])
+def test_test_gives_the_numbers_of_the_run(train, name, tmp_path):
+    config, checkpoint = train(name)
     assert call('test', config, checkpoint, '--work-dir', tmp_path / 'test') is None
     assert metrics(tmp_path / 'test') == last_validation(checkpoint.parent)
 
