@@ -1,4 +1,4 @@
-"""Measure mIoU by k-NN on patch tokens, without training: table, CSV file, plots, results."""
+"""Measure mIoU by k-NN on patch tokens: table, CSV file, plots, results."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""Measure the k-NN accuracy of sub-networks and other networks: table, CSV file, plots, results."""
+"""Measure the k-NN accuracy of networks: table, CSV file, plots, results."""
 
 import argparse
 import sys
@@ -27,12 +27,21 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         description=__doc__, usage='%(prog)s WHAT [options]', formatter_class=command_line.formatter
     )
     add = parser.add_argument
-    add('--k', type=int, nargs='+', help='neighbours (default: those of 10 20 100 200 that fit)')
-    add('--temperature', type=float, help='of the votes (default: 0.07)')
+    add('--k', type=int, nargs='+', help='default: those of 10 20 100 200 that fit')
+    add('--temperature', type=float, metavar='T', help='of the votes (default: 0.07)')
     add('--feature', choices=['cls', 'mean'], help='class token or mean patch token')
     add('--average', choices=['micro', 'macro'], help='over images (default) or classes')
-    add('--per-class', type=int, nargs='+', default=[], metavar='N', help='few-shot banks')
-    add('--draws', type=int, default=5, help='few-shot banks of each N (default: 5)')
+    add(
+        '--per-class',
+        type=int,
+        nargs='+',
+        default=[],
+        metavar='N',
+        help='few-shot banks of N images',
+    )
+    add(
+        '--draws', type=int, default=5, metavar='N', help='few-shot banks of each size (default: 5)'
+    )
     add('--preset', choices=['official', 'paper'], help='settings of the authors, of the paper')
     add('--bank', choices=['float32', 'float16'], default='float32', help='type of features')
     add('--baselines', action='store_true', help='also evaluate random weights and raw pixels')

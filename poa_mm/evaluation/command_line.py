@@ -30,7 +30,7 @@ GIB = 2**30
 
 def formatter(prog: str) -> argparse.HelpFormatter:
     """Format help with room for the names of options, so that it fits a screen."""
-    return argparse.HelpFormatter(prog, max_help_position=26)
+    return argparse.HelpFormatter(prog, max_help_position=30)
 
 
 def add_shared(
@@ -44,21 +44,21 @@ def add_shared(
         labelled: Whether images have classes; tools for other images add their own data sets.
     """
     add = parser.add_argument
-    add('what', help='checkpoint, file of one network, or name of a timm model')
-    add('--subnets', default='all', help='all (default), named, or names: vit-s,w448-d13')
+    add('what', help='checkpoint, file of a network, or timm model')
+    add('--subnets', default='all', help='all (default), named, or vit-s,w448-d13')
     add('--branch', choices=['teacher', 'student'], default='teacher')
     add('--timm-weights', default='random', metavar='W', help='random (default), pretrained, FILE')
     add('--image-size', type=int, metavar='SIDE', help='default: that of pre-training')
     if labelled:
         cli.add_labelled_data(parser, 'your own images, a sub-folder for each class')
-        add('--config', help="config with the data sets (default: the checkpoint's own)")
+        add('--config', help="with the data sets (default: the checkpoint's)")
         cli.add_cfg_options(parser, 'knn_train_dataset.data_root=/data')
         add('--max-disk', type=float, default=4, metavar='GIB', help='to keep features (default 4)')
         add('--features', type=Path, metavar='DIR', help='kept ones (default: OUT_DIR/features)')
     add('--batch-size', type=int, default=batch_size)
     add('--workers', type=int, default=2, help='processes that read images')
     cli.add_device(parser)
-    add('--dtype', choices=DTYPES, help='of the networks (GPU: bfloat16, CPU: float32)')
+    add('--dtype', choices=DTYPES, metavar='TYPE', help='float32 (CPU), bfloat16 (GPU) or float16')
     add('--max-memory', type=float, default=8, metavar='GIB', help='for features (default: 8)')
     add('--out-dir', type=Path, help='default: beside the checkpoint')
     cli.add_overwrite(parser)

@@ -1,6 +1,6 @@
 """Frozen features of many sub-networks from one pass over a dataset."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypedDict
 
@@ -99,7 +99,8 @@ def num_images(loader: DataLoader) -> int:
 
 def rows_of(loader: DataLoader) -> Tensor:
     """Return the rows of the data set that a loader goes through, (n,)."""
-    return torch.tensor([row for batch in loader.batch_sampler for row in batch], dtype=torch.int64)
+    batches: Iterable[list[int]] = loader.batch_sampler or ()
+    return torch.tensor([row for batch in batches for row in batch], dtype=torch.int64)
 
 
 def extract_features(

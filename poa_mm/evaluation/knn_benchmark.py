@@ -1,7 +1,7 @@
 """k-NN accuracy of networks, with untrained networks and pixels as baselines."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import repeat
 from os import PathLike
@@ -254,27 +254,15 @@ def results_of_rows(
         'versions': versions(),
     }
 
-    def with_settings(row: KnnRow) -> Callable[..., Result]:
-        def result(protocol: str, value: float, k: int, **more: int) -> Result:
-            told = {'k': k, 'temperature': evaluator.temperature, 'feature': row.feature}
-            return Result(
-                protocol,
-                value=value,
-                network=row.subnet,
-                name=row.name,
-                settings={**told, **settings, **more},
-                **about,
-            )
-
-        return result
-
     for row in rows:
-        result = with_settings(row)
-        for k, accuracy in row.accuracies.items():
-            yield result('knn', accuracy, k)
+        told = {'temperature': evaluator.temperature, 'feature': row.feature, **settings}
+        network = {'network': row.subnet, 'name': row.name, **about}
+        for k, value in row.accuracies.items():
+            yield Result('knn', value=value, settings={'k': k, **told}, **network)
         for (number, k), draws in row.draws().items():
-            for draw, accuracy in enumerate(draws):
-                yield result('few_shot_knn', accuracy, k, per_class=number, draw=draw)
+            for draw, value in enumerate(draws):
+                few = {'k': k, 'per_class': number, 'draw': draw, **told}
+                yield Result('few_shot_knn', value=value, settings=few, **network)
 
 
 def untrained_backbone(backbone: ElasticBackbone, seed: int = 0) -> ElasticBackbone:

@@ -142,8 +142,9 @@ class FeatureReader:
             if network not in done:
                 start = missing.index(network)
                 done = self._computed(measured, missing[start : start + size], kinds)
-                for one in done.values() if store is not None else ():
-                    self._keep(one, store)
+                if store is not None:
+                    for one in done.values():
+                        self._keep(one, store)
             yield done.pop(network)
 
     def networks_per_pass(self, measured: Measured, networks: Sequence[Network], kinds: int) -> int:

@@ -31,7 +31,7 @@ class FeatureStore:
         data: SHA-256 of the data sets, by split.
 
     Example:
-        >>> import tempfile
+        >>> import tempfile, torch
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     store = FeatureStore(folder, {'source': 'abc'}, {'train': 'def'})
         ...     store.write('w384-d12', 'train', {'cls': torch.ones(2, 3)}, torch.tensor([0, 1]))

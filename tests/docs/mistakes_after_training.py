@@ -32,9 +32,9 @@ CHECKPOINTS = [
         foreign,
     ),
     Mistake(
-        'named an extracted sub-network',
+        'named an extracted sub-network, and no images',
         'python tools/eval_knn.py backbone.pth',
-        'name the checkpoint that it is from',
+        'name images as well',
     ),
     Mistake(
         'asked for a width that there is not',
