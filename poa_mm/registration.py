@@ -20,6 +20,7 @@ MODULES = (
     'poa_mm.engine.launch',
     'poa_mm.engine.optim_wrapper',
     'poa_mm.engine.parameter_groups',
+    'poa_mm.evaluation.collapse_hook',
     'poa_mm.evaluation.knn_monitor_hook',
     'poa_mm.models',
     'poa_mm.segmentation',

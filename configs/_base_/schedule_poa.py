@@ -56,6 +56,7 @@ custom_hooks = [
     dict(type='SupernetInfoHook'),
     dict(type='ThroughputHook'),
     dict(type='NanGuardHook'),
+    dict(type='CollapseHook'),
     # The curve of Fig. 7, on labelled images. Without any, take this hook out.
     dict(type='KnnMonitorHook', interval=10 * epoch_length, subnets=['vit-s', 'vit-b', 'vit-l']),
 ]

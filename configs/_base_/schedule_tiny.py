@@ -32,6 +32,7 @@ custom_hooks = [
     dict(type='StepSeedHook'),
     dict(type='SupernetInfoHook'),
     dict(type='ThroughputHook'),
+    dict(type='CollapseHook'),
 ]
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),

@@ -1,6 +1,7 @@
 # What the room offers, imported when it is used.
 from .accuracy import macro_accuracy, micro_accuracy
 from .clustering import ClusteringResult, clustering_scores, hungarian_accuracy, kmeans_scores
+from .collapse_hook import CollapseHook
 from .features import extract_features, extract_pixels, feature_loader
 from .few_shot import few_shot_rows
 from .journal import Journal
@@ -25,6 +26,7 @@ from .store import FeatureStore
 __all__ = [
     'Bank',
     'ClusteringResult',
+    'CollapseHook',
     'Comparison',
     'FeatureReader',
     'FeatureStore',

@@ -1,5 +1,6 @@
 """What each of POA's branches sees and computes."""
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -18,6 +19,8 @@ from poa_mm.models.losses import (
     TeacherHead,
     TeacherTargets,
 )
+
+Watch = Callable[[Tensor, Sequence[TeacherHead]], None]
 
 
 class HasBackboneAndHead(Protocol):
@@ -165,6 +168,7 @@ def teacher_heads(
     masking: Masking,
     centering: SinkhornKnopp | Centering,
     temperature: float,
+    watch: Watch | None = None,
 ) -> list[TeacherHead]:
     """Run the teacher, and return its targets in each head.
 
@@ -174,6 +178,7 @@ def teacher_heads(
         masking: Patches that the students are to predict. The teacher sees all.
         centering: Finds the shifts of the targets.
         temperature: τ_t.
+        watch: Called with the class tokens of the global views, (2B, D), and the result.
     """
     features = branch_features(teacher, global_crops, masking=masking._replace(masks=None))
     prototypes = teacher.head.prototypes()
@@ -191,4 +196,6 @@ def teacher_heads(
             for kind, part in tokens.items()
         )
         heads.append(TeacherHead(*targets))
+    if watch is not None:
+        watch(features.global_tokens, heads)
     return heads

@@ -32,6 +32,7 @@ from poa_mm.models.selfsup.branches import (
     Branch,
     Features,
     Masking,
+    Watch,
     branch_features,
     masked_patches,
     nothing_masked,
@@ -82,6 +83,8 @@ class POA(BaseSelfSupervisor):
         teacher_temp: τ_t, scheduled by the hook.
         ibot_active: Whether patches are masked at this step, scheduled by the hook.
         own_terms: This rank's own terms of its last batch, before the mean over ranks.
+        watch: Is shown what the teacher computes for each batch; see
+            :func:`~poa_mm.models.selfsup.branches.teacher_heads`.
 
     Raises:
         ValueError: λ outside 0…1, a temperature that is not positive, a negative weight, an
@@ -148,6 +151,7 @@ class POA(BaseSelfSupervisor):
         self.teacher_temp = 0.07
         self.ibot_active = True
         self.own_terms = {}
+        self.watch: Watch | None = None
         self.teacher = Branch(copy.deepcopy(self.backbone), copy.deepcopy(self.head))
         self.teacher.requires_grad_(False)
         if compile_blocks is not None:
@@ -268,7 +272,9 @@ class POA(BaseSelfSupervisor):
             masking = nothing_masked(self.backbone, global_crops)
         else:
             masking = masked_patches(masks, global_crops.device)
-        teacher = teacher_heads(self.teacher, global_crops, masking, self.centering, teacher_temp)
+        teacher = teacher_heads(
+            self.teacher, global_crops, masking, self.centering, teacher_temp, self.watch
+        )
         intact = branch_features(self, global_crops, local_crops, None, masking)
         terms = self._intact_terms(teacher, intact, masking)
         if self.sampler is None:
