@@ -1,6 +1,6 @@
 """Clustering of frozen features by k-means, compared with the classes (Table 8 of the paper)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
@@ -135,9 +135,14 @@ def kmeans_scores(
     for number in range(seed, seed + repeats):
         found = KMeans(count, random_state=number, **kwargs).fit_predict(array)
         runs.append(clustering_scores(labels.new_tensor(found), labels))
+    return summary_of_runs(runs)
+
+
+def summary_of_runs(runs: Sequence[Mapping[str, float]]) -> ClusteringResult:
+    """Summarise the scores of repeated runs."""
     columns = {metric: [run[metric] for run in runs] for metric in METRICS}
     return ClusteringResult(
         means={metric: mean(values) for metric, values in columns.items()},
-        stds={m: stdev(values) if repeats > 1 else 0.0 for m, values in columns.items()},
+        stds={m: stdev(values) if len(runs) > 1 else 0.0 for m, values in columns.items()},
         runs=tuple(runs),
     )

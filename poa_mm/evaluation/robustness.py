@@ -1,11 +1,14 @@
 """Corrupted images for robustness tests: dropped patches and shuffled grids (paper Fig. 5)."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 __all__ = ['DROPPED_TENTHS', 'SHUFFLE_GRIDS', 'drop_patches', 'num_dropped', 'shuffle_patches']
 
 Grid = tuple[int, int]  # rows and columns
+Generators = torch.Generator | Sequence[torch.Generator] | None
 
 # Of the paper: tenths of the patches that are dropped, and grids that are shuffled.
 DROPPED_TENTHS = tuple(range(10))
@@ -26,7 +29,7 @@ def drop_patches(
     images: Tensor,
     grid: Grid,
     count: int,
-    generator: torch.Generator | None = None,
+    generator: Generators = None,
     same_for_batch: bool = False,
 ) -> Tensor:
     """Set randomly chosen patches of images to zero, the mean after normalisation.
@@ -35,14 +38,16 @@ def drop_patches(
         images: Normalised images (B, C, H, W).
         grid: Rows and columns of patches; they divide H and W.
         count: Number of patches to drop; see :func:`num_dropped`.
-        generator: Source of the choice, on the CPU; ``None`` uses torch's own.
+        generator: Source of the choice, on the CPU, or one for each image, so that batches do not
+            change the choice; ``None`` uses torch's own.
         same_for_batch: Drop the same patches of all images, as the authors' code does.
 
     Returns:
         New images of the same shape.
 
     Raises:
-        ValueError: The grid does not divide the images, or ``count`` is out of range.
+        ValueError: The grid does not divide the images, ``count`` is out of range, or there are
+            fewer generators than images.
 
     Example:
         >>> dropped = drop_patches(torch.ones(2, 3, 8, 8), grid=(2, 2), count=1)
@@ -63,7 +68,7 @@ def drop_patches(
 def shuffle_patches(
     images: Tensor,
     grid: Grid,
-    generator: torch.Generator | None = None,
+    generator: Generators = None,
     same_for_batch: bool = False,
 ) -> Tensor:
     """Cut images into a grid of patches and put these together in random order.
@@ -71,7 +76,8 @@ def shuffle_patches(
     Args:
         images: Images (B, C, H, W).
         grid: Rows and columns of patches; they divide H and W.
-        generator: Source of the order, on the CPU; ``None`` uses torch's own.
+        generator: Source of the order, on the CPU, or one for each image; ``None`` uses torch's
+            own.
         same_for_batch: Shuffle all images in the same order, as the authors' code does.
 
     Returns:
@@ -109,10 +115,14 @@ def _split(images: Tensor, grid: Grid) -> Tensor:
     return images.unflatten(3, (grid[1], -1)).unflatten(2, (grid[0], -1))
 
 
-def _orders(
-    batch: int, patches: int, generator: torch.Generator | None, same_for_batch: bool
-) -> Tensor:
+def _orders(batch: int, patches: int, generator: Generators, same_for_batch: bool) -> Tensor:
     """Draw a random order of patches for each image, (B, patches)."""
     draws = 1 if same_for_batch else batch
-    orders = torch.rand(draws, patches, generator=generator).argsort(dim=1)
+    if isinstance(generator, Sequence):
+        if len(generator) < draws:
+            raise ValueError(f'{draws} orders need as many generators, got {len(generator)}')
+        rows = [torch.rand(patches, generator=one) for one in generator[:draws]]
+        orders = torch.stack(rows).argsort(dim=1)
+    else:
+        orders = torch.rand(draws, patches, generator=generator).argsort(dim=1)
     return orders.expand(batch, patches)
