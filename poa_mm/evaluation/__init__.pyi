@@ -14,10 +14,15 @@ from .knn_report import knn_table
 from .label_free import alpha_req, lidar, rankme
 from .labelled_data import LabelledData
 from .linear_probe import Head, TrainedHead, head_grid, held_out_rows, probe_accuracies, train_heads
+from .logistic import probe_logistic
 from .measured import Measured, MeasuredSupernet, Network, Tokens, open_measured
 from .neighbours import nearest_neighbours
 from .network_features import FeatureReader, NetworkFeatures, SplitFeatures
 from .paper import Comparison, PaperTable, compare, read_paper
+from .probe_cached import LabelledFeatures, probe_features
+from .probe_images import ImageProbe
+from .probe_settings import ProbeResult, ProbeSettings
+from .probe_sources import ProbeSources, probe_columns
 from .results import Result, append_results, latest, read_results
 from .robustness import drop_patches, shuffle_patches
 from .shared_prefixes import SharedPrefixes, grid_tokens
@@ -31,17 +36,22 @@ __all__ = [
     'FeatureReader',
     'FeatureStore',
     'Head',
+    'ImageProbe',
     'Journal',
     'KnnEvaluator',
     'KnnMonitorHook',
     'KnnRow',
     'KnnScores',
     'LabelledData',
+    'LabelledFeatures',
     'Measured',
     'MeasuredSupernet',
     'Network',
     'NetworkFeatures',
     'PaperTable',
+    'ProbeResult',
+    'ProbeSettings',
+    'ProbeSources',
     'Result',
     'SharedPrefixes',
     'SplitFeatures',
@@ -74,6 +84,9 @@ __all__ = [
     'nearest_neighbours',
     'open_measured',
     'probe_accuracies',
+    'probe_columns',
+    'probe_features',
+    'probe_logistic',
     'rankme',
     'read_paper',
     'read_results',

@@ -212,15 +212,19 @@ def open_store(
         store.clear()
     images = len(data.train) + len(data.test)
     size = torch.zeros(0, dtype=getattr(torch, dtype)).element_size()
-    widths = feature_widths(measured)
-    total = sum(widths.values()) * images * size * len(kinds)
+    total = sum(feature_widths(measured, kinds).values()) * images * size
     return store if total <= args.max_disk * GIB else None
 
 
-def feature_widths(measured: 'Measured') -> dict[str, int]:
-    """Measure the channels of each network's features, with one image."""
+def feature_widths(measured: 'Measured', kinds: Sequence[str] = ('cls',)) -> dict[str, int]:
+    """Measure the channels of each network's features of these kinds, with one image."""
     import torch
+
+    from poa_mm.evaluation.features import KINDS
 
     preprocessing = measured.preprocessing
     image = torch.zeros(1, preprocessing.channels, *preprocessing.image_size)
-    return {network.name: tokens.cls.shape[1] for network, tokens in measured.tokens(image)}
+    return {
+        network.name: sum(KINDS[kind](tokens).shape[1] for kind in kinds)
+        for network, tokens in measured.tokens(image)
+    }

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from poa_mm.elastic import Subnet
 from poa_mm.evaluation.measured import Measured, MeasuredSupernet, Network, Tokens
+from poa_mm.evaluation.probe_sources import PROBE, probe_columns
 from poa_mm.evaluation.ranks import batches_of_rank
 from poa_mm.models.backbones import ElasticBackbone
 
@@ -24,11 +25,13 @@ __all__ = [
     'PIXELS',
     'Features',
     'check_kinds',
+    'collate',
     'evaluating',
     'extract',
     'extract_features',
     'extract_pixels',
     'feature_loader',
+    'prepared',
 ]
 
 # What is kept of an image's tokens, by kind.
@@ -38,8 +41,10 @@ KINDS: Mapping[str, Callable[[Tokens], Tensor]] = {
     'cls': lambda tokens: tokens.cls,
     # Mean of the patch tokens, in float32 whatever the network ran in.
     'mean': lambda tokens: tokens.patches.float().mean(dim=1),
+    # All that linear probing takes, side by side.
+    PROBE: lambda tokens: probe_columns(tokens.cls, tokens.patches, tokens.levels)[0],
 }
-FEATURES = tuple(KINDS)
+FEATURES = ('cls', 'mean')
 PIXELS = ('raw', 'normalised')
 
 Features = dict[Subnet, dict[str, Tensor]]
@@ -82,12 +87,12 @@ def feature_loader(
     total = len(dataset)  # type: ignore[arg-type] # map-style data sets have a length
     if not total:
         raise ValueError(f'{type(dataset).__name__} is empty: there are no features to extract')
-    _collate([dataset[0]])
+    collate([dataset[0]])
     return DataLoader(
         dataset,
         batch_sampler=batches_of_rank(total, batch_size, rank, world_size),
         num_workers=num_workers,
-        collate_fn=_collate,
+        collate_fn=collate,
         pin_memory=torch.cuda.is_available(),
     )
 
@@ -245,10 +250,15 @@ def _batches(
     """Yield rows of the result, their images as read, the same preprocessed, and their labels."""
     start = 0
     for images, labels in track(loader, progress or '', disable=progress is None):
-        # mmpretrain's self-supervised preprocessor unpacks exactly these two entries.
-        inputs = preprocessor({'inputs': images, 'data_samples': None})['inputs']
+        inputs = prepared(images, preprocessor)
         yield slice(start, start + len(labels)), images, inputs, labels
         start += len(labels)
+
+
+def prepared(images: Tensor, preprocessor: nn.Module) -> Tensor:
+    """Normalise images (B, 3, H, W) as they are read, on the device of a data preprocessor."""
+    # mmpretrain's self-supervised preprocessor unpacks exactly these two entries.
+    return preprocessor({'inputs': images, 'data_samples': None})['inputs']
 
 
 def _store(
@@ -266,8 +276,12 @@ def _store(
     features[kind][rows] = batch.to('cpu', dtype)
 
 
-def _collate(items: Sequence[LabelledImage]) -> tuple[Tensor, Tensor]:
-    """Stack dataset items into images (B, 3, H, W) and labels (B,)."""
+def collate(items: Sequence[LabelledImage]) -> tuple[Tensor, Tensor]:
+    """Stack dataset items into images (B, 3, H, W) and labels (B,).
+
+    Raises:
+        ValueError: An item is not as :func:`feature_loader` describes it.
+    """
     missing = {'inputs', 'data_samples'} - set(items[0])
     if missing:
         raise ValueError(

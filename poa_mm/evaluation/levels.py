@@ -114,7 +114,8 @@ def timm_features(net: nn.Module) -> Callable[[Tensor], tuple[Any, Callable[[Ten
 
 
 def _same(one: Any, other: Any) -> bool:
-    return isinstance(one, Tensor) and one.shape == other.shape and torch.allclose(one, other)
+    tensors = isinstance(one, Tensor) and isinstance(other, Tensor)
+    return tensors and one.shape == other.shape and torch.allclose(one, other)
 
 
 def _pooled(net: Any, level: Tensor | tuple[Tensor, Tensor]) -> Tensor:

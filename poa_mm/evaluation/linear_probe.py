@@ -7,15 +7,24 @@ by SGD with momentum and a cosine schedule, for many learning rates and feature 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import product
-from math import cos, pi
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from poa_mm.evaluation.linear_heads import (
+    DEFAULT_LRS,
+    MOMENTUM,
+    PAPER_LRS,
+    Head,
+    HeadTrainer,
+    TrainedHead,
+    head_grid,
+)
+from poa_mm.evaluation.probe_parts import parts_of
+
 __all__ = [
+    'DEFAULT_LRS',
+    'MOMENTUM',
     'PAPER_LRS',
     'Head',
     'TrainedHead',
@@ -24,61 +33,6 @@ __all__ = [
     'probe_accuracies',
     'train_heads',
 ]
-
-# Base learning rates of the authors' code, for 256 images; they are scaled by the batch size.
-PAPER_LRS = (
-    1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1,
-)  # fmt: skip
-MOMENTUM = 0.9
-INIT_STD = 0.01
-
-
-@dataclass(frozen=True)
-class Head:
-    """Settings of a linear head.
-
-    Args:
-        source: Name of the features that it is trained on.
-        lr: Learning rate at the start of the cosine schedule, as it is applied.
-        weight_decay: Weight decay of weights and biases.
-    """
-
-    source: str
-    lr: float
-    weight_decay: float = 0.0
-
-
-@dataclass(frozen=True)
-class TrainedHead:
-    """A linear head.
-
-    Args:
-        head: Its settings.
-        weight: (classes, D).
-        bias: (classes,).
-    """
-
-    head: Head
-    weight: Tensor
-    bias: Tensor
-
-    def predict(self, features: Tensor) -> Tensor:
-        """Classify features (N, D): classes (N,)."""
-        return F.linear(features.to(self.weight), self.weight, self.bias).argmax(dim=1)
-
-
-def head_grid(
-    sources: Sequence[str],
-    lrs: Sequence[float] = PAPER_LRS,
-    weight_decays: Sequence[float] = (0.0,),
-) -> list[Head]:
-    """List the heads of all combinations of sources, learning rates and weight decays.
-
-    Example:
-        >>> len(head_grid(['last 1', 'last 4', 'last 1 + mean', 'last 4 + mean']))
-        52
-    """
-    return [Head(*settings) for settings in product(sources, lrs, weight_decays)]
 
 
 def train_heads(
@@ -93,7 +47,8 @@ def train_heads(
     """Train many linear heads in one pass over features.
 
     All heads of a source take the same batches, in one matrix product. Each of them is trained as
-    ``torch.optim.SGD`` with momentum 0.9 and a cosine schedule to 0 trains it alone.
+    ``torch.optim.SGD`` with momentum 0.9 and a cosine schedule to 0 trains it alone. Heads that
+    would take more than a GiB together are trained in turns, to the same weights.
 
     Args:
         features: Training features (N, D) by source; D can differ.
@@ -120,14 +75,19 @@ def train_heads(
     """
     _check(features, labels, heads, num_classes, epochs, batch_size)
     trained: dict[int, TrainedHead] = {}
-    for source in dict.fromkeys(head.source for head in heads):
-        members = [number for number, head in enumerate(heads) if head.source == source]
+    widths = {source: inputs.shape[1] for source, inputs in features.items()}
+    for source, numbers in parts_of(heads, widths, num_classes):
         inputs = features[source]
-        weight, bias = _train(
-            inputs, labels, [heads[n] for n in members], num_classes, epochs, batch_size, seed
+        generator = torch.Generator().manual_seed(seed)
+        steps = epochs * -(-len(inputs) // batch_size)
+        members = [heads[number] for number in numbers]
+        trainer = HeadTrainer(
+            members, inputs.shape[1], num_classes, steps, generator, inputs.device
         )
-        for row, number in enumerate(members):
-            trained[number] = TrainedHead(heads[number], weight[row].clone(), bias[row].clone())
+        for rows in _batches(len(inputs), epochs, batch_size, generator):
+            rows = rows.to(inputs.device)
+            trainer.step(inputs[rows], labels[rows])
+        trained |= {number: trainer.trained(row) for row, number in enumerate(numbers)}
     return [trained[number] for number in range(len(heads))]
 
 
@@ -174,38 +134,6 @@ def held_out_rows(num_images: int, share: float = 0.1, seed: int = 0) -> tuple[T
     return order[held_out:].sort().values, order[:held_out].sort().values
 
 
-@torch.no_grad()
-def _train(
-    inputs: Tensor,
-    labels: Tensor,
-    heads: Sequence[Head],
-    num_classes: int,
-    epochs: int,
-    batch_size: int,
-    seed: int,
-) -> tuple[Tensor, Tensor]:
-    """Train the heads of one source: weights (heads, classes, D) and biases (heads, classes)."""
-    generator = torch.Generator().manual_seed(seed)
-    width, device = inputs.shape[1], inputs.device
-    weight = torch.empty(num_classes, width).normal_(0, INIT_STD, generator=generator).to(device)
-    # The last column is the bias; all heads start alike.
-    heads_weight = F.pad(weight, (0, 1)).expand(len(heads), -1, -1).clone()
-    momentum = torch.zeros_like(heads_weight)
-    lr = torch.tensor([head.lr for head in heads], device=device)[:, None, None]
-    decay = torch.tensor([head.weight_decay for head in heads], device=device)[:, None, None]
-    steps = epochs * -(-len(inputs) // batch_size)
-    for step, rows in enumerate(_batches(len(inputs), epochs, batch_size, generator)):
-        rows = rows.to(device)
-        batch = F.pad(inputs[rows].float(), (0, 1), value=1.0)
-        # The gradient of the mean cross-entropy by the logits is (softmax - one-hot) / B.
-        errors = (batch @ heads_weight.mT).softmax(dim=-1)  # (heads, B, classes)
-        errors[:, torch.arange(len(rows), device=device), labels[rows]] -= 1
-        gradient = errors.mT @ batch / len(rows) + decay * heads_weight
-        momentum = MOMENTUM * momentum + gradient
-        heads_weight -= 0.5 * (1 + cos(pi * step / steps)) * lr * momentum
-    return heads_weight[..., :-1], heads_weight[..., -1]
-
-
 def _batches(
     size: int, epochs: int, batch_size: int, generator: torch.Generator
 ) -> Iterator[Tensor]:
@@ -223,15 +151,11 @@ def _check(
     batch_size: int,
 ) -> None:
     """Raise the documented errors of :func:`train_heads`."""
-    if not heads:
-        raise ValueError('heads is empty: give at least one head')
+    check_heads(heads)
     if unknown := sorted({head.source for head in heads} - set(features)):
         raise ValueError(f'no features {unknown}; there are {sorted(features)}')
     if min(epochs, batch_size) < 1:
         raise ValueError(f'epochs and batch_size must be positive, got {epochs} and {batch_size}')
-    for head in heads:
-        if not head.lr > 0 or not head.weight_decay >= 0:
-            raise ValueError(f'lr must be positive and weight_decay not negative, got {head}')
     for source in {head.source for head in heads}:
         shape = tuple(features[source].shape)
         if len(shape) != 2 or labels.shape != shape[:1] or not shape[0]:
@@ -241,6 +165,20 @@ def _check(
             )
         if not torch.isfinite(features[source]).all():
             raise ValueError(f'features {source!r} hold NaN or infinity')
+    check_labels(labels, num_classes)
+
+
+def check_heads(heads: Sequence[Head]) -> None:
+    """Check that there are heads and that their settings are in range, or raise a ValueError."""
+    if not heads:
+        raise ValueError('heads is empty: give at least one head')
+    for head in heads:
+        if not 0 < head.lr < float('inf') or not 0 <= head.weight_decay < float('inf'):
+            raise ValueError(f'lr must be positive and weight_decay not negative, got {head}')
+
+
+def check_labels(labels: Tensor, num_classes: int) -> None:
+    """Check that labels are classes, or raise a ValueError."""
     if not 0 <= int(labels.min()) <= int(labels.max()) < num_classes:
         raise ValueError(
             f'labels must be in [0, {num_classes - 1}], got {int(labels.min())}…{int(labels.max())}'

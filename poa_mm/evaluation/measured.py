@@ -50,7 +50,8 @@ class Tokens(NamedTuple):
             without one, what the network pools its last map to.
         patches: Tokens of the patches, (B, N, D), row by row.
         grid: Rows and columns of the patches; their product is N.
-        levels: Outputs from within the network that linear probing joins, or None.
+        levels: Features (B, D) from within the network, and :attr:`cls` as the last one, which
+            linear probing joins; or None where there are no others.
     """
 
     cls: Tensor
@@ -158,9 +159,9 @@ class MeasuredSupernet:
         chosen = tuple(self.networks if networks is None else networks)
         by_subnet = {network.subnet: network for network in chosen}
         grid = self.backbone.mask_grid(*images.shape[-2:])
-        steps = self._shared(chosen).tokens(images.to(self.device))
-        for subnet, cls, patches in without_gradients(steps, self.device, self.dtype):
-            yield by_subnet[subnet], Tokens(cls, patches, grid)
+        steps = self._shared(chosen).tokens_and_levels(images.to(self.device))
+        for subnet, cls, patches, levels in without_gradients(steps, self.device, self.dtype):
+            yield by_subnet[subnet], Tokens(cls, patches, grid, levels)
 
     def _shared(self, networks: tuple[Network, ...]) -> SharedPrefixes:
         """Return the plan of the passes, which is made once for all batches."""

@@ -133,7 +133,7 @@ class FeatureReader:
         chosen = list(measured.networks if networks is None else networks)
         store = self.store if keep else None
         missing = list(chosen) if store is None else self._missing(chosen, kinds, store)
-        size = self.networks_per_pass(measured, missing, len(kinds)) if missing else 0
+        size = self.networks_per_pass(measured, missing, kinds) if missing else 0
         done: dict[Network, NetworkFeatures] = {}
         for network in chosen:
             if store is not None and network not in missing:
@@ -147,14 +147,18 @@ class FeatureReader:
                         self._keep(one, store)
             yield done.pop(network)
 
-    def networks_per_pass(self, measured: Measured, networks: Sequence[Network], kinds: int) -> int:
+    def networks_per_pass(
+        self, measured: Measured, networks: Sequence[Network], kinds: Sequence[str]
+    ) -> int:
         """Count the networks that fit into the memory if all have the widest features."""
         loader = self.loaders['test']
         one_image = feature_loader(Subset(loader.dataset, [0]))
-        probe, _ = extract(measured, one_image, self.preprocessor, ('cls',), networks)
-        widest = max(features['cls'].shape[1] for features in probe.values())
+        probe, _ = extract(measured, one_image, self.preprocessor, kinds, networks)
+        widest = max(
+            sum(part.shape[1] for part in features.values()) for features in probe.values()
+        )
         images = sum(len(rows_of(loader)) for loader in self.loaders.values())
-        bytes_each = self.dtype.itemsize * widest * kinds * max(images, 1)
+        bytes_each = self.dtype.itemsize * widest * max(images, 1)
         return int(from_first_rank(max(1, int(self.max_memory * 2**30 / bytes_each))))
 
     def _computed(

@@ -21,6 +21,7 @@ from poa_mm.version import __version__
 __all__ = [
     'Result',
     'append_line',
+    'append_new',
     'append_results',
     'data_name',
     'data_sha256',
@@ -127,6 +128,20 @@ def append_line(path: Path, line: str) -> None:
         file.write(text.encode())
         file.flush()
         fsync(file.fileno())
+
+
+def append_new(path: str | PathLike, results: Iterable[Result]) -> None:
+    """Append those results of which the file does not have the same measurement and number yet.
+
+    An evaluation that goes on after it was killed thus repeats no line.
+
+    Raises:
+        ValueError: As :func:`read_results`.
+    """
+    known = {}
+    if Path(path).is_file() and Path(path).stat().st_size:
+        known = {result.key: result.value for result in read_results(path)}
+    append_results(path, [one for one in results if known.get(one.key) != one.value])
 
 
 def read_results(*paths: str | PathLike) -> Iterator[Result]:

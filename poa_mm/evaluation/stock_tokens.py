@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 from mmpretrain.models.backbones import ResNet, SwinTransformer, VisionTransformer
 from torch import Tensor, nn
 
 from poa_mm.evaluation.folder_features import pooled
+from poa_mm.evaluation.levels import watch_levels
 from poa_mm.evaluation.measured import Tokens
 from poa_mm.models.backbones.feature_maps import finer_tokens
 
@@ -28,9 +30,14 @@ def stock_tokens(net: nn.Module) -> Callable[[Tensor], Tokens]:
         The function. It raises a ValueError for a backbone without a class token that gives tokens
         rather than a map, since it is not known which axis the tokens are.
     """
-    if isinstance(net, VisionTransformer):
-        return _vit_tokens(net)
-    return lambda images: _map_tokens(net, images)
+    run = _vit_tokens(net) if isinstance(net, VisionTransformer) else partial(_map_tokens, net)
+    levels_of = watch_levels(net)
+
+    def run_with_levels(images: Tensor) -> Tokens:
+        tokens = run(images)
+        return tokens._replace(levels=levels_of(tokens.cls))
+
+    return run_with_levels
 
 
 def _vit_tokens(net: VisionTransformer) -> Callable[[Tensor], Tokens]:

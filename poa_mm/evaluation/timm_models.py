@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from poa_mm.arguments import advice
 from poa_mm.checkpoints.preprocessing import ImageSize, Preprocessing
+from poa_mm.evaluation.levels import timm_features
 from poa_mm.evaluation.measured import Tokens
 from poa_mm.files import check_file
 
@@ -99,16 +100,17 @@ def timm_tokens(net: nn.Module) -> Callable[[Tensor], Tokens]:
         The function. It raises a ValueError for models whose last features are neither a map nor
         tokens on a grid.
     """
+    features = timm_features(net)
 
     def run(images: Tensor) -> Tokens:
-        out: Any = net.forward_features(images)  # type: ignore[operator] # of every model of timm
+        out, levels_of = features(images)
         if not isinstance(out, Tensor) or out.ndim not in (3, 4):
             raise ValueError(
                 f'{type(net).__name__} of timm gives neither a map nor tokens, so it cannot be '
                 'measured'
             )
         feature = net.forward_head(out, pre_logits=True)  # type: ignore[operator] # likewise
-        return Tokens(feature, *_patches(net, out, images))
+        return Tokens(feature, *_patches(net, out, images), levels_of(feature))
 
     return run
 

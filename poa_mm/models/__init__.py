@@ -8,6 +8,7 @@ from poa_mm.models.backbones import (
     ElasticVisionTransformer,
 )
 from poa_mm.models.heads import MultiProjectionHead
+from poa_mm.models.necks import ProbeFeatures
 from poa_mm.models.selfsup import POA, BlockMasks
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     'ElasticSwinTransformer',
     'ElasticVisionTransformer',
     'MultiProjectionHead',
+    'ProbeFeatures',
 ]

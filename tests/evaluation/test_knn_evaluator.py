@@ -40,8 +40,8 @@ def test_memory_counts_images_and_kinds(cfg, backbone):
     # 60 + 40 images x 64 channels x 4 bytes x 2 kinds = 51,200 bytes a sub-network.
     reader = KnnEvaluator.from_config(cfg, max_memory=3.5 * 51200 / 2**30).reader
     measured = MeasuredSupernet(backbone)
-    assert reader.networks_per_pass(measured, measured.networks, kinds=2) == 3
-    assert reader.networks_per_pass(measured, measured.networks, kinds=1) == 7
+    assert reader.networks_per_pass(measured, measured.networks, ('cls', 'mean')) == 3
+    assert reader.networks_per_pass(measured, measured.networks, ('cls',)) == 7
 
 
 def test_bad_settings_are_refused(cfg):
