@@ -1,6 +1,7 @@
 """Measure mIoU by k-NN on patch tokens: table, CSV file, plots, results."""
 
 import argparse
+import os
 import sys
 from dataclasses import asdict
 from textwrap import fill
@@ -45,6 +46,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def evaluate(args: argparse.Namespace) -> None:
     command_line.check(args, 'dense_knn', OUTPUTS, JOURNAL)
+    if int(os.environ.get('WORLD_SIZE', '1')) > 1:
+        raise ValueError('dense k-NN runs in one process: start it without torchrun')
     for folder in FOLDERS:
         check_folder(getattr(args, folder))
     if any(not 0 <= label <= 255 for label in args.ignore):

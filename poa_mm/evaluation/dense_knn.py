@@ -9,7 +9,7 @@ upsampled to the pixels bilinearly, and the largest one is the class.
    https://arxiv.org/abs/2306.01667
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -31,7 +31,6 @@ __all__ = [
 
 PAPER_K, PAPER_TEMPERATURE = 30, 0.02
 IGNORED = 255  # label of pixels that do not count
-_VOTES_AT_ONCE = 2**22  # shares of neighbours: 32 MB in float64
 
 
 def class_shares(
@@ -124,17 +123,28 @@ class PatchBank(NamedTuple):
             )
         check_k(ks, len(self.features))
         size = chunk_size or rows_at_once(self.features, max(ks))
-        size = min(size, max(1, _VOTES_AT_ONCE // (max(ks) * self.shares.shape[1])))
         votes: dict[int, list[Tensor]] = {number: [] for number in ks}
         for chunk in queries.split(size):
             similarity, index = nearest_neighbours(self.features, chunk, max(ks))
-            shares = self.shares[index].double()
-            for number in ks:
-                weights = (similarity[:, :number] / temperature).softmax(dim=1)
-                # Products summed neighbour by neighbour: a matrix product may round otherwise in
-                # chunks of another size.
-                votes[number].append((weights[..., None] * shares[:, :number]).sum(dim=1))
-        return {number: torch.cat(parts) for number, parts in votes.items()}
+            for number, shares in self._summed(similarity, index, ks, temperature):
+                votes[number].append(shares)
+        return {number: torch.cat(votes[number]) for number in ks}
+
+    def _summed(
+        self, similarity: Tensor, index: Tensor, ks: Sequence[int], temperature: float
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Add the shares of one neighbour after the other, and yield the mean at each k.
+
+        Neither the shares of all neighbours are in memory at once, nor does the result depend on
+        the number of queries, as that of a matrix product can.
+        """
+        weights = ((similarity - similarity[:, :1]) / temperature).exp()
+        total = weights.new_zeros(len(weights), self.shares.shape[1])
+        for number in range(1, max(ks) + 1):
+            nearest = self.shares[index[:, number - 1]].double()
+            total += weights[:, number - 1, None] * nearest
+            if number in ks:
+                yield number, total / weights[:, :number].sum(dim=1, keepdim=True)
 
 
 def pixel_classes(shares: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> Tensor:
@@ -148,9 +158,10 @@ def pixel_classes(shares: Tensor, grid: tuple[int, int], size: tuple[int, int]) 
     Returns:
         Classes of the pixels, (H, W).
     """
-    grid_map = shares.view(1, *grid, -1).permute(0, 3, 1, 2).float()
+    present = shares.sum(dim=0).nonzero().flatten()  # an image has few of all classes
+    grid_map = shares[:, present].view(1, *grid, -1).permute(0, 3, 1, 2).float()
     fine = F.interpolate(grid_map, size, mode='bilinear', align_corners=False)
-    return fine[0].argmax(dim=0)
+    return present[fine[0].argmax(dim=0)]
 
 
 def confusion_matrix(

@@ -155,10 +155,13 @@ class DenseKnn:
         share_kept = self._share_kept(measured, networks)
         first = 0
         for images, masks in self._track(loader, f'patches of {len(networks)} networks'):
+            by_grid: dict[tuple[int, int], list[Tensor]] = {}  # most networks have the same
             for network, tokens in measured.tokens(images, networks):
-                of_images = zip(tokens.patches.float().cpu(), masks, strict=True)
-                for index, (patches, mask) in enumerate(of_images, first):
-                    labels = class_shares(mask, tokens.grid, self.num_classes)
+                grid = tokens.grid
+                if grid not in by_grid:
+                    by_grid[grid] = [class_shares(mask, grid, self.num_classes) for mask in masks]
+                of_images = zip(tokens.patches.float().cpu(), by_grid[grid], strict=True)
+                for index, (patches, labels) in enumerate(of_images, first):
                     kept = (labels.sum(dim=1) > 0) & _drawn(index, len(labels), share_kept)
                     features[network].append(patches[kept])
                     shares[network].append(labels[kept])

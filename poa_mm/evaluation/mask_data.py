@@ -1,6 +1,7 @@
 """Images with masks, in two folders, for dense k-NN."""
 
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
+from mmengine.logging import print_log
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -28,7 +30,7 @@ def pair_masks(images: str | Path, masks: str | Path) -> list[Pair]:
     """Pair images and masks, which have the same names but for their endings.
 
     Args:
-        images: Folder of images, flat or nested.
+        images: Folder of images, flat or nested. Those without a mask are left out, with a warning.
         masks: Folder of masks, likewise. Masks without an image are left out.
 
     Returns:
@@ -36,7 +38,7 @@ def pair_masks(images: str | Path, masks: str | Path) -> list[Pair]:
 
     Raises:
         FileNotFoundError: There is no such folder.
-        ValueError: An image has no mask, or two files have one name.
+        ValueError: No image has a mask, or two files have one name.
     """
     listings = [list_images(str(Path(folder).expanduser())) for folder in (images, masks)]
     for listing in listings:
@@ -50,12 +52,13 @@ def pair_masks(images: str | Path, masks: str | Path) -> list[Pair]:
         by_stem.append(dict(zip(stems, map(listing.path, listing.images), strict=True)))
     of_images, of_masks = by_stem
     missing = [stem for stem in of_images if stem not in of_masks]
+    lack = f'{printable(masks)} has no masks for {len(missing)} of {len(of_images)} images'
+    if len(missing) == len(of_images):
+        raise ValueError(f'{lack}: their names must be the same but for the endings')
     if missing:
-        raise ValueError(
-            f'{printable(masks)} has no masks for {len(missing)} of {len(of_images)} images: '
-            f'{first_of(missing)}'
-        )
-    return [(path, of_masks[stem]) for stem, path in of_images.items()]
+        text = f'{lack}, which are left out: {first_of(missing)}'
+        print_log(text, logger='current', level=logging.WARNING)
+    return [(path, of_masks[stem]) for stem, path in of_images.items() if stem in of_masks]
 
 
 def label_numbers(pairs: Iterable[Pair], ignored: Sequence[int]) -> Tensor:

@@ -194,8 +194,11 @@ def test_masks_that_do_not_fit(folders):
     with pytest.raises(InputError, match=r'0\.png: masks cannot be read'):
         opened(folders, preprocessing)
     mask.unlink()
-    with pytest.raises(ValueError, match='has no masks for 1 of 5 images: 0'):
-        opened(folders, preprocessing)
+    assert len(opened(folders, preprocessing)[0]) == 4
+    (folders / 'other').mkdir()
+    Image.new('L', (24, 20)).save(folders / 'other' / 'another.png')
+    with pytest.raises(ValueError, match='has no masks for 5 of 5 images'):
+        pair_masks(folders / 'images' / 'train', folders / 'other')
     Image.new('L', (24, 20)).save(mask.with_suffix('.jpg'))
     with pytest.raises(InputError, match=r'0\.jpg is a JPEG'):
         opened(folders, preprocessing)
