@@ -29,6 +29,7 @@ __all__ = [
     'challenge_accuracy',
     'combine',
     'foregrounds',
+    'images_of',
     'in9_variants',
     'read_in_to_in9',
 ]
@@ -211,6 +212,29 @@ def foregrounds(folder: str | PathLike) -> Iterator[Foreground]:
                     f'{path} has shape {tuple(mask.shape)}, its image {tuple(image.shape[1:])}'
                 )
             yield Foreground(image, (mask > 0).float(), label, path)
+
+
+def images_of(folder: str | PathLike, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Read a variant's images, with values from 0 to 1 as stored, and their classes.
+
+    Args:
+        folder: Of :func:`in9_variants`.
+        batch_size: Images at a time.
+
+    Yields:
+        Images (B, 3, H, W) and classes (B,).
+    """
+    from torchvision.transforms.functional import to_tensor
+
+    files = [
+        (path, label)
+        for label, name in enumerate(_classes(Path(folder)))
+        for path in sorted((Path(folder) / name).iterdir())
+        if path.is_file() and not path.name.startswith('.')
+    ]
+    for start in range(0, len(files), batch_size):
+        paths, labels = zip(*files[start : start + batch_size], strict=True)
+        yield torch.stack([to_tensor(_rgb(path)) for path in paths]), torch.tensor(labels)
 
 
 def _rgb(path: Path) -> 'Image.Image':

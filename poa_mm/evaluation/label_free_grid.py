@@ -64,6 +64,24 @@ class Agreement:
         """What the choice costs, in points of the accuracy."""
         return self.best - self.accuracy
 
+    @property
+    def title(self) -> str:
+        """The correlations in a line, for a plot."""
+        told = {'Spearman': self.spearman, 'within a width': self.within}
+        return ', '.join(f'{k} {v:+.2f}' for k, v in told.items() if v is not None)
+
+    def cells(self) -> dict[str, object]:
+        """Return the cells of a CSV file by column."""
+        correlations = {'spearman': self.spearman, 'within': self.within}
+        return {
+            'measure': self.measure,
+            **{key: '' if v is None else f'{v:.4f}' for key, v in correlations.items()},
+            'chosen': self.chosen,
+            'accuracy': f'{self.accuracy:.3f}',
+            'best': f'{self.best:.3f}',
+            'regret': f'{self.regret:.3f}',
+        }
+
 
 def agreement(
     name: str,

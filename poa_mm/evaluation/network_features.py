@@ -81,6 +81,8 @@ class FeatureReader:
         shared: Whether the processes of torchrun share the images; otherwise each reads all.
         store: Keeps features for later, and has those of before.
         progress: Whether to show progress bars.
+        splits: Data sets to read, ``'train'`` and ``'test'`` or one of them; features of the other
+            are empty.
 
     Raises:
         ValueError: A data set is empty or its items are not as described.
@@ -97,14 +99,17 @@ class FeatureReader:
         shared: bool = False,
         store: FeatureStore | None = None,
         progress: bool = True,
+        splits: Sequence[str] = ('train', 'test'),
     ) -> None:
         rank, world_size = (dist.get_rank(), dist.get_world_size()) if shared else (0, 1)
         self.data = data
         self.loaders: dict[str, DataLoader] = {
-            split: feature_loader(dataset, batch_size, num_workers, rank, world_size)
-            for split, dataset in (('train', data.train), ('test', data.test))
+            split: feature_loader(getattr(data, split), batch_size, num_workers, rank, world_size)
+            for split in splits
         }
         self.preprocessor = data.preprocessor.to(device)
+        self.batch_size = batch_size
+        self.num_workers = num_workers
         self.max_memory = max_memory
         self.dtype = dtype
         self.shared = shared
@@ -151,7 +156,7 @@ class FeatureReader:
         self, measured: Measured, networks: Sequence[Network], kinds: Sequence[str]
     ) -> int:
         """Count the networks that fit into the memory if all have the widest features."""
-        loader = self.loaders['test']
+        loader = next(iter(self.loaders.values()))
         one_image = feature_loader(Subset(loader.dataset, [0]))
         probe, _ = extract(measured, one_image, self.preprocessor, kinds, networks)
         widest = max(
@@ -177,7 +182,7 @@ class FeatureReader:
                 network: SplitFeatures(bank.pop(network), rows, labels) for network in networks
             }
         return {
-            network: NetworkFeatures(network, splits['train'][network], splits['test'][network])
+            network: _joined(network, {split: found[network] for split, found in splits.items()})
             for network in networks
         }
 
@@ -197,8 +202,8 @@ class FeatureReader:
         return list(from_first_rank(missing))
 
     def _keep(self, features: NetworkFeatures, store: FeatureStore) -> None:
-        for split, part in (('train', features.train), ('test', features.test)):
-            whole = part.gathered()
+        for split in self.loaders:
+            whole = getattr(features, split).gathered()
             if is_first():
                 store.write(features.network.name, split, whole.features, whole.labels)
 
@@ -210,4 +215,10 @@ class FeatureReader:
             if len(rows) < len(labels):
                 features = {kind: whole[rows] for kind, whole in features.items()}
             parts[split] = SplitFeatures(features, rows, labels)
-        return NetworkFeatures(network, parts['train'], parts['test'])
+        return _joined(network, parts)
+
+
+def _joined(network: Network, parts: dict[str, SplitFeatures]) -> NetworkFeatures:
+    rows = torch.empty(0, dtype=torch.int64)
+    nothing = SplitFeatures({}, rows, rows)
+    return NetworkFeatures(network, parts.get('train', nothing), parts.get('test', nothing))

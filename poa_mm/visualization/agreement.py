@@ -15,8 +15,9 @@ def plot_agreement(
     accuracies: Mapping[str, float],
     measures: Mapping[str, Mapping[str, float]],
     titles: Mapping[str, str],
-    groups: Mapping[str, object],
+    groups: Mapping[str, int | str],
     ylabel: str = 'k-NN top-1 accuracy (%)',
+    group: str = 'width',
 ) -> None:
     """Plot the accuracy of networks over each measure, side by side.
 
@@ -28,6 +29,7 @@ def plot_agreement(
         titles: Text above each plot, such as its correlation, by measure.
         groups: What gives networks their colour, such as the width, by network.
         ylabel: Label of the accuracy axis, with its unit.
+        group: What networks of a colour have in common.
 
     Raises:
         ValueError: There is no network with an accuracy.
@@ -36,9 +38,8 @@ def plot_agreement(
         raise ValueError('there is nothing to plot')
     figure = Figure(figsize=(5 * len(measures), 6), dpi=100, layout='constrained')
     panels: Sequence = figure.subplots(1, len(measures), sharey=True, squeeze=False)[0]
-    kinds = sorted(set(groups.values()), key=str) if groups else [None]
-    if all(isinstance(kind, int) for kind in kinds):
-        kinds.sort()
+    # Numbers by size, and names after them.
+    kinds = sorted(set(groups.values()), key=lambda kind: (isinstance(kind, str), kind))
     colors = colormaps['viridis'](np.linspace(0, 0.9, len(kinds)))
     for axes, (name, values) in zip(panels, measures.items(), strict=True):
         for kind, color in zip(kinds, colors, strict=True):
@@ -60,5 +61,5 @@ def plot_agreement(
         axes.set_axisbelow(True)
         axes.spines[['top', 'right']].set_visible(False)
     panels[0].set_ylabel(ylabel, fontsize=13)
-    figure.legend(loc='outside lower center', ncols=8, fontsize=11, frameon=False)
+    figure.legend(loc='outside lower center', ncols=8, title=group, fontsize=11, frameon=False)
     figure.savefig(path)

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 __all__ = ['Curves', 'plot_robustness']
 
+MAX_LEGEND = 12  # names; of more networks, some are named
 Curves = Mapping[str, Mapping[float, float]]  # accuracy in percent by strength, by network
 
 
@@ -39,6 +40,7 @@ def plot_robustness(
     names = list(dict.fromkeys([*dropped, *shuffled]))
     # The end of viridis is too light for thin lines on white.
     colors = dict(zip(names, colormaps['viridis'](np.linspace(0, 0.9, len(names))), strict=True))
+    told = names[:: -(-len(names) // MAX_LEGEND)]
     for axes, curves, xlabel in (
         (left, dropped, 'dropped patches (%)'),
         (right, shuffled, 'pieces that are shuffled'),
@@ -51,7 +53,7 @@ def plot_robustness(
                 marker='o',
                 markersize=4,
                 color=colors[name],
-                label=name if axes is left or name not in dropped else None,
+                label=name if name in told and (axes is left or name not in dropped) else None,
             )
         if chance is not None:
             axes.axhline(chance, linestyle=':', color='0.55', label='chance' * (axes is left))
@@ -63,7 +65,7 @@ def plot_robustness(
     left.set_ylabel('top-1 accuracy (%)', fontsize=13)
     pieces = sorted({strength for points in shuffled.values() for strength in points})
     right.set_xscale('log', base=2)
-    right.set_xticks(pieces, [f'{number:g}' for number in pieces])
+    right.set_xticks(pieces, [f'{number:g}' for number in pieces], rotation=45)
     right.minorticks_off()
     figure.suptitle(title, fontsize=15)
     figure.legend(loc='outside lower center', ncols=6, fontsize=11, frameon=False)

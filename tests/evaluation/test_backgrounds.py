@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tiny.in9 import background_classes, brightness_classes, make_in9
 
 from poa_mm.evaluation.backgrounds import (
     background_gap,
@@ -15,37 +16,10 @@ from poa_mm.evaluation.backgrounds import (
     read_in_to_in9,
 )
 
-SIDE = 8
-LEVELS = [20 + 25 * label for label in range(9)]
-
-
-def brightness_classes(images):
-    """A classifier by the brightness of the upper left corner, which is foreground."""
-    corner = 255 * images[:, :, :2, :2].mean(dim=(1, 2, 3))
-    return ((corner - 20) / 25).round().long()
-
-
-def background_classes(images):
-    """A classifier by the brightness of the lower right corner, which is background."""
-    return ((255 * images[:, :, -2:, -2:].mean(dim=(1, 2, 3)) - 20) / 25).round().long()
-
 
 @pytest.fixture
 def folder(tmp_path):
-    for label, level in enumerate(LEVELS):
-        name = f'{label:02}_class'
-        for variant, background in (('original', level), ('only_bg_t', level), ('mixed_rand', 7)):
-            path = tmp_path / variant / 'val' / name / 'n0_1.JPEG'
-            path.parent.mkdir(parents=True)
-            pixels = np.full((SIDE, SIDE, 3), background, np.uint8)
-            if variant != 'only_bg_t':
-                pixels[:4, :4] = level
-            Image.fromarray(pixels).save(path, format='PNG')  # no loss
-        mask = np.zeros((SIDE, SIDE), bool)
-        mask[:4, :4] = True
-        (tmp_path / 'fg_mask' / 'val' / name).mkdir(parents=True)
-        np.save(tmp_path / 'fg_mask' / 'val' / name / 'n0_1.npy', mask)
-    return tmp_path
+    return make_in9(tmp_path)
 
 
 def backgrounds(folder):

@@ -1,0 +1,146 @@
+"""Accuracy of networks on images with dropped or shuffled patches: table, CSV, plot, results.
+
+With --in9, also on the backgrounds of ImageNet-9.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
+
+from poa_mm import cli
+from poa_mm.evaluation import command_line
+from poa_mm.files import check_file, check_folder
+
+if TYPE_CHECKING:
+    from poa_mm.evaluation import FeatureReader, Measured
+
+OUTPUTS = ('robustness.csv', 'robustness.png', 'in9.csv')
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, usage='%(prog)s WHAT [options]', formatter_class=command_line.formatter
+    )
+    add = parser.add_argument
+    add('--k', type=int, default=20, help='neighbours of the classifier (default: 20)')
+    add('--drop-grid', type=int, default=14, metavar='N', help='N x N patches (default: 14)')
+    add('--repeats', type=int, default=1, help='with other patches (default: 1)')
+    add('--seed', type=int, default=0, help='of the patches (default: 0)')
+    add('--preset', choices=['official'], help="patches drawn once for a batch, as the authors'")
+    add('--in9', metavar='DIR', help='unpacked archive of the backgrounds challenge')
+    add('--in-to-in9', type=Path, metavar='FILE', help='its in_to_in9.json')
+    add('--challenge', action='store_true', help='also try all backgrounds; takes long')
+    command_line.add_shared(parser)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    return cli.run(evaluate, parse_args(argv))
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    command_line.check(args, 'robustness', OUTPUTS)
+    for option in ('k', 'drop_grid', 'repeats'):
+        if getattr(args, option) < 1:
+            raise ValueError(f'--{option.replace("_", "-")} must be positive')
+    if args.in9 is not None:
+        check_folder(args.in9)
+    if args.in_to_in9 is not None:
+        check_file(args.in_to_in9, 'mapping to the classes of ImageNet-9')
+    if (args.challenge or args.in_to_in9) and args.in9 is None:
+        raise ValueError('--challenge and --in-to-in9 go with --in9')
+    from rich.console import Console
+
+    from poa_mm.evaluation import FeatureReader
+    from poa_mm.evaluation.robustness_curves import Drawing, corruptions, robustness_accuracies
+    from poa_mm.evaluation.robustness_run import (
+        Prediction,
+        knn_classifiers,
+        normalised_batches,
+        robustness_rows,
+    )
+    from poa_mm.tables import save_csv
+
+    drawing = Drawing.official() if args.preset else Drawing(args.seed)
+    measured = command_line.open_networks(args)
+    size = measured.preprocessing.image_size
+    listed = corruptions(size, (args.drop_grid, args.drop_grid))
+    if not any(one.kind == 'occlusion' for one in listed):
+        raise ValueError(f'--drop-grid {args.drop_grid} does not divide images of {size} pixels')
+    data = command_line.open_data(args, measured)
+    store = command_line.open_store(args, measured, data)
+    settings = (args.batch_size, args.workers, args.device, args.max_memory)
+    reader = FeatureReader(data, *settings, store=store)
+    console = Console()
+    console.print(f'robustness on {data}', soft_wrap=True)
+    args.out_dir.mkdir(parents=True, exist_ok=True)
+    predict = Prediction(measured, knn_classifiers(reader, measured, args.k))
+    batches = normalised_batches(reader.loaders['test'], reader.preprocessor)
+    found = robustness_accuracies(batches, listed, predict, drawing, args.repeats)
+    rows = save_csv(robustness_rows(found, measured.networks), args.out_dir / OUTPUTS[0])
+    told = {
+        'classifier': f'k-NN on clean images, k = {args.k}',
+        'repeats': args.repeats,
+        'seed': drawing.seed,
+        'patches drawn for': 'an image' if drawing.per_image else 'a batch',
+        'batch_size': 'any' if drawing.per_image else args.batch_size,
+        'dtype': args.dtype,
+        'branch': measured.branch,
+    }
+    report(args, rows, measured, reader, told, console)
+    if args.in9 is not None:
+        backgrounds(args, measured, reader, predict, told, console)
+
+
+def report(
+    args: argparse.Namespace,
+    rows: list[Any],
+    measured: 'Measured',
+    reader: 'FeatureReader',
+    told: dict[str, Any],
+    console: Any,
+) -> None:
+    from poa_mm.evaluation import append_results
+    from poa_mm.evaluation.robustness_run import curves, robustness_results, robustness_table
+    from poa_mm.visualization import plot_robustness
+
+    classes = len(reader.data.test.metainfo['classes'])
+    title = fill(f'{told["classifier"]}, on {reader.data}', 110)
+    console.print(robustness_table(rows, f'accuracy (%), {told["classifier"]}'))
+    table, plot = (args.out_dir / name for name in OUTPUTS[:2])
+    dropped, shuffled = (curves(rows, kind) for kind in ('occlusion', 'shuffle'))
+    plot_robustness(plot, dropped, shuffled, title, chance=100 / classes)
+    results = args.out_dir / 'results.jsonl'
+    append_results(results, robustness_results(rows, measured, reader, told))
+    for what, path in {'table': table, 'plot': plot, 'results': results}.items():
+        console.print(f'{what + ":":8} {path}', soft_wrap=True)
+
+
+def backgrounds(
+    args: argparse.Namespace,
+    measured: 'Measured',
+    reader: 'FeatureReader',
+    predict: Any,
+    told: dict[str, Any],
+    console: Any,
+) -> None:
+    from poa_mm.evaluation import append_results
+    from poa_mm.evaluation.in9_run import in9_results, in9_rows, in9_table
+    from poa_mm.tables import save_csv
+
+    rows = save_csv(
+        in9_rows(
+            args.in9, measured, reader, predict, args.in_to_in9, args.batch_size, args.challenge
+        ),
+        args.out_dir / OUTPUTS[2],
+    )
+    console.print(in9_table(rows))
+    results = args.out_dir / 'results.jsonl'
+    append_results(results, in9_results(rows, measured, reader, told))
+    console.print(f'{"in9:":8} {args.out_dir / OUTPUTS[2]}', soft_wrap=True)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
