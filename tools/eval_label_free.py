@@ -25,7 +25,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add('--also', nargs='+', default=[], metavar='WHAT', help='further checkpoints to compare')
     add('--knn', nargs='+', type=Path, metavar='FILE', help='results.jsonl of eval_knn.py')
-    add('--k', type=int, default=20, help='neighbours, without --knn (default: 20)')
+    add('--k', type=int, help='neighbours, without --knn (default: 20, if so many)')
     add('--images', type=int, default=1000, metavar='N', help='images for LiDAR (default: 1000)')
     add('--views', type=int, default=10, metavar='Q', help='views of each (default: 10)')
     add('--seed', type=int, default=0, help='of the views (default: 0)')
@@ -84,7 +84,8 @@ def measure(args: argparse.Namespace, views: 'Views', console: Any) -> list['Lab
         args.max_memory,
         splits=('train', 'test') if known is None else ('train',),
     )
-    rows = list(label_free_rows(reader, measured, views, args.k, known))
+    k = args.k or min(20, len(data.train))
+    rows = list(label_free_rows(reader, measured, views, k, known))
     told = {'dtype': args.dtype, 'branch': measured.branch}
     if is_first():
         results = label_free_results(rows, measured, reader, views, told)

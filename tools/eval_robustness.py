@@ -24,8 +24,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         description=__doc__, usage='%(prog)s WHAT [options]', formatter_class=command_line.formatter
     )
     add = parser.add_argument
-    add('--k', type=int, default=20, help='neighbours of the classifier (default: 20)')
-    add('--drop-grid', type=int, default=14, metavar='N', help='N x N patches (default: 14)')
+    add('--k', type=int, help='neighbours of the classifier (default: 20, if so many)')
+    add('--drop-grid', type=int, metavar='N', help='N x N patches (default: 14 if it divides)')
     add('--repeats', type=int, default=1, help='with other patches (default: 1)')
     add('--seed', type=int, default=0, help='of the patches (default: 0)')
     add('--preset', choices=['official'], help="patches drawn once for a batch, as the authors'")
@@ -43,8 +43,9 @@ def main(argv: list[str] | None = None) -> int:
 def evaluate(args: argparse.Namespace) -> None:
     command_line.check(args, 'robustness', OUTPUTS)
     for option in ('k', 'drop_grid', 'repeats'):
-        if getattr(args, option) < 1:
-            raise ValueError(f'--{option.replace("_", "-")} must be positive')
+        value = getattr(args, option)
+        if value is not None and value < 1:
+            raise ValueError(f'--{option.replace("_", "-")} must be positive, got {value}')
     if args.in9 is not None:
         check_folder(args.in9)
     if args.in_to_in9 is not None:
@@ -54,7 +55,12 @@ def evaluate(args: argparse.Namespace) -> None:
     from rich.console import Console
 
     from poa_mm.evaluation import FeatureReader
-    from poa_mm.evaluation.robustness_curves import Drawing, corruptions, robustness_accuracies
+    from poa_mm.evaluation.robustness_curves import (
+        Drawing,
+        corruptions,
+        finest_grid,
+        robustness_accuracies,
+    )
     from poa_mm.evaluation.robustness_run import (
         Prediction,
         knn_classifiers,
@@ -66,22 +72,27 @@ def evaluate(args: argparse.Namespace) -> None:
     drawing = Drawing.official() if args.preset else Drawing(args.seed)
     measured = command_line.open_networks(args)
     size = measured.preprocessing.image_size
-    listed = corruptions(size, (args.drop_grid, args.drop_grid))
+    grid = args.drop_grid or finest_grid(size)
+    listed = corruptions(size, (grid, grid))
     if not any(one.kind == 'occlusion' for one in listed):
-        raise ValueError(f'--drop-grid {args.drop_grid} does not divide images of {size} pixels')
+        raise ValueError(
+            f'--drop-grid {grid} does not divide images of {size[0]} × {size[1]} pixels; '
+            f'take {finest_grid(size)}'
+        )
     data = command_line.open_data(args, measured)
     store = command_line.open_store(args, measured, data)
     settings = (args.batch_size, args.workers, args.device, args.max_memory)
     reader = FeatureReader(data, *settings, store=store)
+    k = args.k or min(20, len(data.train))
     console = Console()
     console.print(f'robustness on {data}', soft_wrap=True)
     args.out_dir.mkdir(parents=True, exist_ok=True)
-    predict = Prediction(measured, knn_classifiers(reader, measured, args.k))
+    predict = Prediction(measured, knn_classifiers(reader, measured, k))
     batches = normalised_batches(reader.loaders['test'], reader.preprocessor)
     found = robustness_accuracies(batches, listed, predict, drawing, args.repeats)
     rows = save_csv(robustness_rows(found, measured.networks), args.out_dir / OUTPUTS[0])
     told = {
-        'classifier': f'k-NN on clean images, k = {args.k}',
+        'classifier': f'k-NN on clean images, k = {k}',
         'repeats': args.repeats,
         'seed': drawing.seed,
         'patches drawn for': 'an image' if drawing.per_image else 'a batch',

@@ -69,7 +69,12 @@ class LabelFreeRow(NetworkRow):
     @property
     def key(self) -> str:
         """What tells rows of several checkpoints apart."""
-        return f'{self.subnet} of {"/".join(Path(self.source).parts[-2:])}'
+        return f'{self.subnet} of {self.weights}'
+
+    @property
+    def weights(self) -> str:
+        """The end of the source's path."""
+        return '/'.join(Path(self.source).parts[-2:])
 
     def cells(self) -> dict[str, object]:
         """Return the cells of a CSV file by column."""
@@ -163,7 +168,7 @@ def label_free_table(rows: Sequence[LabelFreeRow]) -> Table:
         values = [f'{row.measures[name]:.2f}' for name in MEASURES]
         known = '' if row.knn is None else f'{row.knn:.1f}'
         cells = [row.subnet, row.name, f'{row.params / 1e6:.2f}', *values, known]
-        table.add_row(*([row.source] if several else []), *cells)
+        table.add_row(*([row.weights] if several else []), *cells)
     return table
 
 

@@ -18,7 +18,14 @@ from poa_mm.evaluation.robustness import (
     shuffle_patches,
 )
 
-__all__ = ['Corruption', 'Drawing', 'corrupt', 'corruptions', 'robustness_accuracies']
+__all__ = [
+    'Corruption',
+    'Drawing',
+    'corrupt',
+    'corruptions',
+    'finest_grid',
+    'robustness_accuracies',
+]
 
 Predict = Callable[[Tensor], Iterable[tuple[str, Tensor]]]
 DROP_GRID: Grid = (14, 14)
@@ -86,6 +93,16 @@ def corruptions(size: tuple[int, int], drop_grid: Grid = DROP_GRID) -> list[Corr
     return [
         one for one in listed if not any(side % n for side, n in zip(size, one.grid, strict=True))
     ]
+
+
+def finest_grid(size: tuple[int, int]) -> int:
+    """Return the paper's 14, or the largest number below it that divides both sides.
+
+    Example:
+        >>> finest_grid((224, 224)), finest_grid((48, 48))
+        (14, 12)
+    """
+    return max(n for n in range(1, DROP_GRID[0] + 1) if not any(side % n for side in size))
 
 
 def corrupt(

@@ -1,0 +1,109 @@
+"""tools/eval_clustering.py, eval_robustness.py and eval_label_free.py on a tiny checkpoint."""
+
+import csv
+
+import pytest
+from helpers import load_tool
+from test_eval_knn import SUBNETS, patches, save_checkpoint
+from tiny.in9 import make_in9
+
+from poa_mm.evaluation import read_results
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    path = tmp_path_factory.mktemp('run') / 'iter_7.pth'
+    return save_checkpoint(path, patches('train', 3), patches('test', 2))
+
+
+def run(name, *args):
+    return load_tool(name).main([*map(str, args), '--workers', '0'])
+
+
+def table(path):
+    with path.open(newline='', encoding='utf-8') as file:
+        return list(csv.DictReader(file))
+
+
+def test_clustering_of_all_networks(checkpoint, tmp_path, capsys):
+    assert not run('eval_clustering', checkpoint, '--repeats', 2, '--out-dir', tmp_path)
+    rows = table(tmp_path / 'clustering.csv')
+    assert [row['subnet'] for row in rows] == SUBNETS
+    assert 'clustering accuracy' not in capsys.readouterr().err
+    found = list(read_results(tmp_path / 'results.jsonl'))
+    acc = {one.network: one.value for one in found if one.metric == 'acc'}
+    assert [f'{acc[row["subnet"]]:.3f}' for row in rows] == [row['acc'] for row in rows]
+    assert {one.protocol for one in found} == {'clustering'}
+    assert (tmp_path / 'clustering.png').stat().st_size > 10_000
+    assert run('eval_clustering', checkpoint, '--out-dir', tmp_path) == 2
+    assert 'clustering.csv exists already' in capsys.readouterr().err
+    assert not list(tmp_path.glob('*unfinished*'))
+
+
+def test_robustness_of_some_networks(checkpoint, tmp_path, capsys):
+    options = ['--subnets', 'smallest,largest', '--out-dir', tmp_path]
+    assert not run('eval_robustness', checkpoint, *options)
+    rows = table(tmp_path / 'robustness.csv')
+    levels = [row['level'] for row in rows if row['subnet'] == SUBNETS[0]]
+    assert levels[:10] == [f'{10 * tenths}%' for tenths in range(10)]
+    assert levels[10:] == ['2x2', '2x4', '4x4', '4x8', '8x8', '16x16']  # of 16 pixels
+    assert (tmp_path / 'robustness.png').stat().st_size > 10_000
+    settings = next(read_results(tmp_path / 'results.jsonl')).settings
+    assert settings['classifier'] == 'k-NN on clean images, k = 20'
+    assert settings['grid'] == '8x8'
+    options = [*options, '--overwrite', '--drop-grid', 3]
+    assert run('eval_robustness', checkpoint, *options) == 2
+    assert '--drop-grid 3 does not divide images of 16 × 16 pixels; take 8' in (
+        capsys.readouterr().err
+    )
+
+
+def test_backgrounds_need_classes_that_fit(checkpoint, tmp_path, capsys):
+    in9 = make_in9(tmp_path)
+    options = ['--subnets', 'smallest', '--out-dir', tmp_path / 'out', '--in9', in9]
+    assert run('eval_robustness', checkpoint, *options) == 2
+    assert 'the classifier knows 20 classes: give in_to_in9.json' in capsys.readouterr().err
+    assert run('eval_robustness', checkpoint, '--challenge') == 2
+    assert '--challenge and --in-to-in9 go with --in9' in capsys.readouterr().err
+
+
+def test_own_nine_classes_go_through_the_backgrounds(tmp_path, capsys):
+    """A timm model, and training images that are those of ImageNet-9 themselves."""
+    in9 = make_in9(tmp_path)
+    images = in9 / 'original' / 'val'
+    for path in images.rglob('*.JPEG'):
+        path.with_suffix('.png').write_bytes(path.read_bytes())
+        path.unlink()
+    options = ['--train-data', images, '--test-data', images, '--image-size', 32]
+    out = ['--out-dir', tmp_path / 'out', '--in9', in9]
+    assert not run('eval_robustness', 'timm:resnet10t', '--k', 1, *options, *out)
+    (row,) = table(tmp_path / 'out' / 'in9.csv')
+    assert set(row) >= {'mixed_rand', 'only_bg_t', 'original'}
+    metrics = {one.protocol for one in read_results(tmp_path / 'out' / 'results.jsonl')}
+    assert metrics == {'occlusion', 'shuffle', 'in9'}
+    assert 'random weights' in capsys.readouterr().err
+
+
+def test_measures_without_labels(checkpoint, tmp_path):
+    views = ['--images', 10, '--views', 3]
+    assert not run('eval_label_free', checkpoint, *views, '--out-dir', tmp_path)
+    rows = table(tmp_path / 'label_free.csv')
+    assert [row['subnet'] for row in rows] == SUBNETS
+    assert all(float(row[name]) > 0 for row in rows for name in ('rankme', 'lidar', 'alpha_req'))
+    agreements = table(tmp_path / 'agreement.csv')
+    assert [row['measure'] for row in agreements] == ['rankme', 'lidar', 'alpha_req']
+    knn = {row['subnet']: row['knn'] for row in rows}
+    assert all(row['accuracy'] == knn[row['chosen']] for row in agreements)
+    assert (tmp_path / 'agreement.png').stat().st_size > 10_000
+    assert len(list(read_results(tmp_path / 'results.jsonl'))) == 3 * len(SUBNETS)
+
+
+def test_several_checkpoints_are_told_apart(checkpoint, tmp_path):
+    other = save_checkpoint(tmp_path / 'iter_8.pth', patches('train', 3), patches('test', 2))
+    options = ['--images', 6, '--views', 2, '--subnets', 'smallest', '--out-dir', tmp_path]
+    assert not run('eval_label_free', checkpoint, '--also', other, *options)
+    assert [row['source'] for row in table(tmp_path / 'label_free.csv')] == [
+        str(checkpoint),
+        str(other),
+    ]
+    assert ' of ' in table(tmp_path / 'agreement.csv')[0]['chosen']
