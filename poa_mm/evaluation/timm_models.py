@@ -91,50 +91,46 @@ def _load(net: nn.Module, name: str, path: str | Path) -> None:
 def timm_tokens(net: nn.Module) -> Callable[[Tensor], Tokens]:
     """Make a function from images to the tokens of a model of timm.
 
-    The feature of an image is what the model itself pools: ``net(images)`` without a classifier.
+    The feature of an image is what the model itself pools: ``net(images)`` without a classifier. Of
+    the few models whose last features are neither a map nor tokens on a grid (CoaT, CrossViT), it
+    stands for the only patch as well.
 
     Args:
         net: Model in evaluation mode.
-
-    Returns:
-        The function. It raises a ValueError for models whose last features are neither a map nor
-        tokens on a grid.
     """
     features = timm_features(net)
 
     def run(images: Tensor) -> Tokens:
         out, levels_of = features(images)
-        if not isinstance(out, Tensor) or out.ndim not in (3, 4):
-            raise ValueError(
-                f'{type(net).__name__} of timm gives neither a map nor tokens, so it cannot be '
-                'measured'
-            )
-        feature = net.forward_head(out, pre_logits=True)  # type: ignore[operator] # likewise
-        return Tokens(feature, *_patches(net, out, images), levels_of(feature))
+        feature = net.forward_head(out, pre_logits=True)  # type: ignore[operator] # of every model
+        found = _patches(net, out, images) if isinstance(out, Tensor) else None
+        patches, grid = found or (feature[:, None], (1, 1))
+        return Tokens(feature, patches, grid, levels_of(feature))
 
     return run
 
 
-def _patches(net: nn.Module, out: Tensor, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
+def _patches(net: nn.Module, out: Tensor, images: Tensor) -> tuple[Tensor, tuple[int, int]] | None:
     if out.ndim == 4:
         if getattr(net, 'output_fmt', 'NCHW') == 'NHWC':
             out = out.permute(0, 3, 1, 2)
         return out.flatten(2).mT, (out.shape[2], out.shape[3])
-    patches = out[:, int(getattr(net, 'num_prefix_tokens', 0)) :]
-    return patches, _grid(net, patches.shape[1], images)
+    # Some models have a class token, and do not say so.
+    for prefix in (int(getattr(net, 'num_prefix_tokens', 0)), 1) if out.ndim == 3 else ():
+        grid = _grid(net, out.shape[1] - prefix, images)
+        if grid is not None:
+            return out[:, prefix:], grid
+    return None
 
 
-def _grid(net: nn.Module, count: int, images: Tensor) -> tuple[int, int]:
-    """Find rows and columns of the patches: what the embedding says, or else a square."""
+def _grid(net: nn.Module, count: int, images: Tensor) -> tuple[int, int] | None:
+    """Find rows and columns of patches: what the embedding says, or else a square."""
     embedding: Any = getattr(net, 'patch_embed', None)
     side = math.isqrt(count)
     found = [(side, side)]
     if hasattr(embedding, 'dynamic_feat_size'):
         found.insert(0, tuple(embedding.dynamic_feat_size(tuple(images.shape[-2:]))))
-    for rows, columns in found:
-        if rows * columns == count:
-            return rows, columns
-    raise ValueError(f'{type(net).__name__} of timm gives {count} tokens, which are on no grid')
+    return next(((rows, columns) for rows, columns in found if rows * columns == count), None)
 
 
 def timm_preprocessing(net: nn.Module) -> Preprocessing:

@@ -16,7 +16,9 @@ __all__ = ['plot_heat_map']
 
 CELL = (0.78, 0.42)  # inches
 MARGIN = (2.6, 1.6)
-DARK = 0.5  # share of the colour map below which numbers are white
+LUMINANCE = (0.3, 0.59, 0.11)  # of red, green and blue
+DARK = 0.5  # luminance below which numbers are white
+NAME_BELOW = 0.32  # the number, in cells
 
 
 def plot_heat_map(
@@ -27,7 +29,7 @@ def plot_heat_map(
 ) -> None:
     """Plot the accuracy of each sub-network, depths by widths, with the number in each cell.
 
-    Sub-networks with a well-known name have a frame; the best one has a white ring.
+    Sub-networks with a well-known name have a frame; the best one has a red ring.
 
     Args:
         rows: The sub-networks' results, in any order.
@@ -67,20 +69,27 @@ def plot_heat_map(
     for place, row in zip(places, rows, strict=True):
         if row.name:
             _frame(axes, place, 'black', 2.0)
+            color = _text_color(values, row.accuracy)
+            below = (place[1], place[0] + NAME_BELOW)
+            axes.text(*below, row.name, ha='center', va='center', fontsize=7, color=color)
     best = max(range(len(rows)), key=lambda index: rows[index].accuracy)
-    _frame(axes, places[best], 'white', 2.0, inset=0.08)
+    _frame(axes, places[best], 'crimson', 2.0, inset=0.07)
     figure.savefig(path)
 
 
 def _write_numbers(axes: Axes, values: np.ndarray) -> None:
-    low, high = np.nanmin(values), np.nanmax(values)
-    span = max(high - low, 1e-9)
     for (row, column), value in np.ndenumerate(values):
-        if np.isnan(value):
-            continue
-        luminance = np.dot(colormaps['viridis']((value - low) / span)[:3], (0.3, 0.59, 0.11))
-        color = 'white' if luminance < DARK else 'black'
-        axes.text(column, row, f'{value:.1f}', ha='center', va='center', fontsize=10, color=color)
+        if not np.isnan(value):
+            color = _text_color(values, value)
+            text = f'{value:.1f}'
+            axes.text(column, row, text, ha='center', va='center', fontsize=10, color=color)
+
+
+def _text_color(values: np.ndarray, value: float) -> str:
+    """Choose black or white, whichever can be read on the cell."""
+    low, high = np.nanmin(values), np.nanmax(values)
+    shade = colormaps['viridis']((value - low) / max(high - low, 1e-9))
+    return 'white' if np.dot(shade[:3], LUMINANCE) < DARK else 'black'
 
 
 def _frame(

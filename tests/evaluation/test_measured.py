@@ -11,6 +11,7 @@ from tiny.families import SUPERNETS, build, images
 from poa_mm.checkpoints import preprocessing_of, save_backbone
 from poa_mm.evaluation import MeasuredSupernet, open_measured
 from poa_mm.evaluation.results import file_sha256
+from poa_mm.evaluation.timm_models import timm_tokens
 from poa_mm.export import export_subnet
 
 
@@ -134,6 +135,37 @@ def test_maps_of_timm_with_channels_last():
     assert tokens.grid == (2, 2)
     assert tokens.cls.shape == expected(batch).shape
     assert measured.preprocessing.image_size == (56, 56)
+
+
+class Features(torch.nn.Module):
+    """A model of timm that gives these features, and their mean as that of the image."""
+
+    def __init__(self, *features):
+        super().__init__()
+        self.features = features
+
+    def forward_features(self, images):
+        return self.features[0] if len(self.features) == 1 else list(self.features)
+
+    def forward_head(self, features, pre_logits):
+        return self.features[0].flatten(1, -2).mean(dim=1)
+
+
+@pytest.mark.parametrize(
+    ('shapes', 'patches', 'grid'),
+    [
+        ([(2, 10, 4)], (2, 9, 4), (3, 3)),  # with a class token, as VOLO
+        ([(2, 9, 4), (2, 4, 4)], (2, 1, 4), (1, 1)),  # several, as CrossViT
+        ([(2, 13, 4)], (2, 1, 4), (1, 1)),  # on no grid
+        ([(2, 9, 4)], (2, 9, 4), (3, 3)),
+    ],
+)
+def test_unusual_features_of_timm(shapes, patches, grid):
+    net = Features(*map(torch.randn, shapes))
+    tokens = timm_tokens(net)(torch.zeros(2, 3, 8, 8))
+    assert torch.equal(tokens.cls, net.features[0].mean(dim=1))
+    assert tokens.patches.shape == patches
+    assert tokens.grid == grid
 
 
 def test_weights_of_a_model_of_timm(tmp_path):
