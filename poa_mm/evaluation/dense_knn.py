@@ -161,7 +161,7 @@ def pixel_classes(shares: Tensor, grid: tuple[int, int], size: tuple[int, int]) 
     present = shares.sum(dim=0).nonzero().flatten()  # an image has few of all classes
     grid_map = shares[:, present].view(1, *grid, -1).permute(0, 3, 1, 2).float()
     fine = F.interpolate(grid_map, size, mode='bilinear', align_corners=False)
-    return present[fine[0].argmax(dim=0)]
+    return present[fine[0].permute(1, 2, 0).argmax(dim=-1)]  # channels lie last: much faster
 
 
 def confusion_matrix(
