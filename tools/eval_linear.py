@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Probe frozen networks linearly: many heads at once; table, CSV file, classifiers, results."""
+"""Probe frozen networks linearly, with many heads at once; save the best ones."""
 
 import argparse
 import sys
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from poa_mm.evaluation.probe_settings import ProbeSettings
 
 PRESETS = ('default', 'official')
+PRESET_HELP = "default, or official: the authors' settings"
 SOURCES = {
     'last1': 'last 1',
     'last4': 'last 4',
@@ -37,7 +38,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add = parser.add_argument
     command_line.add_shared(parser)
-    add('--preset', choices=PRESETS, default='default', help="official: the authors' settings")
+    add('--preset', choices=PRESETS, default='default', metavar='P', help=PRESET_HELP)
     add('--classifier', choices=['sgd', 'logistic'], default='sgd')
     add('--sources', nargs='+', choices=SOURCES, metavar='S', help=f'of {" ".join(SOURCES)} (all)')
     add('--lrs', type=float, nargs='+', metavar='LR', help='for 256 images; scaled by the batch')
@@ -47,7 +48,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--iterations', type=int, metavar='N', help='steps of an epoch (a pass, 100 or more)')
     add('--augment', action='store_true', help='train on random crops, not on centre crops')
     add('--seeds', type=int, nargs='+', default=[0], metavar='N', help='for mean and std (0)')
-    add('--save', choices=['all', 'best', 'none'], default='all', help='classifiers (all)')
     add('--baselines', action='store_true', help='also probe random weights and pixels')
     return parser.parse_args(argv)
 
@@ -167,26 +167,26 @@ def report(
     console.print(probe_table(rows, 'linear probe: top-1 accuracy (%)', baselines))
     results = args.out_dir / 'results.jsonl'
     append_new(results, run.results(rows, baselines))
+    best = max(rows, key=lambda row: row.mean)
     saved = 0
-    if args.save != 'none':
-        best = max(rows, key=lambda row: row.mean)
-        for network, config, checkpoint in save_classifiers(
-            args.out_dir / CLASSIFIERS,
-            run.measured,
-            rows if args.save == 'all' else [best],
-            run.classes,
-            cfg.data_preprocessor,
-            cfg.knn_test_dataset,
-            args.max_disk * command_line.GIB,
-        ):
-            saved += 1
-            if network == best.network:
-                console.print(f'test: python tools/test.py {config} {checkpoint}', soft_wrap=True)
+    for network, config, checkpoint in save_classifiers(
+        args.out_dir / CLASSIFIERS,
+        run.measured,
+        rows,
+        run.classes,
+        cfg.data_preprocessor,
+        cfg.knn_test_dataset,
+        args.max_disk * command_line.GIB,
+    ):
+        saved += 1
+        if network == best.network:
+            console.print(f'test:    python tools/test.py {config} {checkpoint}', soft_wrap=True)
     # The last of the files: a run that has it is finished.
     save_csv(rows, args.out_dir / CSV)
     console.print(f'table:   {args.out_dir / CSV}\nresults: {results}', soft_wrap=True)
     if saved:
-        console.print(f'saved:   {saved} in {args.out_dir / CLASSIFIERS}', soft_wrap=True)
+        text = f'{saved} of {len(rows)} classifiers in {args.out_dir / CLASSIFIERS}'
+        console.print(f'saved:   {text}', soft_wrap=True)
     if note := edge_note(rows):
         console.print(f'note: {note}', soft_wrap=True)
 

@@ -101,7 +101,7 @@ def test_the_whole_sweep_and_classifiers_that_repeat_it(run, tmp_path):
 
 def test_the_authors_choice_is_said_and_seeds_have_a_spread(run, tmp_path):
     args = ('--preset', 'official', '--train-batch', '24', '--seeds', '0', '1', '2')
-    code, printed = run(*args, '--subnets', 'smallest', '--sources', 'last1', '--save', 'none')
+    code, printed = run(*args, '--subnets', 'smallest', '--sources', 'last1', '--max-disk', '0')
     assert code == 0, printed.err
     assert 'the head is chosen on the test images' in printed.out
     (mean,), (std,) = (values(tmp_path / 'out', metric) for metric in ('top1', 'top1_std'))
@@ -167,7 +167,7 @@ def test_logistic_regression(run, tmp_path):
 
 
 def test_baselines(run, tmp_path):
-    code, printed = run(*SUBNETS, '--baselines', '--sources', 'last1', '--save', 'none')
+    code, printed = run(*SUBNETS, '--baselines', '--sources', 'last1', '--max-disk', '0')
     assert code == 0, printed.err
     untrained = values(tmp_path / 'out', 'untrained_top1')
     assert [one.network for one in untrained] == ['w16-d2', 'w32-d4']
