@@ -207,6 +207,10 @@ def extract(
     total = len(rows_of(loader))
     bank: dict[Network, dict[str, Tensor]] = {network: {} for network in chosen}
     labels = torch.empty(total, dtype=torch.int64)
+    if not total:  # there are fewer batches than processes: no image, but features of their width
+        image = prepared(collate([loader.dataset[0]])[0], preprocessor)
+        for network, tokens in measured.tokens(image, chosen):
+            bank[network] = {kind: KINDS[kind](tokens)[:0].to('cpu', dtype) for kind in kinds}
     for rows, _, images, batch_labels in _batches(loader, preprocessor, progress):
         labels[rows] = batch_labels
         for network, tokens in measured.tokens(images, chosen):

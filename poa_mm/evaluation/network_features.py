@@ -40,7 +40,8 @@ class SplitFeatures:
     def gathered(self) -> 'SplitFeatures':
         """Return the features of all images, on every process."""
         total = len(self.labels)
-        if len(self.rows) == total:
+        # All processes decide alike, also where one of them has all images.
+        if all(dist.all_gather_object(len(self.rows) == total)):
             return self
         features = {
             kind: gather_rows(part, self.rows, total) for kind, part in self.features.items()

@@ -8,7 +8,8 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from poa_mm.elastic import Subnet
-from poa_mm.evaluation import extract_features, extract_pixels, feature_loader
+from poa_mm.evaluation import MeasuredSupernet, extract_features, extract_pixels, feature_loader
+from poa_mm.evaluation.features import evaluating, extract
 from poa_mm.registry import MODELS
 
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
@@ -167,3 +168,13 @@ def test_bad_datasets_are_refused(preprocessor):
     mixed = [Images(size=16)[0], Images(size=20)[0]]
     with pytest.raises(ValueError, match=r'differ in shape: \[\(3, 16, 16\), \(3, 20, 20\)\]'):
         extract_pixels(feature_loader(mixed), preprocessor)
+
+
+def test_a_process_without_a_batch_has_features_of_no_image(backbone, preprocessor):
+    measured = MeasuredSupernet(backbone)
+    loader = feature_loader(Images(), batch_size=1000, rank=1, world_size=2)
+    with evaluating(backbone):
+        bank, labels = extract(measured, loader, preprocessor, ('cls', 'mean'))
+    assert labels.shape == (0,)
+    for network, features in bank.items():
+        assert features['cls'].shape == features['mean'].shape == (0, network.subnet.width)
