@@ -82,6 +82,7 @@ def measure(args: argparse.Namespace, views: 'Views', console: Any) -> list['Lab
         args.workers,
         args.device,
         args.max_memory,
+        shared=True,
         splits=('train', 'test') if known is None else ('train',),
     )
     k = args.k or min(20, len(data.train))

@@ -4,6 +4,7 @@ With --in9, also on the backgrounds of ImageNet-9.
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from textwrap import fill
@@ -41,6 +42,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def evaluate(args: argparse.Namespace) -> None:
+    if int(os.environ.get('WORLD_SIZE', '1')) > 1:
+        raise ValueError('robustness runs in one process: start it without torchrun')
     command_line.check(args, 'robustness', OUTPUTS)
     for option in ('k', 'drop_grid', 'repeats'):
         value = getattr(args, option)

@@ -2,6 +2,9 @@
 
 import pytest
 import torch
+from mmengine.config import Config
+from ranks import run_distributed
+from tiny.networks import TINY_BACKBONE, randomise
 
 from poa_mm.evaluation import (
     FeatureReader,
@@ -25,22 +28,54 @@ from poa_mm.evaluation.label_free_run import (
     label_free_rows,
 )
 from poa_mm.evaluation.views import augmented_views
+from poa_mm.registry import ELASTIC_BACKBONES
 from poa_mm.tables import save_csv
 
 
-@pytest.fixture(scope='module')
-def data(cfg):
-    return LabelledData.from_config(cfg)
+def patches(split, count):
+    return {
+        'type': 'PhotoPatches',
+        'split': split,
+        'patch_size': 16,
+        'patches_per_photo': count,
+        'test_mode': True,
+        'pipeline': [{'type': 'NumpyToPIL', 'to_rgb': True}, {'type': 'PackInputs'}],
+    }
+
+
+def open_data():
+    normalise = {'type': 'SelfSupDataPreprocessor', 'mean': [120.0] * 3, 'std': [58.0] * 3}
+    return LabelledData.from_config(
+        Config(
+            {
+                'knn_train_dataset': patches('train', 3),
+                'knn_test_dataset': patches('test', 2),
+                'data_preprocessor': normalise,
+            }
+        )
+    )
+
+
+def open_networks():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = randomise(ELASTIC_BACKBONES.build(TINY_BACKBONE)).eval()
+    return MeasuredSupernet(net, net.subnets[:2], source='run/a.pth', source_sha256='a')
 
 
 @pytest.fixture(scope='module')
-def measured(backbone):
-    return MeasuredSupernet(backbone, backbone.subnets[:2], source='run/a.pth', source_sha256='a')
+def data():
+    return open_data()
+
+
+@pytest.fixture(scope='module')
+def measured():
+    return open_networks()
 
 
 @pytest.fixture(scope='module')
 def reader(data):
-    return FeatureReader(data, batch_size=32, progress=False)
+    return FeatureReader(data, batch_size=16, progress=False)
 
 
 @pytest.fixture(scope='module')
@@ -63,7 +98,7 @@ def test_clusters_are_those_of_each_network(reader, measured, features):
 
 
 def test_clusters_need_no_training_images(data, measured, features):
-    reader = FeatureReader(data, batch_size=32, progress=False, splits=['test'])
+    reader = FeatureReader(data, batch_size=16, progress=False, splits=['test'])
     (row, _) = clustering_rows(reader, measured, Clusters(count=3))
     test = features[row.subnet].test
     assert row.runs == kmeans_scores(test.features['cls'], test.labels, 3).runs
@@ -124,3 +159,22 @@ def test_accuracies_are_read_from_results(tmp_path, measured, reader):
     other = MeasuredSupernet(measured.backbone, source='b.pth', source_sha256='b')
     with pytest.raises(ValueError, match=r'hold no k-NN accuracy of b\.pth'):
         known_accuracies(read_results(path), other)
+
+
+def rows_of_rank(rank):
+    measured, data = open_networks(), open_data()
+    reader = FeatureReader(data, batch_size=16, progress=False, shared=True)
+    runs = [row.runs for row in clustering_rows(reader, measured, Clusters(count=4, repeats=3))]
+    rows = list(label_free_rows(reader, measured, Views(4, 2), k=5))
+    return [list(map(dict, one)) for one in runs], [
+        {**row.measures, 'knn': row.knn} for row in rows
+    ]
+
+
+def test_two_processes_find_what_one_finds(reader, measured):
+    first, second = run_distributed(rows_of_rank, 2)
+    assert first == second
+    runs = [row.runs for row in clustering_rows(reader, measured, Clusters(count=4, repeats=3))]
+    assert first[0] == [list(map(dict, one)) for one in runs]
+    rows = label_free_rows(reader, measured, Views(4, 2), k=5)
+    assert first[1] == [{**row.measures, 'knn': row.knn} for row in rows]
