@@ -56,6 +56,7 @@ def evaluate(args: argparse.Namespace) -> None:
     if (args.challenge or args.in_to_in9) and args.in9 is None:
         raise ValueError('--challenge and --in-to-in9 go with --in9')
     from rich.console import Console
+    from rich.progress import track
 
     from poa_mm.evaluation import FeatureReader
     from poa_mm.evaluation.robustness_curves import (
@@ -91,7 +92,8 @@ def evaluate(args: argparse.Namespace) -> None:
     console.print(f'robustness on {data}', soft_wrap=True)
     args.out_dir.mkdir(parents=True, exist_ok=True)
     predict = Prediction(measured, knn_classifiers(reader, measured, k))
-    batches = normalised_batches(reader.loaders['test'], reader.preprocessor)
+    shown = track(reader.loaders['test'], f'{len(listed)} corruptions')
+    batches = normalised_batches(shown, reader.preprocessor)
     found = robustness_accuracies(batches, listed, predict, drawing, args.repeats)
     rows = save_csv(robustness_rows(found, measured.networks), args.out_dir / OUTPUTS[0])
     told = {
