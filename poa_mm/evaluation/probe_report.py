@@ -115,7 +115,9 @@ def probe_table(
     pixels = by_kind.pop('pixels', {})
     caption = ', '.join(f'{name} {value:.2f}' for name, value in pixels.items())
     names = list(_numbers(rows[0].first.best.head))
-    table = Table('network', 'name', title=title, caption=caption or None)
+    table = Table(title=title, caption=caption or None)
+    for column in ('network', 'name'):
+        table.add_column(column, overflow='fold')  # long names stay whole
     for column in ('params (M)', 'top-1', *by_kind, 'on choice', 'source', *names):
         on_a_line = column == 'top-1' or column in by_kind  # such as a mean with its deviation
         table.add_column(column.replace('_', ' '), justify='right', no_wrap=on_a_line)
