@@ -31,18 +31,20 @@ class SplitFeatures:
         features: By kind, (n, D) on the CPU.
         rows: Rows in the data set that they are of, ascending, (n,).
         labels: Of all images, (N,).
+        shared: Whether other processes have the features of the other images. A process whose share
+            is all of them is asked for them like the others.
     """
 
     features: dict[str, Tensor]
     rows: Tensor
     labels: Tensor
+    shared: bool = False
 
     def gathered(self) -> 'SplitFeatures':
-        """Return the features of all images, on every process."""
-        total = len(self.labels)
-        # All processes decide alike, also where one of them has all images.
-        if all(dist.all_gather_object(len(self.rows) == total)):
+        """Return the features of all images; if they are shared, all processes call this."""
+        if not self.shared:
             return self
+        total = len(self.labels)
         features = {
             kind: gather_rows(part, self.rows, total) for kind, part in self.features.items()
         }
@@ -165,7 +167,8 @@ class FeatureReader:
         )
         images = sum(len(rows_of(loader)) for loader in self.loaders.values())
         bytes_each = self.dtype.itemsize * widest * max(images, 1)
-        return int(from_first_rank(max(1, int(self.max_memory * 2**30 / bytes_each))))
+        size = max(1, int(self.max_memory * 2**30 / bytes_each))
+        return int(from_first_rank(size)) if self.shared else size
 
     def _computed(
         self, measured: Measured, networks: Sequence[Network], kinds: Sequence[str]
@@ -180,7 +183,8 @@ class FeatureReader:
             if self.shared:
                 labels = gather_rows(labels, rows, num_images(loader))
             splits[split] = {
-                network: SplitFeatures(bank.pop(network), rows, labels) for network in networks
+                network: SplitFeatures(bank.pop(network), rows, labels, self.shared)
+                for network in networks
             }
         return {
             network: _joined(network, {split: found[network] for split, found in splits.items()})
@@ -190,22 +194,25 @@ class FeatureReader:
     def _missing(
         self, networks: Sequence[Network], kinds: Sequence[str], store: FeatureStore
     ) -> list[Network]:
-        """Find networks without stored features; the first process decides, as it writes them."""
-        missing = (
-            networks
-            if not is_first()
-            else [
+        """Find networks without stored features; who writes them decides."""
+        missing: list[Network] = []
+        if self._writes:
+            missing = [
                 network
                 for network in networks
                 if not all(store.has(network.name, split, kinds) for split in self.loaders)
             ]
-        )
-        return list(from_first_rank(missing))
+        return list(from_first_rank(missing)) if self.shared else missing
+
+    @property
+    def _writes(self) -> bool:
+        """Whether this process keeps features: of those that share images, the first one."""
+        return is_first() or not self.shared
 
     def _keep(self, features: NetworkFeatures, store: FeatureStore) -> None:
         for split in self.loaders:
             whole = getattr(features, split).gathered()
-            if is_first():
+            if self._writes:
                 store.write(features.network.name, split, whole.features, whole.labels)
 
     def _stored(self, network: Network, store: FeatureStore) -> NetworkFeatures:
@@ -215,7 +222,7 @@ class FeatureReader:
             rows = rows_of(loader)
             if len(rows) < len(labels):
                 features = {kind: whole[rows] for kind, whole in features.items()}
-            parts[split] = SplitFeatures(features, rows, labels)
+            parts[split] = SplitFeatures(features, rows, labels, self.shared)
         return _joined(network, parts)
 
 

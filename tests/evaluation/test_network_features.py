@@ -12,7 +12,7 @@ def gathered(rank):
     for share in (5, 3):
         rows = (torch.arange(share), torch.arange(share, 5))[rank]
         features = {'cls': rows[:, None] * torch.ones(2)}
-        whole = SplitFeatures(features, rows, torch.arange(5)).gathered()
+        whole = SplitFeatures(features, rows, torch.arange(5), shared=True).gathered()
         found.append(whole.features['cls'])
     return found
 
