@@ -19,7 +19,7 @@ def run(script, *args):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(('what', 'batch'), [('heads', 4), ('students', 2)])
+@pytest.mark.parametrize(('what', 'batch'), [('heads', 8), ('students', 2)])
 def test_what_saves_memory_changes_no_gradient(what, batch):
     out = run('step_memory.py', what, '--batch-size', batch)
     difference = float(re.search(r'difference of a gradient:\s+(\S+)', out)[1])

@@ -142,9 +142,8 @@ def test_a_sweep_over_other_rates_is_not_resumed(config, schedule):
             run_sweep(config, rates)
 
 
-def test_a_sweep_may_start_from_other_weights(config, swept):
-    config.load_from = str(path_of(config.work_dir, ITERS))
-    config.work_dir += '_new'
+def test_a_sweep_may_start_from_other_weights(config, shared_config, swept):
+    config.load_from = str(path_of(shared_config.work_dir, ITERS))
     _, results = run_sweep(config, RATES[1:])
     assert [row.lr for row in results.rows] == RATES[1:]
 
