@@ -9,6 +9,9 @@ from matplotlib.figure import Figure
 
 __all__ = ['plot_agreement']
 
+# As their papers write them.
+MEASURES = {'rankme': 'RankMe', 'lidar': 'LiDAR', 'alpha_req': 'α-ReQ'}
+
 
 def plot_agreement(
     path: str | Path,
@@ -55,7 +58,7 @@ def plot_agreement(
                 color=color,
                 label=str(kind) if axes is panels[0] else None,
             )
-        axes.set_xlabel(name, fontsize=13)
+        axes.set_xlabel(MEASURES.get(name, name), fontsize=13)
         axes.set_title(titles.get(name, ''), fontsize=12)
         axes.grid(color='0.9')
         axes.set_axisbelow(True)

@@ -62,7 +62,8 @@ def plot_heat_map(
     )
     axes.set_xlabel('width (channels)', fontsize=11)
     axes.set_ylabel('depth (blocks)', fontsize=11)
-    axes.set_title(title, fontsize=12, pad=10, wrap=True)
+    # Lines that fit a wider plot would be wrapped once more, each with a word left over.
+    axes.set_title(' '.join(title.split()), fontsize=12, pad=10, wrap=True)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     _write_numbers(axes, values)
