@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 from matplotlib import colormaps
@@ -19,6 +20,8 @@ MARGIN = (2.6, 1.6)
 LUMINANCE = (0.3, 0.59, 0.11)  # of red, green and blue
 DARK = 0.5  # luminance below which numbers are white
 NAME_BELOW = 0.32  # the number, in cells
+
+LETTERS = 8  # of a title, in an inch of the picture
 
 
 def plot_heat_map(
@@ -62,8 +65,8 @@ def plot_heat_map(
     )
     axes.set_xlabel('width (channels)', fontsize=11)
     axes.set_ylabel('depth (blocks)', fontsize=11)
-    # Lines that fit a wider plot would be wrapped once more, each with a word left over.
-    axes.set_title(' '.join(title.split()), fontsize=12, pad=10, wrap=True)
+    # Not matplotlib's wrap=True, for which the layout leaves no room.
+    axes.set_title(fill(title, int(LETTERS * size[0])), fontsize=12, pad=10)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     _write_numbers(axes, values)
