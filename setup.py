@@ -37,6 +37,7 @@ TEST = [
     'hypothesis>=6.100',
     'mypy>=1.11',
     'pytest>=8.0',
+    'pytest-timeout>=2.3',
     'pytest-xdist>=3.7',
     'ruff>=0.6',
 ]
