@@ -12,10 +12,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from poa_mm.evaluation.linear_heads import Head
-from poa_mm.evaluation.probe_parts import PartTrainer, parts_of_network
-from poa_mm.evaluation.probe_settings import ProbeSettings
-from poa_mm.evaluation.probe_sources import SOURCES, ProbeSources, probe_columns
+from poa_mm.evaluation.probe.heads import Head
+from poa_mm.evaluation.probe.parts import PartTrainer, parts_of_network
+from poa_mm.evaluation.probe.settings import ProbeSettings
+from poa_mm.evaluation.probe.sources import SOURCES, ProbeSources, probe_columns
 from poa_mm.models.backbones import ElasticVisionTransformer
 
 

@@ -20,8 +20,8 @@ MODULES = (
     'poa_mm.engine.launch',
     'poa_mm.engine.optim_wrapper',
     'poa_mm.engine.parameter_groups',
-    'poa_mm.evaluation.collapse_hook',
-    'poa_mm.evaluation.knn_monitor_hook',
+    'poa_mm.evaluation.label_free.collapse_hook',
+    'poa_mm.evaluation.knn.monitor_hook',
     'poa_mm.models',
     'poa_mm.segmentation',
 )

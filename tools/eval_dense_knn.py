@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from poa_mm.evaluation import Journal, Measured
-    from poa_mm.evaluation.dense_networks import DenseKnn, DenseRow
-    from poa_mm.evaluation.mask_data import MaskedImages
+    from poa_mm.evaluation.knn.dense_networks import DenseKnn, DenseRow
+    from poa_mm.evaluation.knn.mask_data import MaskedImages
 
 OUTPUTS = ('dense_knn.csv', 'frontier.png', 'heatmap.png')
 JOURNAL = 'dense_knn_unfinished.jsonl'
@@ -55,7 +55,7 @@ def evaluate(args: argparse.Namespace) -> None:
     from rich.console import Console
 
     from poa_mm.evaluation import append_results
-    from poa_mm.evaluation.dense_networks import DenseKnn, dense_results
+    from poa_mm.evaluation.knn.dense_networks import DenseKnn, dense_results
     from poa_mm.tables import save_csv
 
     measured = command_line.open_networks(args)
@@ -89,7 +89,7 @@ def evaluate(args: argparse.Namespace) -> None:
 def open_images(
     args: argparse.Namespace, measured: 'Measured'
 ) -> tuple['MaskedImages', 'MaskedImages']:
-    from poa_mm.evaluation.mask_data import MaskedImages, label_numbers, pair_masks
+    from poa_mm.evaluation.knn.mask_data import MaskedImages, label_numbers, pair_masks
 
     train = pair_masks(args.train_images, args.train_masks)
     test = pair_masks(args.test_images, args.test_masks)
@@ -118,7 +118,7 @@ def resumed_rows(
     evaluator: 'DenseKnn', measured: 'Measured', journal: 'Journal'
 ) -> 'Iterator[DenseRow]':
     """Yield a row for each network: those of the journal, and new ones, which it keeps."""
-    from poa_mm.evaluation.dense_networks import DenseRow
+    from poa_mm.evaluation.knn.dense_networks import DenseRow
 
     done = dict(journal.done)
     fresh = evaluator.rows(measured, [one for one in measured.networks if one.name not in done])

@@ -60,7 +60,7 @@ def evaluate(args: argparse.Namespace) -> None:
     command_line.check(args, 'knn', OUTPUTS, JOURNAL)
     from rich.console import Console
 
-    from poa_mm.evaluation.knn_run import resumed_rows
+    from poa_mm.evaluation.knn.run import resumed_rows
     from poa_mm.evaluation.ranks import is_first
     from poa_mm.tables import save_csv
 
@@ -143,7 +143,7 @@ def report(
     console: Any,
 ) -> None:
     from poa_mm.evaluation import append_results, knn_table
-    from poa_mm.evaluation.knn_benchmark import results_of_rows
+    from poa_mm.evaluation.knn.benchmark import results_of_rows
     from poa_mm.visualization import plot_frontier, plot_heat_map
 
     console.print(knn_table(rows))

@@ -13,7 +13,7 @@ from poa_mm.evaluation import command_line
 from poa_mm.files import check_file
 
 if TYPE_CHECKING:
-    from poa_mm.evaluation.label_free_run import LabelFreeRow, Views
+    from poa_mm.evaluation.label_free.run import LabelFreeRow, Views
 
 OUTPUTS = ('label_free.csv', 'agreement.csv', 'agreement.png')
 
@@ -46,7 +46,7 @@ def evaluate(args: argparse.Namespace) -> None:
             raise ValueError(f'--{option} must be at least 2, got {getattr(args, option)}')
     from rich.console import Console
 
-    from poa_mm.evaluation.label_free_run import Views, label_free_table
+    from poa_mm.evaluation.label_free.run import Views, label_free_table
     from poa_mm.evaluation.ranks import is_first
     from poa_mm.tables import save_csv
 
@@ -64,7 +64,7 @@ def evaluate(args: argparse.Namespace) -> None:
 def measure(args: argparse.Namespace, views: 'Views', console: Any) -> list['LabelFreeRow']:
     """Measure one checkpoint, and append its results."""
     from poa_mm.evaluation import FeatureReader, append_results, latest, read_results
-    from poa_mm.evaluation.label_free_run import (
+    from poa_mm.evaluation.label_free.run import (
         known_accuracies,
         label_free_results,
         label_free_rows,
@@ -95,7 +95,7 @@ def measure(args: argparse.Namespace, views: 'Views', console: Any) -> list['Lab
 
 
 def report(args: argparse.Namespace, rows: list['LabelFreeRow'], console: Any) -> None:
-    from poa_mm.evaluation.label_free_run import agreement_table, agreements
+    from poa_mm.evaluation.label_free.run import agreement_table, agreements
     from poa_mm.tables import save_csv
     from poa_mm.visualization import plot_agreement
 

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from poa_mm.evaluation.labelled_data import LabelledData
-    from poa_mm.evaluation.measured import Measured
-    from poa_mm.evaluation.probe_report import ProbeRow
-    from poa_mm.evaluation.probe_run import ProbeRun
-    from poa_mm.evaluation.probe_settings import ProbeSettings
+    from poa_mm.evaluation.networks.measured import Measured
+    from poa_mm.evaluation.probe.report import ProbeRow
+    from poa_mm.evaluation.probe.run import ProbeRun
+    from poa_mm.evaluation.probe.settings import ProbeSettings
 
 PRESETS = ('default', 'official')
 PRESET_HELP = "default, or official: the authors' settings"
@@ -87,7 +87,7 @@ def evaluate(args: argparse.Namespace) -> None:
 
 def read_settings(args: argparse.Namespace) -> 'ProbeSettings':
     """Read the settings of the probe: those of the preset, and what the user changes."""
-    from poa_mm.evaluation.probe_settings import OFFICIAL, ProbeSettings
+    from poa_mm.evaluation.probe.settings import OFFICIAL, ProbeSettings
 
     settings = OFFICIAL if args.preset == 'official' else ProbeSettings()
     changes: dict[str, Any] = {
@@ -121,8 +121,8 @@ def build_run(
     from mmengine import dist
 
     from poa_mm.evaluation.network_features import FeatureReader
-    from poa_mm.evaluation.probe_run import ProbeRun
-    from poa_mm.evaluation.probe_sources import PROBE
+    from poa_mm.evaluation.probe.run import ProbeRun
+    from poa_mm.evaluation.probe.sources import PROBE
 
     reader = FeatureReader(
         data,
@@ -159,8 +159,8 @@ def report(
     console: 'Console',
 ) -> None:
     """Show the table; write the CSV file, classifiers and results."""
-    from poa_mm.evaluation.probe_report import edge_note, probe_table
-    from poa_mm.evaluation.probe_saving import save_classifiers
+    from poa_mm.evaluation.probe.report import edge_note, probe_table
+    from poa_mm.evaluation.probe.saving import save_classifiers
     from poa_mm.evaluation.results import append_new
     from poa_mm.tables import save_csv
 

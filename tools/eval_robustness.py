@@ -59,13 +59,13 @@ def evaluate(args: argparse.Namespace) -> None:
     from rich.progress import track
 
     from poa_mm.evaluation import FeatureReader
-    from poa_mm.evaluation.robustness_curves import (
+    from poa_mm.evaluation.robustness.curves import (
         Drawing,
         corruptions,
         finest_grid,
         robustness_accuracies,
     )
-    from poa_mm.evaluation.robustness_run import (
+    from poa_mm.evaluation.robustness.run import (
         Prediction,
         knn_classifiers,
         normalised_batches,
@@ -119,7 +119,7 @@ def report(
     console: Any,
 ) -> None:
     from poa_mm.evaluation import append_results
-    from poa_mm.evaluation.robustness_run import curves, robustness_results, robustness_table
+    from poa_mm.evaluation.robustness.run import curves, robustness_results, robustness_table
     from poa_mm.visualization import plot_robustness
 
     classes = len(reader.data.test.metainfo['classes'])
@@ -143,7 +143,7 @@ def backgrounds(
     console: Any,
 ) -> None:
     from poa_mm.evaluation import append_results
-    from poa_mm.evaluation.in9_run import in9_results, in9_rows, in9_table
+    from poa_mm.evaluation.robustness.in9_run import in9_results, in9_rows, in9_table
     from poa_mm.tables import save_csv
 
     rows = save_csv(

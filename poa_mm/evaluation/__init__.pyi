@@ -1,31 +1,31 @@
 # What the room offers, imported when it is used.
 from .accuracy import macro_accuracy, micro_accuracy
 from .clustering import ClusteringResult, clustering_scores, hungarian_accuracy, kmeans_scores
-from .collapse_hook import CollapseHook
 from .features import extract_features, extract_pixels, feature_loader
-from .few_shot import few_shot_rows
 from .journal import Journal
-from .knn import knn_accuracy, knn_predict
-from .knn_bank import Bank
-from .knn_benchmark import KnnRow, knn_results, knn_rows, measured_rows, untrained_backbone
-from .knn_evaluator import KnnEvaluator, KnnScores
-from .knn_monitor_hook import KnnMonitorHook
-from .knn_report import knn_table
-from .label_free import alpha_req, lidar, rankme
+from .knn.bank import Bank
+from .knn.benchmark import KnnRow, knn_results, knn_rows, measured_rows, untrained_backbone
+from .knn.evaluator import KnnEvaluator, KnnScores
+from .knn.few_shot import few_shot_rows
+from .knn.monitor_hook import KnnMonitorHook
+from .knn.neighbours import nearest_neighbours
+from .knn.report import knn_table
+from .knn.votes import knn_accuracy, knn_predict
+from .label_free.collapse_hook import CollapseHook
+from .label_free.measures import alpha_req, lidar, rankme
 from .labelled_data import LabelledData
-from .linear_probe import Head, TrainedHead, head_grid, held_out_rows, probe_accuracies, train_heads
-from .logistic import probe_logistic
-from .measured import Measured, MeasuredSupernet, Network, Tokens, open_measured
-from .neighbours import nearest_neighbours
 from .network_features import FeatureReader, NetworkFeatures, SplitFeatures
+from .networks.measured import Measured, MeasuredSupernet, Network, Tokens, open_measured
+from .networks.shared_prefixes import SharedPrefixes, grid_tokens
 from .paper import Comparison, PaperTable, compare, read_paper
-from .probe_cached import LabelledFeatures, probe_features
-from .probe_images import ImageProbe
-from .probe_settings import ProbeResult, ProbeSettings
-from .probe_sources import ProbeSources, probe_columns
+from .probe.cached import LabelledFeatures, probe_features
+from .probe.images import ImageProbe
+from .probe.linear import Head, TrainedHead, head_grid, held_out_rows, probe_accuracies, train_heads
+from .probe.logistic import probe_logistic
+from .probe.settings import ProbeResult, ProbeSettings
+from .probe.sources import ProbeSources, probe_columns
 from .results import Result, append_results, latest, read_results
-from .robustness import drop_patches, shuffle_patches
-from .shared_prefixes import SharedPrefixes, grid_tokens
+from .robustness.changes import drop_patches, shuffle_patches
 from .store import FeatureStore
 
 __all__ = [

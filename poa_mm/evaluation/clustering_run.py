@@ -11,9 +11,9 @@ from rich.table import Table
 
 from poa_mm.evaluation.clustering import METRICS, kmeans_scores, summary_of_runs
 from poa_mm.evaluation.journal import Journal
-from poa_mm.evaluation.measured import Measured
 from poa_mm.evaluation.network_features import FeatureReader
 from poa_mm.evaluation.network_row import NetworkRow, shared_fields
+from poa_mm.evaluation.networks.measured import Measured
 from poa_mm.evaluation.ranks import from_first_rank
 from poa_mm.evaluation.results import Result
 

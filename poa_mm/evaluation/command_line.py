@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
     from poa_mm.evaluation.labelled_data import LabelledData
-    from poa_mm.evaluation.measured import Measured
+    from poa_mm.evaluation.networks.measured import Measured
     from poa_mm.evaluation.store import FeatureStore
 
 __all__ = ['add_shared', 'check', 'formatter', 'open_data', 'open_networks', 'open_store']
@@ -119,7 +119,7 @@ def open_networks(args: argparse.Namespace) -> 'Measured':
     """
     import torch
 
-    from poa_mm.evaluation.measured import open_measured
+    from poa_mm.evaluation.networks.measured import open_measured
     from poa_mm.evaluation.ranks import is_first, join_ranks
 
     args.device = join_ranks(args.device or cli.default_device())

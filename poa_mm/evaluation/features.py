@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from poa_mm.elastic import Subnet
-from poa_mm.evaluation.measured import Measured, MeasuredSupernet, Network, Tokens
-from poa_mm.evaluation.probe_sources import PROBE, probe_columns
+from poa_mm.evaluation.networks.measured import Measured, MeasuredSupernet, Network, Tokens
+from poa_mm.evaluation.probe.sources import PROBE, probe_columns
 from poa_mm.evaluation.ranks import batches_of_rank
 from poa_mm.models.backbones import ElasticBackbone
 

@@ -16,7 +16,7 @@ from poa_mm.evaluation.features import (
     rows_of,
 )
 from poa_mm.evaluation.labelled_data import LabelledData
-from poa_mm.evaluation.measured import Measured, Network
+from poa_mm.evaluation.networks.measured import Measured, Network
 from poa_mm.evaluation.ranks import from_first_rank, gather_rows, is_first
 from poa_mm.evaluation.store import FeatureStore
 

@@ -9,9 +9,9 @@ from poa_mm.tables import depth_cell
 
 if TYPE_CHECKING:
     from poa_mm.evaluation.labelled_data import LabelledData
-    from poa_mm.evaluation.measured import Measured, Network
+    from poa_mm.evaluation.networks.measured import Measured, Network
 
-__all__ = ['NetworkRow', 'shared_fields']
+__all__ = ['NetworkRow', 'depth_from_plain', 'shared_fields']
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,11 @@ class NetworkRow:
             'depth': depth_cell(self.depth) if self.depth else '',
             'params': self.params,
         }
+
+
+def depth_from_plain(depth: int | list[int]) -> Depth:
+    """Return a depth that a file of JSON holds, where tuples are lists."""
+    return tuple(depth) if isinstance(depth, list) else depth
 
 
 def shared_fields(measured: 'Measured', data: 'LabelledData') -> dict[str, Any]:

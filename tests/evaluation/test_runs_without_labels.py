@@ -20,7 +20,7 @@ from poa_mm.evaluation import (
     read_results,
 )
 from poa_mm.evaluation.clustering_run import Clusters, clustering_results, clustering_rows
-from poa_mm.evaluation.label_free_run import (
+from poa_mm.evaluation.label_free.run import (
     Views,
     agreements,
     known_accuracies,

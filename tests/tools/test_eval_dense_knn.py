@@ -9,7 +9,7 @@ from PIL import Image
 from tiny.checkpoints import save_supernet
 
 from poa_mm.evaluation import read_results
-from poa_mm.evaluation.dense_networks import DenseKnn
+from poa_mm.evaluation.knn.dense_networks import DenseKnn
 
 tool = load_tool('eval_dense_knn')
 

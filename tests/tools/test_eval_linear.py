@@ -13,7 +13,8 @@ from tiny.families import build
 
 from poa_mm.checkpoints import save_backbone
 from poa_mm.engine import launch_test
-from poa_mm.evaluation import probe_run, read_results
+from poa_mm.evaluation import read_results
+from poa_mm.evaluation.probe import run as probe_run
 from poa_mm.models.backbones import ElasticVisionTransformer
 
 FAST = ('--epochs', '1', '--iterations', '3')

@@ -1,0 +1,1 @@
+"""k-NN accuracy of networks and of their patches."""

@@ -1,0 +1,1 @@
+"""Measures that need no labels, and what they say of a training run."""

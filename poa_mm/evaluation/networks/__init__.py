@@ -1,0 +1,1 @@
+"""What is measured: supernets, extracted and exported files, models of timm."""

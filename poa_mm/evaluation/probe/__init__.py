@@ -1,0 +1,1 @@
+"""Linear probes: many heads in one pass over the images."""

@@ -1,0 +1,180 @@
+"""Robustness of many networks, by a classifier on clean features: rows, table, results."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
+from typing import Any
+
+from rich.table import Table
+from torch import Tensor, nn
+
+from poa_mm.evaluation.knn.votes import TEMPERATURE, knn_predict
+from poa_mm.evaluation.network_features import FeatureReader
+from poa_mm.evaluation.network_row import NetworkRow, shared_fields
+from poa_mm.evaluation.networks.measured import Measured, Network
+from poa_mm.evaluation.results import Result
+from poa_mm.evaluation.robustness.curves import Corruption
+
+__all__ = [
+    'Classifier',
+    'Prediction',
+    'RobustnessRow',
+    'curves',
+    'knn_classifiers',
+    'normalised_batches',
+    'robustness_results',
+    'robustness_rows',
+    'robustness_table',
+]
+
+Classifier = Callable[[Tensor], Tensor]  # from features (B, D) to classes (B,)
+SHOWN = ('0%', '50%', '90%', '2x2', '4x4', '8x8', '14x14', '16x16')  # columns on the screen
+
+
+@dataclass(frozen=True)
+class RobustnessRow(NetworkRow):
+    """Accuracy of one network on images with one corruption.
+
+    Args:
+        subnet: See :class:`NetworkRow`, as for the next four.
+        what: The corruption.
+        runs: Accuracy in percent of each repeat.
+    """
+
+    what: Corruption
+    runs: tuple[float, ...]
+
+    @property
+    def accuracy(self) -> float:
+        """Mean accuracy in percent."""
+        return mean(self.runs)
+
+    def cells(self) -> dict[str, object]:
+        """Return the cells of a CSV file by column."""
+        return {
+            **super().cells(),
+            'corruption': self.what.kind,
+            'level': self.what.level,
+            'accuracy': f'{self.accuracy:.3f}',
+            'std': f'{stdev(self.runs) if len(self.runs) > 1 else 0:.3f}',
+        }
+
+
+def knn_classifiers(
+    reader: FeatureReader, measured: Measured, k: int = 20, temperature: float = TEMPERATURE
+) -> dict[str, Classifier]:
+    """Return a k-NN classifier for each network, on features of the clean training images.
+
+    They stay in memory: N · D numbers for each network.
+
+    Args:
+        reader: Reads features.
+        measured: Networks.
+        k: Number of neighbours.
+        temperature: Of their votes.
+    """
+
+    def classifier(features: Tensor, labels: Tensor) -> Classifier:
+        bank, classes = features.to(measured.device), labels.to(measured.device)
+        return lambda queries: knn_predict(bank, classes, queries.float(), [k], temperature)[k]
+
+    found = {}
+    for one in reader.read(measured):
+        train = one.train.gathered()
+        found[one.network.name] = classifier(train.features['cls'].float(), train.labels)
+    return found
+
+
+class Prediction:
+    """Classes that networks predict for images.
+
+    Args:
+        measured: Networks.
+        classifiers: Classifier of each network's features, by its name.
+    """
+
+    def __init__(self, measured: Measured, classifiers: Mapping[str, Classifier]) -> None:
+        self.measured = measured
+        self.classifiers = classifiers
+
+    def __call__(
+        self, images: Tensor, networks: Sequence[Network] | None = None
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Yield the name of each network and the classes (B,) of normalised images (B, C, H, W)."""
+        for network, tokens in self.measured.tokens(images, networks):
+            yield network.name, self.classifiers[network.name](tokens.cls)
+
+
+def normalised_batches(
+    loader: Iterable[tuple[Tensor, Tensor]], preprocessor: nn.Module
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield normalised images (B, C, H, W) and their classes (B,)."""
+    for images, labels in loader:
+        yield preprocessor({'inputs': images, 'data_samples': None})['inputs'], labels
+
+
+def robustness_rows(
+    accuracies: Mapping[Corruption, Mapping[str, tuple[float, ...]]], networks: Sequence[Network]
+) -> Iterator[RobustnessRow]:
+    """Yield the rows of :func:`~poa_mm.evaluation.robustness.curves.robustness_accuracies`."""
+    for network in networks:
+        for what, by_network in accuracies.items():
+            yield RobustnessRow(
+                **NetworkRow.fields_of(network), what=what, runs=by_network[network.name]
+            )
+
+
+def curves(rows: Iterable[RobustnessRow], kind: str) -> dict[str, dict[float, float]]:
+    """Return accuracies by strength and network, for a plot; the clean image is 1 piece."""
+    found: dict[str, dict[float, float]] = {}
+    for row in rows:
+        of_network = found.setdefault(row.name or row.subnet, {})
+        if row.what.kind == kind:
+            of_network[row.what.strength] = row.accuracy
+        elif kind == 'shuffle' and not row.what.tenths:
+            of_network[1] = row.accuracy
+    return found
+
+
+def robustness_table(rows: Sequence[RobustnessRow], title: str) -> Table:
+    """Make a table for the screen, with some of the levels."""
+    by_network: dict[str, dict[str, RobustnessRow]] = {}
+    for row in rows:
+        by_network.setdefault(row.subnet, {})[row.what.level] = row
+    first = next(iter(by_network.values()))
+    levels = [level for level in SHOWN if level in first]
+    table = Table('network', 'name', title=title)
+    for level in levels:
+        table.add_column(level, justify='right')
+    for network, by_level in by_network.items():
+        name = next(iter(by_level.values())).name
+        table.add_row(network, name, *(f'{by_level[level].accuracy:.1f}' for level in levels))
+    return table
+
+
+def robustness_results(
+    rows: Iterable[RobustnessRow],
+    measured: Measured,
+    reader: FeatureReader,
+    settings: Mapping[str, Any],
+) -> Iterator[Result]:
+    """Yield the mean accuracies in the format of all results.
+
+    Args:
+        rows: Of :func:`robustness_rows`.
+        measured: What they are of.
+        reader: What they were made with.
+        settings: What can change the numbers, beside the corruption.
+    """
+    about = shared_fields(measured, reader.data)
+    for row in rows:
+        grid = 'x'.join(map(str, row.what.grid))
+        yield Result(
+            row.what.kind,
+            'top1',
+            row.accuracy,
+            row.subnet,
+            row.name,
+            settings={'level': row.what.level, 'grid': grid, **settings},
+            **about,
+        )
