@@ -24,6 +24,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--repeats', type=int, default=1, help='runs, for a standard deviation (default: 1)')
     add('--seed', type=int, default=0, help='of the first run (default: 0)')
     add('--normalise', action='store_true', help='divide features by their length first')
+    command_line.add_baselines(parser)
     command_line.add_shared(parser)
     return parser.parse_args(argv)
 
@@ -67,10 +68,11 @@ def evaluate(args: argparse.Namespace) -> None:
         'data set': data.both_sha256,
         'preparation of images': data.settings,
         'clustering': str(clusters),
+        'baselines': args.baselines,
         **told,
     }
     journal = Journal(args.out_dir / JOURNAL, about, args.overwrite) if is_first() else None
-    rows = clustering_rows(reader, measured, clusters, journal)
+    rows = clustering_rows(reader, measured, clusters, journal, args.baselines)
     if journal is None:
         list(rows)
         return
@@ -90,6 +92,7 @@ def report(
     console: Any,
 ) -> None:
     from poa_mm.evaluation import append_results
+    from poa_mm.evaluation.baselines import lines_of
     from poa_mm.evaluation.clustering_run import clustering_results, clustering_table
     from poa_mm.visualization import plot_frontier
 
@@ -98,7 +101,8 @@ def report(
     written = {'table': table}
     if rows[0].width:  # sub-networks
         title = fill(f'k-means on {describe_test(reader)}', 90)
-        plot_frontier(rows, plot, title=title, ylabel='clustering accuracy (%)')
+        lines = {name: [row.baseline(name) for row in rows] for name in rows[0].baselines}
+        plot_frontier(rows, plot, lines_of(lines), title, 'clustering accuracy (%)')
         written['plot'] = plot
     written['results'] = args.out_dir / 'results.jsonl'
     append_results(written['results'], clustering_results(rows, measured, reader, clusters, told))

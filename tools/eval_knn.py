@@ -44,7 +44,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add('--preset', choices=['official', 'paper'], help='settings of the authors, of the paper')
     add('--bank', choices=['float32', 'float16'], default='float32', help='type of features')
-    add('--baselines', action='store_true', help='also evaluate random weights and raw pixels')
+    command_line.add_baselines(parser)
     command_line.add_shared(parser)
     return parser.parse_args(argv)
 
@@ -167,11 +167,12 @@ def report(
 
 
 def baselines(rows: list['KnnRow']) -> dict[str, float | list[float]]:
-    untrained = [row.untrained for row in rows if row.untrained is not None]
-    if not untrained or rows[0].pixels is None:
-        return {}
-    pixels = {f'{kind} pixels': accuracy for kind, accuracy in rows[0].pixels.items()}
-    return {'untrained network': untrained, **pixels}
+    from poa_mm.evaluation.baselines import lines_of
+
+    values = {'untrained': [row.untrained for row in rows if row.untrained is not None]}
+    for kind in rows[0].pixels or {}:
+        values[f'{kind}_pixels'] = [row.pixels[kind] for row in rows if row.pixels]
+    return lines_of({name: found for name, found in values.items() if found})
 
 
 if __name__ == '__main__':

@@ -48,7 +48,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--iterations', type=int, metavar='N', help='steps of an epoch (a pass, 100 or more)')
     add('--augment', action='store_true', help='train on random crops, not on centre crops')
     add('--seeds', type=int, nargs='+', default=[0], metavar='N', help='for mean and std (0)')
-    add('--baselines', action='store_true', help='also probe random weights and pixels')
+    command_line.add_baselines(parser)
     return parser.parse_args(argv)
 
 

@@ -1,10 +1,11 @@
 # What the room offers, imported when it is used.
 from .accuracy import macro_accuracy, micro_accuracy
+from .baselines import pixel_features, untrained_backbone
 from .clustering import ClusteringResult, clustering_scores, hungarian_accuracy, kmeans_scores
 from .features import extract_features, extract_pixels, feature_loader
 from .journal import Journal
 from .knn.bank import Bank
-from .knn.benchmark import KnnRow, knn_results, knn_rows, measured_rows, untrained_backbone
+from .knn.benchmark import KnnRow, knn_results, knn_rows, measured_rows
 from .knn.evaluator import KnnEvaluator, KnnScores
 from .knn.few_shot import few_shot_rows
 from .knn.monitor_hook import KnnMonitorHook
@@ -83,6 +84,7 @@ __all__ = [
     'micro_accuracy',
     'nearest_neighbours',
     'open_measured',
+    'pixel_features',
     'probe_accuracies',
     'probe_columns',
     'probe_features',

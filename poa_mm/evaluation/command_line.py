@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from poa_mm.evaluation.networks.measured import Measured
     from poa_mm.evaluation.store import FeatureStore
 
-__all__ = ['add_shared', 'check', 'formatter', 'open_data', 'open_networks', 'open_store']
+__all__ = [
+    'add_baselines',
+    'add_shared',
+    'check',
+    'formatter',
+    'open_data',
+    'open_networks',
+    'open_store',
+]
 
 DTYPES = ('float32', 'float16', 'bfloat16')
 EXPORTS = ('.onnx', '.pt')  # in float32 only
@@ -63,6 +71,12 @@ def add_shared(
     add('--out-dir', type=Path, help='default: beside the checkpoint')
     cli.add_overwrite(parser)
     cli.add_traceback(parser)
+
+
+def add_baselines(parser: argparse.ArgumentParser) -> None:
+    """Add ``--baselines``: what a useful network must beat, for all protocols that have them."""
+    text = 'also measure random weights and pixels'
+    parser.add_argument('--baselines', action='store_true', help=text)
 
 
 def check(

@@ -124,6 +124,16 @@ def test_baselines_add_columns(run, tmp_path):
         )
         assert 5 < float(row['raw_pixels']) <= 100
         assert 5 < float(row['normalised_pixels']) <= 100
+    found = {
+        (one.network, one.metric): f'{one.value:.3f}'
+        for one in read_results(tmp_path / 'out' / 'results.jsonl')
+        if one.metric != 'top1'
+    }
+    assert found == {
+        **{(row['subnet'], 'untrained_top1'): row['untrained'] for row in table(tmp_path / 'out')},
+        ('pixels', 'raw_pixels_top1'): row['raw_pixels'],
+        ('pixels', 'normalised_pixels_top1'): row['normalised_pixels'],
+    }
 
 
 def test_options_reach_the_evaluation(run, tmp_path):

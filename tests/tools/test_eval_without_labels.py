@@ -7,7 +7,14 @@ from helpers import load_tool
 from test_eval_knn import SUBNETS, patches, save_checkpoint
 from tiny.in9 import make_in9
 
-from poa_mm.evaluation import read_results
+from poa_mm.checkpoints.checkpoint import load_config
+from poa_mm.evaluation import (
+    LabelledData,
+    extract_pixels,
+    feature_loader,
+    kmeans_scores,
+    read_results,
+)
 
 
 @pytest.fixture(scope='module')
@@ -38,6 +45,28 @@ def test_clustering_of_all_networks(checkpoint, tmp_path, capsys):
     assert run('eval_clustering', checkpoint, '--out-dir', tmp_path) == 2
     assert 'clustering.csv exists already' in capsys.readouterr().err
     assert not list(tmp_path.glob('*unfinished*'))
+
+
+def test_clustering_beside_baselines(checkpoint, tmp_path, capsys):
+    options = ['--subnets', 'smallest,largest', '--baselines', '--clusters', 4]
+    assert not run('eval_clustering', checkpoint, *options, '--out-dir', tmp_path)
+    printed = capsys.readouterr().out
+    found = {
+        (one.network, one.metric): f'{one.value:.3f}'
+        for one in read_results(tmp_path / 'results.jsonl')
+    }
+    rows = table(tmp_path / 'clustering.csv')
+    for row in rows:
+        for metric in ('acc', 'nmi'):
+            assert found[row['subnet'], f'untrained_{metric}'] == row[f'untrained_{metric}']
+            for kind in ('raw', 'normalised'):
+                assert found['pixels', f'{kind}_pixels_{metric}'] == row[f'{kind}_pixels_{metric}']
+        assert row['untrained_nmi'] != row['nmi']
+    assert f'raw pixels {float(rows[0]["raw_pixels_acc"]):.1f}' in printed
+    test = LabelledData.from_config(load_config(checkpoint)).test
+    raw, labels = extract_pixels(feature_loader(test), lambda batch: batch)
+    expected = kmeans_scores(raw['raw'], labels, 4).means['acc']
+    assert rows[0]['raw_pixels_acc'] == f'{expected:.3f}'
 
 
 def test_robustness_of_some_networks(checkpoint, tmp_path, capsys):

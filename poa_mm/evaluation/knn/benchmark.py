@@ -1,6 +1,5 @@
 """k-NN accuracy of networks, with untrained networks and pixels as baselines."""
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import repeat
@@ -8,17 +7,14 @@ from os import PathLike
 from statistics import mean, stdev
 from typing import Any
 
-import torch
-from mmengine.logging import MMLogger
-
 from poa_mm.elastic import Subnet
+from poa_mm.evaluation.baselines import baseline_result, untrained_networks
 from poa_mm.evaluation.features import FEATURES, evaluating
 from poa_mm.evaluation.knn.evaluator import Accuracies, KnnEvaluator, KnnScores
 from poa_mm.evaluation.network_row import NetworkRow, depth_from_plain
 from poa_mm.evaluation.networks.measured import Measured, MeasuredSupernet, Network
 from poa_mm.evaluation.results import Result, file_sha256, versions
 from poa_mm.models.backbones import ElasticBackbone
-from poa_mm.registry import ELASTIC_BACKBONES
 from poa_mm.tables import headline_k
 
 __all__ = [
@@ -27,7 +23,6 @@ __all__ = [
     'knn_rows',
     'measured_rows',
     'results_of_rows',
-    'untrained_backbone',
 ]
 
 # Metric of results by how the accuracy is averaged; the paper's is over images.
@@ -176,8 +171,8 @@ def measured_rows(
     networks = list(measured.networks if networks is None else networks)
     baselines: Iterable[tuple[Network, dict[str, KnnScores]] | None] = repeat(None)
     if untrained is not None:
-        subnets = [network.subnet for network in networks if network.subnet is not None]
-        random = MeasuredSupernet(untrained, subnets, device=evaluator.device, dtype=measured.dtype)
+        random = untrained_networks(measured, networks, untrained)
+        assert random is not None  # of a supernet
         baselines = evaluator.evaluate_networks(random, kinds=FEATURES, keep=False)
     trained = evaluator.evaluate_networks(measured, networks, (feature,))
     k = headline_k(evaluator.k)
@@ -219,7 +214,7 @@ def results_of_rows(
     source_sha256: str,
     settings: Mapping[str, Any],
 ) -> Iterator[Result]:
-    """Yield the accuracies of rows in the format of all results, one for each k and draw.
+    """Yield the accuracies of rows in the format of all results, one for each k, draw and baseline.
 
     Args:
         rows: Of :func:`measured_rows`.
@@ -238,33 +233,22 @@ def results_of_rows(
         'versions': versions(),
     }
 
+    rows = list(rows)
+    for kind, value in (rows[0].pixels or {}).items() if rows else ():
+        votes: dict[str, Any] = {'k': rows[0].k, 'temperature': evaluator.temperature}
+        of_pixels = Result('knn', value=value, network='', settings=votes, **about)
+        yield baseline_result(of_pixels, f'{kind}_pixels', value)
     for row in rows:
         told = {'temperature': evaluator.temperature, 'feature': row.feature, **settings}
         network = {'network': row.subnet, 'name': row.name, **about}
         for k, value in row.accuracies.items():
             yield Result('knn', value=value, settings={'k': k, **told}, **network)
+        if row.untrained is not None:
+            best: dict[str, Any] = {'k': row.k, **told, 'feature': 'best'}
+            yield baseline_result(
+                Result('knn', value=0.0, settings=best, **network), 'untrained', row.untrained
+            )
         for (number, k), draws in row.draws().items():
             for draw, value in enumerate(draws):
                 few = {'k': k, 'per_class': number, 'draw': draw, **told}
                 yield Result('few_shot_knn', value=value, settings=few, **network)
-
-
-def untrained_backbone(backbone: ElasticBackbone, seed: int = 0) -> ElasticBackbone:
-    """Build the same supernet with random weights, by its default initialisation.
-
-    Args:
-        backbone: Elastic backbone.
-        seed: Seed of the initialisation. The global random state is restored afterwards.
-    """
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel(logging.WARNING)  # mmengine logs three lines for every parameter
-    try:
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            untrained = ELASTIC_BACKBONES.build(backbone.config)
-            untrained.init_weights()
-    finally:
-        logger.setLevel(level)
-    untrained.eval()
-    return untrained

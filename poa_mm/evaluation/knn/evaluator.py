@@ -11,11 +11,9 @@ from torch.utils.data import Dataset
 
 from poa_mm.elastic import Subnet
 from poa_mm.evaluation.accuracy import AVERAGES
+from poa_mm.evaluation.baselines import pixel_features
 from poa_mm.evaluation.features import (
-    PIXELS,
     evaluating,
-    extract_pixels,
-    feature_loader,
     num_images,
 )
 from poa_mm.evaluation.knn.bank import Bank
@@ -203,20 +201,17 @@ class KnnEvaluator:
 
     def pixels(self) -> dict[str, Accuracies]:
         """Evaluate pixels as features, of all :data:`~poa_mm.evaluation.features.PIXELS`."""
-        splits = []
-        for split, loader in self.reader.loaders.items():
-            whole = feature_loader(loader.dataset, num_workers=loader.num_workers)
-            text = f'{split} pixels' if self.reader.progress else None
-            splits.append(extract_pixels(whole, self.preprocessor, text))
-        (train, train_labels), (test, test_labels) = splits
         return {
             kind: self._accuracies(
-                Bank.whole(train[kind].to(self.device), train_labels.to(self.device)),
-                test[kind],
-                test_labels,
+                Bank.whole(
+                    splits['train'].features['cls'].to(self.device),
+                    splits['train'].labels.to(self.device),
+                ),
+                splits['test'].features['cls'],
+                splits['test'].labels,
                 self.k,
             )
-            for kind in PIXELS
+            for kind, splits in pixel_features(self.reader).items()
         }
 
     def _scores(self, features: NetworkFeatures, kind: str) -> KnnScores:

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
+from poa_mm.evaluation.baselines import untrained_backbone
 from poa_mm.evaluation.journal import Journal
 from poa_mm.evaluation.knn.benchmark import (
     KnnRow,
     measured_rows,
     pixel_accuracies,
-    untrained_backbone,
 )
 from poa_mm.evaluation.knn.evaluator import KnnEvaluator
 from poa_mm.evaluation.networks.measured import Measured, MeasuredSupernet

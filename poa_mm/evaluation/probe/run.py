@@ -12,8 +12,7 @@ import torch
 from mmengine import dist
 
 from poa_mm.errors import InputError
-from poa_mm.evaluation.features import extract_pixels
-from poa_mm.evaluation.knn.benchmark import untrained_backbone
+from poa_mm.evaluation.baselines import baseline_result, pixel_features, untrained_networks
 from poa_mm.evaluation.labelled_data import LabelledData, check_classes
 from poa_mm.evaluation.network_features import FeatureReader
 from poa_mm.evaluation.networks.measured import Measured, MeasuredSupernet, Network
@@ -24,7 +23,7 @@ from poa_mm.evaluation.probe.logistic import probe_logistic
 from poa_mm.evaluation.probe.report import ProbeRow, probe_results
 from poa_mm.evaluation.probe.settings import ProbeResult, ProbeSettings
 from poa_mm.evaluation.probe.sources import PROBE, ProbeSources, sources_of
-from poa_mm.evaluation.ranks import is_first
+from poa_mm.evaluation.ranks import from_first_rank, is_first
 from poa_mm.evaluation.results import JSON, Result, versions
 
 __all__ = ['ProbeRun']
@@ -246,9 +245,8 @@ class ProbeRun:
         for kind, values in baselines.items():
             for network, value in values.items():
                 told = {**settings, 'seed': self.seeds[0]}
-                yield replace(
-                    common, metric=f'{kind}_top1', value=value, network=network, settings=told
-                )
+                of_network = replace(common, metric='top1', network=network, settings=told)
+                yield baseline_result(of_network, kind, value)
 
     def baselines(self) -> dict[str, dict[str, float]]:
         """Probe what a useful network must beat, with the first seed.
@@ -258,21 +256,14 @@ class ProbeRun:
             of the same supernet with random weights, and ``pixels`` of normalised pixels.
         """
         found = {'pixels': {'pixels': self._pixels()}}
-        if isinstance(self.measured, MeasuredSupernet):
-            found['untrained'] = {
-                row.network.name: row.mean for row in self._untrained(self.measured).rows()
-            }
+        other = untrained_networks(self.measured)
+        if other is not None:
+            rows = self._untrained(other).rows()
+            found['untrained'] = {row.network.name: row.mean for row in rows}
         return found
 
-    def _untrained(self, measured: MeasuredSupernet) -> 'ProbeRun':
-        """Return the same run of random weights."""
-        other = MeasuredSupernet(
-            untrained_backbone(measured.backbone),
-            [network.subnet for network in measured.networks if network.subnet is not None],
-            preprocessing=measured.preprocessing,
-            device=measured.device,
-            dtype=measured.dtype,
-        )
+    def _untrained(self, other: MeasuredSupernet) -> 'ProbeRun':
+        """Return the same run of networks with random weights."""
         about = {**self.files.about, 'checkpoint': 'random weights'}
         files = ProbeFiles(self.files.folder / 'untrained', about)
         reader = copy.copy(self.reader)
@@ -280,17 +271,18 @@ class ProbeRun:
         return replace(self, measured=other, files=files, reader=reader, seeds=self.seeds[:1])
 
     def _pixels(self) -> float:
+        """Probe normalised pixels; the first process does, and tells the others."""
+        splits = pixel_features(self.reader)['normalised']
         train, test = (
-            LabelledFeatures(pixels['normalised'], labels)
-            for pixels, labels in (
-                extract_pixels(loader, self.reader.preprocessor)
-                for loader in self.reader.loaders.values()
-            )
+            LabelledFeatures(splits[split].features['cls'], splits[split].labels)
+            for split in ('train', 'test')
         )
         sources = ProbeSources((train.features.shape[1],), mean=0)
-        settings = replace(self.settings, sources=('last 1',))
-        alone = replace(self, settings=settings)
-        return alone._fit(train, test, sources, self.seeds[0], 'pixels').top1
+        alone = replace(self, settings=replace(self.settings, sources=('last 1',)))
+        top1 = 0.0
+        if is_first():
+            top1 = alone._fit(train, test, sources, self.seeds[0], 'pixels').top1
+        return float(from_first_rank(top1))
 
 
 def name_of(dtype: torch.dtype) -> str:
