@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from poa_mm import cli
 from poa_mm.evaluation import command_line
+from poa_mm.files import check_free
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -29,6 +30,7 @@ SOURCES = {
     'last4+mean': 'last 4 + mean',
 }
 CSV, HEADS, CLASSIFIERS = 'linear.csv', 'heads', 'classifiers'
+PLOTS = ('frontier.png', 'heatmap.png')
 ON_TEST = 'the head is chosen on the test images, as the authors did, so its accuracy is too high'
 
 
@@ -58,6 +60,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def evaluate(args: argparse.Namespace) -> None:
     command_line.check(args, 'linear', [CSV])
+    if not (args.out_dir / HEADS).is_dir():  # otherwise they are of the run that goes on
+        for name in PLOTS:
+            check_free(args.out_dir / name, args.overwrite)
     settings = read_settings(args)
     from rich.console import Console
     from rich.progress import Progress
@@ -181,14 +186,44 @@ def report(
         saved += 1
         if network == best.network:
             console.print(f'test:    python tools/test.py {config} {checkpoint}', soft_wrap=True)
+    if rows[0].width:  # sub-networks
+        plot(args, run, rows, baselines)
     # The last of the files: a run that has it is finished.
     save_csv(rows, args.out_dir / CSV)
     console.print(f'table:   {args.out_dir / CSV}\nresults: {results}', soft_wrap=True)
+    if rows[0].width:
+        for name in PLOTS:
+            console.print(f'plot:    {args.out_dir / name}', soft_wrap=True)
     if saved:
         text = f'{saved} of {len(rows)} classifiers in {args.out_dir / CLASSIFIERS}'
         console.print(f'saved:   {text}', soft_wrap=True)
     if note := edge_note(rows):
         console.print(f'note: {note}', soft_wrap=True)
+
+
+def plot(
+    args: argparse.Namespace,
+    run: 'ProbeRun',
+    rows: list['ProbeRow'],
+    baselines: dict[str, dict[str, float]],
+) -> None:
+    """Plot accuracy over size, and by width and depth."""
+    from textwrap import fill
+
+    from poa_mm.evaluation.baselines import lines_of
+    from poa_mm.visualization import plot_frontier, plot_heat_map
+
+    kind = 'linear probe' if args.classifier == 'sgd' else 'logistic regression'
+    title, label = fill(f'{kind} on {run.data}', 90), f'{kind}, top-1 accuracy (%)'
+    lines = lines_of(
+        {
+            name: [values.get(row.subnet, values.get(name, 0.0)) for row in rows]
+            for name, values in baselines.items()
+        }
+    )
+    frontier, heat_map = (args.out_dir / name for name in PLOTS)
+    plot_frontier(rows, frontier, lines, title, label)
+    plot_heat_map(rows, heat_map, title, label)
 
 
 if __name__ == '__main__':

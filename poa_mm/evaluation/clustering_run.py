@@ -154,26 +154,23 @@ def _runs(test: SplitFeatures, clusters: Clusters) -> list[dict[str, float]]:
 
 
 def clustering_table(rows: list[ClusteringRow]) -> Table:
-    """Make a table for the screen: means, and standard deviations of repeated runs."""
+    """Make a table for the screen: means, and the accuracy's standard deviation."""
     beside = rows[0].baselines
     pixels = [name for name in beside if name.endswith('pixels')]
     caption = ', '.join(f'{one.replace("_", " ")} {rows[0].baseline(one):.1f}' for one in pixels)
     table = Table(
-        'network',
-        'name',
-        title='k-means on the test images (%)',
-        caption=f'ACC: {caption}' if pixels else None,
+        title='k-means on the test images (%)', caption=f'ACC: {caption}' if pixels else None
     )
+    for column in ('network', 'name'):
+        table.add_column(column, no_wrap=True)
     untrained = ['untrained ACC'] if 'untrained' in beside else []
     for column in ('params (M)', *(metric.upper() for metric in METRICS), *untrained):
-        table.add_column(column, justify='right', no_wrap=True)
+        table.add_column(column, justify='right', no_wrap=column == 'ACC')
     for row in rows:
         summary = summary_of_runs(row.runs)
-        scores = [
-            f'{summary.means[metric]:.1f}'
-            + (f' ± {summary.stds[metric]:.1f}' if len(row.runs) > 1 else '')
-            for metric in METRICS
-        ]
+        scores = [f'{summary.means[metric]:.1f}' for metric in METRICS]
+        if len(row.runs) > 1:  # of the others in the CSV file: the table is to fit the screen
+            scores[0] += f' ± {summary.stds[METRICS[0]]:.1f}'
         scores += [f'{row.baseline("untrained"):.1f}' for _ in untrained]
         table.add_row(row.subnet, row.name, f'{row.params / 1e6:.2f}', *scores)
     return table

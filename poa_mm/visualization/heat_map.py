@@ -20,6 +20,7 @@ MARGIN = (2.6, 1.6)
 LUMINANCE = (0.3, 0.59, 0.11)  # of red, green and blue
 DARK = 0.5  # luminance below which numbers are white
 NAME_BELOW = 0.32  # the number, in cells
+LEAST_SPAN = 5.0  # of the colours, in points, so that noise does not look like a trend
 
 LETTERS = 8  # of a title, in an inch of the picture
 
@@ -32,7 +33,8 @@ def plot_heat_map(
 ) -> None:
     """Plot the accuracy of each sub-network, depths by widths, with the number in each cell.
 
-    Sub-networks with a well-known name have a frame; the best one has a red ring.
+    Sub-networks with a well-known name have a frame; the best one has a red ring. Colours span the
+    accuracies, and five points at least: close ones have close colours.
 
     Args:
         rows: The sub-networks' results, in any order.
@@ -57,7 +59,8 @@ def plot_heat_map(
     ]
     figure = Figure(figsize=(size[0], size[1]), dpi=100, layout='constrained')
     axes = figure.subplots()
-    image = axes.imshow(values, cmap='viridis', aspect='auto')
+    low, high = _color_range(values)
+    image = axes.imshow(values, cmap='viridis', aspect='auto', vmin=low, vmax=high)
     figure.colorbar(image, ax=axes, pad=0.02).set_label(label, fontsize=11)
     axes.set_xticks(range(len(widths)), [str(width) for width in widths])
     axes.set_yticks(
@@ -89,10 +92,17 @@ def _write_numbers(axes: Axes, values: np.ndarray) -> None:
             axes.text(column, row, text, ha='center', va='center', fontsize=10, color=color)
 
 
+def _color_range(values: np.ndarray) -> tuple[float, float]:
+    """Return what the ends of the colours stand for, with the accuracies in the middle."""
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    spare = max(0.0, LEAST_SPAN - (high - low)) / 2
+    return low - spare, high + spare
+
+
 def _text_color(values: np.ndarray, value: float) -> str:
     """Choose black or white, whichever can be read on the cell."""
-    low, high = np.nanmin(values), np.nanmax(values)
-    shade = colormaps['viridis']((value - low) / max(high - low, 1e-9))
+    low, high = _color_range(values)
+    shade = colormaps['viridis']((value - low) / (high - low))
     return 'white' if np.dot(shade[:3], LUMINANCE) < DARK else 'black'
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 from tiny.checkpoints import save_checkpoint
 from tiny.families import build
 
+from poa_mm import visualization
 from poa_mm.checkpoints import save_backbone
 from poa_mm.engine import launch_test
 from poa_mm.evaluation import read_results
@@ -167,7 +168,12 @@ def test_logistic_regression(run, tmp_path):
     assert score == pytest.approx(one.value, abs=1e-3)
 
 
-def test_baselines(run, tmp_path):
+def test_baselines(run, tmp_path, monkeypatch):
+    drawn = []
+    plot = visualization.plot_frontier
+    monkeypatch.setattr(
+        visualization, 'plot_frontier', lambda *args: (drawn.append(args), plot(*args))
+    )
     code, printed = run(*SUBNETS, '--baselines', '--sources', 'last1', '--max-disk', '0')
     assert code == 0, printed.err
     untrained = values(tmp_path / 'out', 'untrained_top1')
@@ -175,6 +181,16 @@ def test_baselines(run, tmp_path):
     (pixels,) = values(tmp_path / 'out', 'pixels_top1')
     assert f'pixels {pixels.value:.2f}' in printed.out
     assert 'untrained' in printed.out
+    ((rows, _, lines, *_),) = drawn
+    assert [f'{row.accuracy:.3f}' for row in rows] == [
+        one['top1'] for one in table(tmp_path / 'out')
+    ]
+    assert lines == {
+        'untrained network': [one.value for one in untrained],
+        'pixels': pixels.value,
+    }
+    for name in ('frontier.png', 'heatmap.png'):
+        assert (tmp_path / 'out' / name).stat().st_size > 10_000
 
 
 def folders(root, classes, count=6):

@@ -50,6 +50,14 @@ def test_a_single_network(axes):
     assert [text.get_text() for text in axes([row(64, 3, 50.0)]).texts] == ['50.0']
 
 
+@pytest.mark.parametrize(
+    ('accuracies', 'span'), [((12.3, 12.5), (9.9, 14.9)), ((20.0, 70.0), (20.0, 70.0))]
+)
+def test_close_numbers_have_close_colours(axes, accuracies, span):
+    drawn = axes([row(64, depth, value) for depth, value in enumerate(accuracies, 2)])
+    assert drawn.images[0].get_clim() == pytest.approx(span)
+
+
 def test_nothing_to_plot(tmp_path):
     with pytest.raises(ValueError, match='nothing to plot'):
         plot_heat_map([], tmp_path / 'map.png')

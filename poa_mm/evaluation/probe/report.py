@@ -6,6 +6,7 @@ from statistics import fmean, stdev
 
 from rich.table import Table
 
+from poa_mm.elastic import Depth
 from poa_mm.evaluation.networks.measured import Network
 from poa_mm.evaluation.probe.heads import Head, Regularised
 from poa_mm.evaluation.probe.settings import ProbeResult
@@ -27,6 +28,36 @@ class ProbeRow:
     network: Network
     by_seed: Mapping[int, ProbeResult]
     seconds: float | None = None
+
+    @property
+    def subnet(self) -> str:
+        """Width and depth of a sub-network, or the name of a model."""
+        return self.network.name
+
+    @property
+    def name(self) -> str:
+        """Well-known name of a sub-network, or ''."""
+        return self.network.known_as
+
+    @property
+    def width(self) -> int:
+        """Elastic width; 0 of a network that is none of a supernet."""
+        return self.network.subnet.width if self.network.subnet else 0
+
+    @property
+    def depth(self) -> Depth:
+        """Elastic depth; 0 as above."""
+        return self.network.subnet.depth if self.network.subnet else 0
+
+    @property
+    def params(self) -> int:
+        """Number of parameters, without a classifier."""
+        return self.network.params
+
+    @property
+    def accuracy(self) -> float:
+        """Mean over the seeds in percent, for plots."""
+        return self.mean
 
     @property
     def accuracies(self) -> list[float]:
