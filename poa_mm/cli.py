@@ -126,8 +126,12 @@ def add_labelled_data(parser: argparse.ArgumentParser, text: str) -> None:
     parser.add_argument('--test-data', metavar='DIR', help='images to classify, likewise')
 
 
-def check_labelled_data(args: argparse.Namespace) -> bool:
+def check_labelled_data(args: argparse.Namespace, alone: bool = False) -> bool:
     """Check the folders of the user's own images; return whether there are any.
+
+    Args:
+        args: Of a parser with :func:`add_labelled_data`.
+        alone: Whether ``--train-data`` may come alone, for tools that need no labels.
 
     Raises:
         FileNotFoundError: No such folder.
@@ -136,12 +140,12 @@ def check_labelled_data(args: argparse.Namespace) -> bool:
     """
     given = {'--train-data': args.train_data, '--test-data': args.test_data}
     missing = [option for option, folder in given.items() if folder is None]
-    if len(missing) == 1:
+    if len(missing) == 1 and not (alone and args.train_data):
         raise ValueError(f'{missing[0]} is missing: give both --train-data and --test-data')
     for folder in given.values():
         if folder is not None:
             check_folder(folder)
-    return not missing
+    return args.train_data is not None
 
 
 def add_overwrite(parser: argparse.ArgumentParser) -> None:

@@ -94,7 +94,9 @@ def pixel_features(
         dataset = whole.dataset
         if most is not None:
             dataset = Subset(dataset, spread(len(dataset), most))  # type: ignore[arg-type]
-        loader = feature_loader(dataset, reader.batch_size, reader.num_workers, rank, world_size)
+        loader = feature_loader(
+            dataset, reader.batch_size, reader.num_workers, rank, world_size, reader.data.labelled
+        )
         text = f'{split} pixels' if reader.progress else None
         pixels, labels = extract_pixels(loader, reader.preprocessor, text)
         rows = rows_of(loader)

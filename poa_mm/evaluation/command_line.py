@@ -17,7 +17,7 @@ from poa_mm.files import check_file, check_free
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-    from poa_mm.evaluation.labelled_data import LabelledData
+    from poa_mm.evaluation.labelled_data import LabelledData, UnlabelledData
     from poa_mm.evaluation.networks.measured import Measured
     from poa_mm.evaluation.store import FeatureStore
 
@@ -27,6 +27,7 @@ __all__ = [
     'check',
     'formatter',
     'open_data',
+    'open_images',
     'open_networks',
     'open_store',
 ]
@@ -80,7 +81,11 @@ def add_baselines(parser: argparse.ArgumentParser) -> None:
 
 
 def check(
-    args: argparse.Namespace, protocol: str, outputs: Sequence[str], journal: str | None = None
+    args: argparse.Namespace,
+    protocol: str,
+    outputs: Sequence[str],
+    journal: str | None = None,
+    unlabelled: bool = False,
 ) -> None:
     """Check arguments and the files that they name; set ``args.out_dir``.
 
@@ -89,6 +94,7 @@ def check(
         protocol: What the default folder is named after, such as ``'knn'``.
         outputs: Names of files that the tool writes into ``args.out_dir``.
         journal: Name of the file there that an unfinished evaluation leaves, if it can go on.
+        unlabelled: Whether images without labels will do, so that ``--train-data`` may come alone.
 
     Raises:
         FileExistsError: An output is there already, and no evaluation to go on with.
@@ -108,7 +114,8 @@ def check(
         value = getattr(args, option)
         if value is not None and value < 1:
             raise ValueError(f'--{option.replace("_", "-")} must be positive, got {value}')
-    if labelled and cli.check_labelled_data(args) and (args.config or args.cfg_options):
+    own = labelled and cli.check_labelled_data(args, unlabelled)
+    if own and (args.config or args.cfg_options):
         raise ValueError('--train-data goes without --config and --cfg-options')
 
 
@@ -166,6 +173,33 @@ def open_data(args: argparse.Namespace, measured: 'Measured') -> 'LabelledData':
     from poa_mm.evaluation.labelled_data import LabelledData
 
     return LabelledData.from_config(data_config(args, measured))
+
+
+def open_images(args: argparse.Namespace, measured: 'Measured') -> 'LabelledData | UnlabelledData':
+    """Open data sets as :func:`open_data`, or, without labels, the images to learn from alone.
+
+    ``--train-data`` alone, or a folder without class folders, is read without labels: all images
+    below it, flat or nested.
+
+    Raises:
+        FileNotFoundError: A data set is missing.
+        ValueError: There is none, or settings that do not fit.
+    """
+    from mmengine.config import Config
+
+    from poa_mm.evaluation.labelled_data import LabelledData, UnlabelledData
+    from poa_mm.evaluation.labelled_folders import has_class_folders, use_unlabelled_folder
+
+    if args.train_data and not (args.test_data and has_class_folders(args.train_data)):
+        cfg = Config()
+        use_unlabelled_folder(cfg, args.train_data, measured.preprocessing)
+        return UnlabelledData.from_config(cfg)
+    cfg = data_config(args, measured)
+    if 'knn_test_dataset' in cfg:
+        data = LabelledData.from_config(cfg)
+        if data.train.get_data_info(0).get('gt_label') is not None:
+            return data
+    return UnlabelledData.from_config(cfg)
 
 
 def data_config(args: argparse.Namespace, measured: 'Measured') -> 'Config':

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, TypedDict
 
 import torch
@@ -67,6 +68,7 @@ def feature_loader(
     num_workers: int = 0,
     rank: int = 0,
     world_size: int = 1,
+    labelled: bool = True,
 ) -> DataLoader:
     """Make a loader that goes once through a dataset, in order, or through a process's share of it.
 
@@ -77,6 +79,7 @@ def feature_loader(
         num_workers: Processes that read images; 0 reads them in the calling process.
         rank: Number of this process, of those that share the batches.
         world_size: Number of these processes.
+        labelled: Whether items need a label; if not, all labels are -1.
 
     Returns:
         A loader of batches ``(images (B, 3, H, W), labels int64 (B,))``.
@@ -87,12 +90,12 @@ def feature_loader(
     total = len(dataset)  # type: ignore[arg-type] # map-style data sets have a length
     if not total:
         raise ValueError(f'{type(dataset).__name__} is empty: there are no features to extract')
-    collate([dataset[0]])
+    collate([dataset[0]], labelled)
     return DataLoader(
         dataset,
         batch_sampler=batches_of_rank(total, batch_size, rank, world_size),
         num_workers=num_workers,
-        collate_fn=collate,
+        collate_fn=partial(collate, labelled=labelled),
         pin_memory=torch.cuda.is_available(),
     )
 
@@ -208,7 +211,7 @@ def extract(
     bank: dict[Network, dict[str, Tensor]] = {network: {} for network in chosen}
     labels = torch.empty(total, dtype=torch.int64)
     if not total:  # there are fewer batches than processes: no image, but features of their width
-        image = prepared(collate([loader.dataset[0]])[0], preprocessor)
+        image = prepared(loader.collate_fn([loader.dataset[0]])[0], preprocessor)
         for network, tokens in measured.tokens(image, chosen):
             bank[network] = {kind: KINDS[kind](tokens)[:0].to('cpu', dtype) for kind in kinds}
     for rows, _, images, batch_labels in _batches(loader, preprocessor, progress):
@@ -240,7 +243,7 @@ def extract_pixels(
     pixels: dict[str, Tensor] = {}
     labels = torch.empty(len(rows_of(loader)), dtype=torch.int64)
     if not len(labels):  # there are fewer batches than processes
-        images = collate([loader.dataset[0]])[0]
+        images = loader.collate_fn([loader.dataset[0]])[0]
         return {kind: _pooled(images)[:0] for kind in PIXELS}, labels
     for rows, raw, normalised, batch_labels in _batches(loader, preprocessor, progress):
         labels[rows] = batch_labels
@@ -287,8 +290,8 @@ def _store(
     features[kind][rows] = batch.to('cpu', dtype)
 
 
-def collate(items: Sequence[LabelledImage]) -> tuple[Tensor, Tensor]:
-    """Stack dataset items into images (B, 3, H, W) and labels (B,).
+def collate(items: Sequence[LabelledImage], labelled: bool = True) -> tuple[Tensor, Tensor]:
+    """Stack dataset items into images (B, 3, H, W) and labels (B,), -1 if there are to be none.
 
     Raises:
         ValueError: An item is not as :func:`feature_loader` describes it.
@@ -305,10 +308,13 @@ def collate(items: Sequence[LabelledImage]) -> tuple[Tensor, Tensor]:
             f'images of one batch differ in shape: {sorted(shapes)}; '
             "resize and crop them to one size in the dataset's pipeline"
         )
+    images = torch.stack([item['inputs'] for item in items])
+    if not labelled:
+        return images, torch.full((len(items),), -1)
     labels = [item['data_samples'].get('gt_label') for item in items]
     if any(label is None or label.numel() != 1 for label in labels):
         raise ValueError(f'k-NN needs one gt_label per image, got {labels[0]}')
-    return torch.stack([item['inputs'] for item in items]), torch.cat(labels).long()
+    return images, torch.cat(labels).long()
 
 
 @contextmanager

@@ -1,8 +1,8 @@
-"""Two labelled data sets: images to learn from, and images to evaluate on."""
+"""Two labelled data sets, to learn from and to evaluate on; or images without labels."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
@@ -14,7 +14,7 @@ from poa_mm.evaluation.results import data_name, data_sha256
 from poa_mm.models.backbones.elastic_backbone import plain_data
 from poa_mm.registry import DATASETS, MODELS
 
-__all__ = ['DATA_SETTINGS', 'LabelledData', 'check_classes']
+__all__ = ['DATA_SETTINGS', 'LabelledData', 'UnlabelledData', 'check_classes']
 
 # The keys of a config that say what is evaluated on.
 DATA_SETTINGS = ('knn_train_dataset', 'knn_test_dataset', 'data_preprocessor')
@@ -31,6 +31,7 @@ class LabelledData:
         settings: How images are prepared, as plain data, to tell features apart.
     """
 
+    labelled: ClassVar[bool] = True
     train: BaseDataset
     test: BaseDataset
     preprocessor: nn.Module
@@ -88,6 +89,73 @@ class LabelledData:
     def both_sha256(self) -> str:
         """Both sums in one text, as results have them."""
         return f'{self.sha256["train"]} {self.sha256["test"]}'
+
+
+@dataclass(frozen=True)
+class UnlabelledData:
+    """Images without labels, and how they are normalised: what measures without labels take.
+
+    Args:
+        train: The images.
+        preprocessor: mmengine data preprocessor.
+        settings: How images are prepared, as plain data, to tell features apart.
+    """
+
+    labelled: ClassVar[bool] = False
+    train: BaseDataset
+    preprocessor: nn.Module
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_config(cls, cfg: Config) -> 'UnlabelledData':
+        """Build the data set and the preprocessor of a config.
+
+        Args:
+            cfg: Config with ``knn_train_dataset`` and ``data_preprocessor``.
+
+        Raises:
+            FileNotFoundError: A folder or file of the data set is missing.
+            ValueError: The config lacks one of the two keys.
+        """
+        needed = ('knn_train_dataset', 'data_preprocessor')
+        missing = [part for part in needed if part not in cfg]
+        if missing:
+            raise ValueError(
+                f'the config has no {" and no ".join(missing)}: give --train-data, a folder of '
+                'images'
+            )
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            return cls(
+                _build_dataset(cfg, 'knn_train_dataset'),
+                MODELS.build(cfg.data_preprocessor),
+                {
+                    'train': plain_data(cfg.knn_train_dataset.get('pipeline', ())),
+                    'preprocessor': plain_data(cfg.data_preprocessor),
+                },
+            )
+
+    def __str__(self) -> str:
+        """Describe the images in one line."""
+        return f'{describe(self.train)}, without labels'
+
+    @property
+    def test(self) -> BaseDataset:
+        """Images to evaluate on, of which there are none without labels.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(f'{describe(self.train)} come without labels: there is nothing to test on')
+
+    @property
+    def name(self) -> str:
+        """Name of the data set in results, of :func:`~poa_mm.evaluation.results.data_name`."""
+        return data_name(self.train)
+
+    @cached_property
+    def both_sha256(self) -> str:
+        """What tells data sets apart, of :func:`~poa_mm.evaluation.results.data_sha256`."""
+        return data_sha256(self.train)
 
 
 def check_classes(train: object, test: object) -> None:

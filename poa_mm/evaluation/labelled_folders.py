@@ -38,6 +38,30 @@ def use_labelled_folders(
     cfg.data_preprocessor = _preprocessor(preprocessing)
 
 
+def use_unlabelled_folder(
+    cfg: Config, folder: str | PathLike, preprocessing: Preprocessing
+) -> None:
+    """Change a config to evaluate on all images below a folder, flat or nested, without labels.
+
+    Args:
+        cfg: Config, changed in place: ``knn_train_dataset`` and ``data_preprocessor``.
+        folder: See above.
+        preprocessing: Size, crop and normalisation that the network expects.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+    """
+    if not Path(folder).expanduser().is_dir():
+        raise FileNotFoundError(f'there is no image folder {folder}')
+    cfg.knn_train_dataset = {**_dataset(Path(folder), preprocessing), 'with_label': False}
+    cfg.data_preprocessor = _preprocessor(preprocessing)
+
+
+def has_class_folders(folder: str | PathLike) -> bool:
+    """Tell whether a folder has sub-folders."""
+    return any(child.is_dir() for child in Path(folder).expanduser().iterdir())
+
+
 def monitor_labelled_folders(cfg: Config, train: str | PathLike, test: str | PathLike) -> None:
     """Change a pre-training config so that its k-NN monitor evaluates on two folders of images.
 

@@ -15,7 +15,7 @@ from poa_mm.evaluation.features import (
     num_images,
     rows_of,
 )
-from poa_mm.evaluation.labelled_data import LabelledData
+from poa_mm.evaluation.labelled_data import LabelledData, UnlabelledData
 from poa_mm.evaluation.networks.measured import Measured, Network
 from poa_mm.evaluation.ranks import from_first_rank, gather_rows, is_first
 from poa_mm.evaluation.store import FeatureStore
@@ -74,7 +74,7 @@ class FeatureReader:
     """Compute features of many networks, as many in a pass over the images as memory holds.
 
     Args:
-        data: The two data sets.
+        data: The two data sets; of images without labels, ``splits`` are ``'train'`` alone.
         batch_size: Images per forward pass.
         num_workers: Processes that read images.
         device: Where the data preprocessor runs.
@@ -93,7 +93,7 @@ class FeatureReader:
 
     def __init__(
         self,
-        data: LabelledData,
+        data: LabelledData | UnlabelledData,
         batch_size: int = 256,
         num_workers: int = 0,
         device: str | torch.device = 'cpu',
@@ -107,7 +107,9 @@ class FeatureReader:
         rank, world_size = (dist.get_rank(), dist.get_world_size()) if shared else (0, 1)
         self.data = data
         self.loaders: dict[str, DataLoader] = {
-            split: feature_loader(getattr(data, split), batch_size, num_workers, rank, world_size)
+            split: feature_loader(
+                getattr(data, split), batch_size, num_workers, rank, world_size, data.labelled
+            )
             for split in splits
         }
         self.preprocessor = data.preprocessor.to(device)
@@ -160,7 +162,7 @@ class FeatureReader:
     ) -> int:
         """Count the networks that fit into the memory if all have the widest features."""
         loader = next(iter(self.loaders.values()))
-        one_image = feature_loader(Subset(loader.dataset, [0]))
+        one_image = feature_loader(Subset(loader.dataset, [0]), labelled=self.data.labelled)
         probe, _ = extract(measured, one_image, self.preprocessor, kinds, networks)
         widest = max(
             sum(part.shape[1] for part in features.values()) for features in probe.values()

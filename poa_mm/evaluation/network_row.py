@@ -8,7 +8,7 @@ from poa_mm.evaluation.results import versions
 from poa_mm.tables import depth_cell
 
 if TYPE_CHECKING:
-    from poa_mm.evaluation.labelled_data import LabelledData
+    from poa_mm.evaluation.labelled_data import LabelledData, UnlabelledData
     from poa_mm.evaluation.networks.measured import Measured, Network
 
 __all__ = ['NetworkRow', 'depth_from_plain', 'shared_fields']
@@ -59,7 +59,7 @@ def depth_from_plain(depth: int | list[int]) -> Depth:
     return tuple(depth) if isinstance(depth, list) else depth
 
 
-def shared_fields(measured: 'Measured', data: 'LabelledData') -> dict[str, Any]:
+def shared_fields(measured: 'Measured', data: 'LabelledData | UnlabelledData') -> dict[str, Any]:
     """Return the fields that all results on these networks and images share.
 
     See :class:`~poa_mm.evaluation.Result`.

@@ -19,7 +19,7 @@ from poa_mm.visualization.subnet_lines import (
     subnet_lines,
 )
 
-__all__ = ['FrontierRow', 'pareto_front', 'plot_frontier']
+__all__ = ['FrontierRow', 'draw_baseline', 'pareto_front', 'plot_frontier']
 
 MUTED = '0.55'
 LEVEL_STYLES = (':', '-.')  # of horizontal lines
@@ -72,7 +72,7 @@ def plot_frontier(
     _draw_pareto_front(axes, rows)
     level_styles = cycle(LEVEL_STYLES)
     for name, values in (baselines or {}).items():
-        _draw_baseline(axes, rows, name, values, level_styles)
+        draw_baseline(axes, rows, name, values, level_styles)
     style_axes(axes, rows, ylabel)
     axes.set_title(title, fontsize=15, pad=12)
     _draw_names(axes, rows)
@@ -111,9 +111,9 @@ def pareto_front(rows: Sequence[Row]) -> list[Row]:
     return front
 
 
-def _draw_baseline(
+def draw_baseline(
     axes: Axes,
-    rows: Sequence[FrontierRow],
+    rows: Sequence[SubnetRow],
     name: str,
     values: float | Sequence[float],
     level_styles: Iterator[str],

@@ -20,13 +20,8 @@ from poa_mm.evaluation import (
     read_results,
 )
 from poa_mm.evaluation.clustering_run import Clusters, clustering_results, clustering_rows
-from poa_mm.evaluation.label_free.run import (
-    Views,
-    agreements,
-    known_accuracies,
-    label_free_results,
-    label_free_rows,
-)
+from poa_mm.evaluation.label_free.report import agreements, label_free_results
+from poa_mm.evaluation.label_free.run import Views, known_accuracies, label_free_rows
 from poa_mm.evaluation.views import augmented_views
 from poa_mm.registry import ELASTIC_BACKBONES
 from poa_mm.tables import save_csv

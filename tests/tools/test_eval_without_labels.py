@@ -2,8 +2,10 @@
 
 import csv
 
+import numpy as np
 import pytest
 from helpers import load_tool
+from PIL import Image
 from test_eval_knn import SUBNETS, patches, save_checkpoint
 from tiny.in9 import make_in9
 
@@ -15,6 +17,7 @@ from poa_mm.evaluation import (
     kmeans_scores,
     read_results,
 )
+from poa_mm.evaluation.label_free import run as label_free_run
 
 
 @pytest.fixture(scope='module')
@@ -127,6 +130,80 @@ def test_measures_without_labels(checkpoint, tmp_path):
     assert len(list(read_results(tmp_path / 'results.jsonl'))) == 3 * len(SUBNETS)
 
 
+@pytest.fixture
+def images(tmp_path):
+    """A flat folder of photographs."""
+    folder = tmp_path / 'images'
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    for number, suffix in enumerate(['.png', '.jpg', '.webp', '.PNG', '.bmp', '.png']):
+        array = generator.integers(0, 256, (20, 24, 3), dtype=np.uint8)
+        Image.fromarray(array).save(folder / f'{number}{suffix}')
+    return folder
+
+
+def test_images_without_labels_beside_baselines(checkpoint, images, tmp_path, capsys):
+    options = ['--images', 4, '--views', 2, '--subnets', 'smallest,largest', '--baselines']
+    options += ['--train-data', images]
+    assert not run('eval_label_free', checkpoint, *options, '--out-dir', tmp_path / 'out')
+    printed = capsys.readouterr().out
+    assert f'6 images from {images}, without labels' in printed
+    assert 'note: the images have no labels: k-NN' in printed
+    rows = table(tmp_path / 'out' / 'label_free.csv')
+    assert [row['knn'] for row in rows] == ['', '']
+    found = {
+        (one.network, one.metric): f'{one.value:.4f}'
+        for one in read_results(tmp_path / 'out' / 'results.jsonl')
+    }
+    for row in rows:
+        for name in ('rankme', 'lidar', 'alpha_req'):
+            assert found[row['subnet'], name] == row[name]
+            assert found[row['subnet'], f'untrained_{name}'] == row[f'untrained_{name}']
+        assert row['untrained_rankme'] != row['rankme']
+        assert found['pixels', 'raw_pixels_rankme'] == row['raw_pixels_rankme']
+    assert (tmp_path / 'out' / 'measures.png').stat().st_size > 10_000
+    assert not (tmp_path / 'out' / 'agreement.csv').exists()
+    both = [*options, '--test-data', images, '--out-dir', tmp_path / 'both']  # no class folders
+    assert not run('eval_label_free', checkpoint, *both)
+    assert table(tmp_path / 'both' / 'label_free.csv') == rows
+    assert run('eval_label_free', checkpoint, *options, '--k', 2, '--out-dir', tmp_path / 'k') == 2
+    assert '--k is for k-NN, which needs labels' in capsys.readouterr().err
+    (images / '1.jpg').write_bytes(b'broken')
+    assert run('eval_label_free', checkpoint, *options, '--out-dir', tmp_path / 'broken') == 2
+    assert '1.jpg' in capsys.readouterr().err
+
+
+def test_killed_measures_go_on_to_the_same_table(checkpoint, images, tmp_path, monkeypatch):
+    options = ['--images', 4, '--views', 2, '--baselines', '--train-data', images]
+    whole, out = tmp_path / 'whole', tmp_path / 'out'
+    assert not run('eval_label_free', checkpoint, *options, '--out-dir', whole)
+    measure, measured = label_free_run.measure, []
+
+    def interrupted(*args):
+        if len(measured) == 4:  # two networks, and two of random weights
+            raise KeyboardInterrupt
+        measured.append(1)
+        return measure(*args)
+
+    options += ['--out-dir', out]
+    with monkeypatch.context() as patch:
+        patch.setattr(label_free_run, 'measure', interrupted)
+        assert run('eval_label_free', checkpoint, *options) == 130
+    assert not (out / 'label_free.csv').exists()
+    assert run('eval_label_free', checkpoint, *options, '--seed', 1) == 2
+    measured.clear()
+    monkeypatch.setattr(
+        label_free_run, 'measure', lambda *args: (measured.append(1), measure(*args))[1]
+    )
+    assert not run('eval_label_free', checkpoint, *options)
+    assert len(measured) == 4
+    for name in ('label_free.csv', 'measures.png'):
+        assert (out / name).read_bytes() == (whole / name).read_bytes()
+    results = [list(read_results(folder / 'results.jsonl')) for folder in (out, whole)]
+    assert [one.value for one in results[0]] == [one.value for one in results[1]]
+    assert not list(out.glob('*unfinished*'))
+
+
 def test_several_checkpoints_are_told_apart(checkpoint, tmp_path):
     other = save_checkpoint(tmp_path / 'iter_8.pth', patches('train', 3), patches('test', 2))
     options = ['--images', 6, '--views', 2, '--subnets', 'smallest', '--out-dir', tmp_path]
@@ -136,3 +213,4 @@ def test_several_checkpoints_are_told_apart(checkpoint, tmp_path):
         str(other),
     ]
     assert ' of ' in table(tmp_path / 'agreement.csv')[0]['chosen']
+    assert not list(tmp_path.glob('*unfinished*'))

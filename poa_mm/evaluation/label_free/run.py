@@ -1,37 +1,34 @@
-"""Measures without labels for many networks and checkpoints, beside k-NN: rows, table, results."""
+"""Measures without labels for many networks, beside k-NN; a run that was killed goes on."""
 
+import copy
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import torch
-from rich.table import Table
 from torch import Tensor
 from torch.utils.data import Subset
 
+from poa_mm.evaluation.baselines import pixel_features, spread, untrained_networks
 from poa_mm.evaluation.features import feature_loader
+from poa_mm.evaluation.journal import Journal
 from poa_mm.evaluation.knn.votes import knn_accuracy
-from poa_mm.evaluation.label_free.grid import MEASURES, Agreement, agreement, measure
+from poa_mm.evaluation.label_free.grid import measure
+from poa_mm.evaluation.label_free.measures import alpha_req, rankme
 from poa_mm.evaluation.network_features import FeatureReader, NetworkFeatures
-from poa_mm.evaluation.network_row import NetworkRow, shared_fields
+from poa_mm.evaluation.network_row import NetworkRow
 from poa_mm.evaluation.networks.measured import Measured, Network
+from poa_mm.evaluation.ranks import from_first_rank
 from poa_mm.evaluation.results import Result
 from poa_mm.evaluation.views import augmented_views
 from poa_mm.tables import headline_k
 
-__all__ = [
-    'LabelFreeRow',
-    'Views',
-    'agreement_table',
-    'agreements',
-    'known_accuracies',
-    'label_free_results',
-    'label_free_rows',
-    'label_free_table',
-]
+__all__ = ['LabelFreeRow', 'Views', 'known_accuracies', 'label_free_rows']
 
+PIXELS_KEY = 'pixels'  # in the journal
 MAX_FEATURES = 25_600  # images for RankMe and α-ReQ, as in the RankMe paper
 GIB = 2**30
 
@@ -60,11 +57,14 @@ class LabelFreeRow(NetworkRow):
         source: File of the weights.
         measures: Values by name, of :data:`~poa_mm.evaluation.label_free.grid.MEASURES`.
         knn: k-NN accuracy in percent, or None.
+        baselines: Values by baseline and name: ``'untrained'``, and ``'raw_pixels'`` and
+            ``'normalised_pixels'`` without LiDAR; empty if not measured.
     """
 
     source: str
     measures: Mapping[str, float]
     knn: float | None = None
+    baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -77,10 +77,15 @@ class LabelFreeRow(NetworkRow):
         return '/'.join(Path(self.source).parts[-2:])
 
     def cells(self) -> dict[str, object]:
-        """Return the cells of a CSV file by column."""
+        """Return the cells of a CSV file by column; baselines only if they were measured."""
         values = {name: f'{value:.4f}' for name, value in self.measures.items()}
         known = {'knn': '' if self.knn is None else f'{self.knn:.3f}'}
-        return {'source': self.source, **super().cells(), **values, **known}
+        beside = {
+            f'{baseline}_{name}': f'{value:.4f}'
+            for baseline, found in self.baselines.items()
+            for name, value in found.items()
+        }
+        return {'source': self.source, **super().cells(), **values, **known, **beside}
 
 
 def label_free_rows(
@@ -89,6 +94,8 @@ def label_free_rows(
     views: Views = Views(),
     k: int = 20,
     accuracies: Mapping[str, float] | None = None,
+    journal: Journal | None = None,
+    baselines: bool = False,
 ) -> Iterator[LabelFreeRow]:
     """Measure networks, and yield each row as it is finished.
 
@@ -101,26 +108,75 @@ def label_free_rows(
         views: For LiDAR.
         k: Neighbours of the k-NN accuracy.
         accuracies: k-NN accuracies in percent that are known already, by network; ``None`` measures
-            all.
+            all, or none if the images have no labels.
+        journal: Has finished networks, and keeps new ones; None in processes but the first.
+        baselines: Also measure pixels, and a supernet with random weights.
 
     Raises:
         ValueError: Fewer than two images or views, or features that cannot be measured.
     """
-    for networks in _passes(reader, measured, views):
-        of_views = _view_features(reader, measured, networks, views)
-        for one in reader.read(measured, networks):
+    done = from_first_rank({} if journal is None else dict(journal.done))
+    pixels: dict[str, Any] = {}
+    if baselines:
+        pixels = done.get(PIXELS_KEY) or _pixels(reader)
+        if journal is not None and PIXELS_KEY not in done:
+            journal.add(PIXELS_KEY, pixels)
+    missing = [network for network in measured.networks if network.name not in done]
+    fresh = _measured(reader, measured, missing, views)
+    random = untrained_networks(measured, missing) if baselines and missing else None
+    untrained: Iterator[Any] = repeat(None)
+    if random is not None:
+        untrained = _measured(_of_train(reader), random, random.networks, views)
+    for network in measured.networks:
+        if network.name in done:
+            found = done[network.name]
+        else:
+            (features, values), beside = next(fresh), next(untrained)
+            found = {'measures': values}
+            if accuracies is None and reader.data.labelled:
+                found['knn'] = _knn(features, k, measured.device)
+            if beside is not None:
+                found['untrained'] = beside[1]
+            if journal is not None:
+                journal.add(network.name, found)
+        of_untrained = {'untrained': found['untrained']} if 'untrained' in found else {}
+        yield LabelFreeRow(
+            **NetworkRow.fields_of(network),
+            source=measured.source,
+            measures=found['measures'],
+            knn=found.get('knn') if accuracies is None else accuracies.get(network.name),
+            baselines={**of_untrained, **pixels},
+        )
+
+
+def _measured(
+    reader: FeatureReader, measured: Measured, networks: Sequence[Network], views: Views
+) -> Iterator[tuple[NetworkFeatures, dict[str, float]]]:
+    """Yield the features of all images and the measures of networks, in order."""
+    for part in _passes(reader, measured, networks, views):
+        of_views = _view_features(reader, measured, part, views)
+        for one in reader.read(measured, part):
             whole = one.gathered()
             train = whole.train.features['cls'].float()
-            if accuracies is None:
-                known: float | None = _knn(whole, k, measured.device)
-            else:
-                known = accuracies.get(one.network.name)
-            yield LabelFreeRow(
-                **NetworkRow.fields_of(one.network),
-                source=measured.source,
-                measures=measure(train[_spread(len(train), MAX_FEATURES)], of_views[one.network]),
-                knn=known,
-            )
+            some = train[spread(len(train), MAX_FEATURES)]
+            yield whole, measure(some, of_views[one.network])
+
+
+def _of_train(reader: FeatureReader) -> FeatureReader:
+    """Return a reader of the training images alone, which keeps no features."""
+    other = copy.copy(reader)
+    other.loaders, other.store = {'train': reader.loaders['train']}, None
+    return other
+
+
+def _pixels(reader: FeatureReader) -> dict[str, dict[str, float]]:
+    """Measure pixels of training images; LiDAR would need those of views."""
+    found = {}
+    for kind, splits in pixel_features(_of_train(reader), MAX_FEATURES).items():
+        features = splits['train'].features['cls']
+        values = {'rankme': rankme(features), 'alpha_req': alpha_req(features)}
+        found[f'{kind}_pixels'] = values
+    return found
 
 
 def known_accuracies(results: Iterable[Result], measured: Measured) -> dict[str, float]:
@@ -140,82 +196,6 @@ def known_accuracies(results: Iterable[Result], measured: Measured) -> dict[str,
     return {network: by_k[headline_k(list(by_k))] for network, by_k in found.items()}
 
 
-def agreements(rows: Sequence[LabelFreeRow]) -> list[Agreement]:
-    """Compare each measure with k-NN, over all rows and among rows of one width.
-
-    Returns:
-        One for each measure; none if no row has a k-NN accuracy.
-    """
-    several = len({row.source for row in rows}) > 1
-    by_key = {row.key if several else row.subnet: row for row in rows}
-    accuracies = {key: row.knn for key, row in by_key.items() if row.knn is not None}
-    groups = {key: (row.source, row.width or row.subnet) for key, row in by_key.items()}
-    if not accuracies:
-        return []
-    return [
-        agreement(name, {k: row.measures[name] for k, row in by_key.items()}, accuracies, groups)
-        for name in MEASURES
-    ]
-
-
-def label_free_table(rows: Sequence[LabelFreeRow]) -> Table:
-    """Make a table of the measures for the screen."""
-    several = len({row.source for row in rows}) > 1
-    table = Table(*(['weights'] if several else []), 'network', 'name')
-    for column in ('params (M)', *MEASURES, 'k-NN'):
-        table.add_column(column, justify='right')
-    for row in rows:
-        values = [f'{row.measures[name]:.2f}' for name in MEASURES]
-        known = '' if row.knn is None else f'{row.knn:.1f}'
-        cells = [row.subnet, row.name, f'{row.params / 1e6:.2f}', *values, known]
-        table.add_row(*([row.weights] if several else []), *cells)
-    return table
-
-
-def agreement_table(found: Sequence[Agreement]) -> Table:
-    """Make a table of what each measure would have chosen."""
-    table = Table(title='does the measure choose what k-NN chooses?')
-    table.add_column('measure')
-    for column in ('Spearman', 'within a width'):
-        table.add_column(column, justify='right')
-    table.add_column('chooses')
-    for column in ('its k-NN', 'the best k-NN'):
-        table.add_column(column, justify='right')
-    for one in found:
-        correlations = [
-            '-' if value is None else f'{value:+.2f}' for value in (one.spearman, one.within)
-        ]
-        accuracies = [f'{one.accuracy:.1f}', f'{one.best:.1f}']
-        table.add_row(one.measure, *correlations, one.chosen, *accuracies)
-    return table
-
-
-def label_free_results(
-    rows: Iterable[LabelFreeRow],
-    measured: Measured,
-    reader: FeatureReader,
-    views: Views,
-    settings: Mapping[str, Any],
-) -> Iterator[Result]:
-    """Yield the measures in the format of all results.
-
-    Args:
-        rows: Of :func:`label_free_rows`.
-        measured: What they are of.
-        reader: What they were made with.
-        views: Likewise.
-        settings: What else can change the numbers.
-    """
-    about = shared_fields(measured, reader.data)
-    of_lidar = {'images': views.images, 'views': views.number, 'seed': views.seed}
-    for row in rows:
-        for name, value in row.measures.items():
-            told = {**settings, **(of_lidar if name == 'lidar' else {})}
-            yield Result(
-                'label_free', name, value, row.subnet, row.name, settings=told, unit='', **about
-            )
-
-
 def _knn(features: NetworkFeatures, k: int, device: torch.device) -> float:
     train, test = features.train, features.test
     return knn_accuracy(
@@ -227,12 +207,15 @@ def _knn(features: NetworkFeatures, k: int, device: torch.device) -> float:
     )[k]
 
 
-def _passes(reader: FeatureReader, measured: Measured, views: Views) -> Iterator[list[Network]]:
+def _passes(
+    reader: FeatureReader, measured: Measured, networks: Sequence[Network], views: Views
+) -> Iterator[Sequence[Network]]:
     """Yield as many networks at a time as memory holds the features of views of."""
-    networks = list(measured.networks)
+    if not networks:
+        return
     preprocessing = measured.preprocessing
     image = torch.zeros(1, preprocessing.channels, *preprocessing.image_size)
-    widest = max(tokens.cls.shape[1] for _, tokens in measured.tokens(image))
+    widest = max(tokens.cls.shape[1] for _, tokens in measured.tokens(image, networks))
     bytes_each = 4 * widest * views.images * views.number
     size = max(1, int(reader.max_memory * GIB / 2 / bytes_each))
     for start in range(0, len(networks), size):
@@ -244,8 +227,10 @@ def _view_features(
 ) -> dict[Network, Tensor]:
     """Compute the features of views by network, (n, q, D)."""
     dataset, batch_size = reader.data.train, max(1, reader.batch_size // views.number)
-    rows = _spread(len(dataset), views.images)
-    loader = feature_loader(Subset(dataset, rows), batch_size, reader.num_workers)
+    rows = spread(len(dataset), views.images)
+    loader = feature_loader(
+        Subset(dataset, rows), batch_size, reader.num_workers, labelled=reader.data.labelled
+    )
     parts: dict[Network, list[Tensor]] = {network: [] for network in networks}
     first = 0
     for images, _ in loader:
@@ -255,8 +240,3 @@ def _view_features(
             parts[network].append(tokens.cls.float().cpu().unflatten(0, (-1, views.number)))
         first += len(images)
     return {network: torch.cat(found) for network, found in parts.items()}
-
-
-def _spread(total: int, wanted: int) -> list[int]:
-    """Return rows that are spread evenly over all, or all of them."""
-    return list(range(total)) if total <= wanted else [n * total // wanted for n in range(wanted)]
