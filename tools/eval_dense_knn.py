@@ -1,7 +1,6 @@
 """Measure mIoU by k-NN on patch tokens: table, CSV file, plots, results."""
 
 import argparse
-import os
 import sys
 from dataclasses import asdict
 from textwrap import fill
@@ -46,8 +45,6 @@ def main(argv: list[str] | None = None) -> int:
 
 def evaluate(args: argparse.Namespace) -> None:
     command_line.check(args, 'dense_knn', OUTPUTS, JOURNAL)
-    if int(os.environ.get('WORLD_SIZE', '1')) > 1:
-        raise ValueError('dense k-NN runs in one process: start it without torchrun')
     for folder in FOLDERS:
         check_folder(getattr(args, folder))
     if any(not 0 <= label <= 255 for label in args.ignore):
@@ -56,6 +53,7 @@ def evaluate(args: argparse.Namespace) -> None:
 
     from poa_mm.evaluation import append_results
     from poa_mm.evaluation.knn.dense_networks import DenseKnn, dense_results
+    from poa_mm.evaluation.ranks import is_first
     from poa_mm.tables import save_csv
 
     measured = command_line.open_networks(args)
@@ -69,16 +67,21 @@ def evaluate(args: argparse.Namespace) -> None:
         batch_size=args.batch_size,
         num_workers=args.workers,
         max_memory=args.max_memory,
+        shared=True,
     )
-    console = Console()
+    console = Console(quiet=not is_first())
     data = (
         f'{len(test)} images of {train.num_classes} classes from {args.test_images}, segmented by '
         f'the patches of {len(train)} from {args.train_images}'
     )
     console.print(f'dense k-NN on {data}', soft_wrap=True)
     args.out_dir.mkdir(parents=True, exist_ok=True)
-    journal = open_journal(args, measured, train, test)
-    rows = save_csv(resumed_rows(evaluator, measured, journal), args.out_dir / OUTPUTS[0])
+    journal = open_journal(args, measured, train, test) if is_first() else None
+    fresh = resumed_rows(evaluator, measured, journal)
+    if journal is None:
+        list(fresh)
+        return
+    rows = save_csv(fresh, args.out_dir / OUTPUTS[0])
     report(args, rows, data, console)
     results = args.out_dir / 'results.jsonl'
     append_results(results, dense_results(rows, measured, train, test, settings(args, measured)))
@@ -115,19 +118,21 @@ def open_journal(
 
 
 def resumed_rows(
-    evaluator: 'DenseKnn', measured: 'Measured', journal: 'Journal'
+    evaluator: 'DenseKnn', measured: 'Measured', journal: 'Journal | None'
 ) -> 'Iterator[DenseRow]':
     """Yield a row for each network: those of the journal, and new ones, which it keeps."""
     from poa_mm.evaluation.knn.dense_networks import DenseRow
+    from poa_mm.evaluation.ranks import from_first_rank
 
-    done = dict(journal.done)
+    done = from_first_rank({} if journal is None else dict(journal.done))
     fresh = evaluator.rows(measured, [one for one in measured.networks if one.name not in done])
     for network in measured.networks:
         if network.name in done:
             yield DenseRow.from_plain(done[network.name])
             continue
         row = next(fresh)
-        journal.add(network.name, asdict(row))
+        if journal is not None:
+            journal.add(network.name, asdict(row))
         yield row
 
 

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from mmengine import dist
 from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from poa_mm.evaluation.knn.bank_part import BankPart
 from poa_mm.evaluation.knn.dense import (
     PAPER_K,
     PAPER_TEMPERATURE,
@@ -22,6 +24,7 @@ from poa_mm.evaluation.knn.dense import (
 from poa_mm.evaluation.knn.mask_data import MaskedImages
 from poa_mm.evaluation.network_row import NetworkRow, depth_from_plain
 from poa_mm.evaluation.networks.measured import Measured, Network
+from poa_mm.evaluation.ranks import batches_of_rank, is_first
 from poa_mm.evaluation.results import Result, versions
 
 __all__ = ['DenseKnn', 'DenseRow', 'dense_results']
@@ -82,6 +85,7 @@ class DenseKnn:
         num_workers: Processes that read images.
         max_memory: Main memory for banks in GiB; the more, the fewer passes over the images.
         progress: Whether to show progress bars.
+        shared: Whether the processes of torchrun share the images; each has the whole bank.
 
     Raises:
         ValueError: A setting is out of range.
@@ -98,13 +102,20 @@ class DenseKnn:
         num_workers: int = 0,
         max_memory: float = 8.0,
         progress: bool = True,
+        shared: bool = False,
     ) -> None:
         if not k or min(k) < 1 or not temperature > 0:
             raise ValueError(f'k and temperature must be positive, got {tuple(k)}, {temperature}')
         if max_patches is not None and max_patches < max(k):
             raise ValueError(f'a bank of {max_patches} patches has no {max(k)} neighbours')
-        self.loaders = [
-            DataLoader(images, batch_size, num_workers=num_workers, collate_fn=_collate)
+        rank, world_size = (dist.get_rank(), dist.get_world_size()) if shared else (0, 1)
+        self.loaders: list[DataLoader] = [
+            DataLoader(
+                images,
+                batch_sampler=batches_of_rank(len(images), batch_size, rank, world_size),
+                num_workers=num_workers,
+                collate_fn=_collate,
+            )
             for images in (train, test)
         ]
         self.num_classes = train.num_classes
@@ -113,7 +124,8 @@ class DenseKnn:
         self.temperature = temperature
         self.max_patches = max_patches
         self.max_memory = max_memory
-        self.progress = progress
+        self.progress = progress and is_first()
+        self.shared = shared
 
     def rows(
         self, measured: Measured, networks: Sequence[Network] | None = None
@@ -137,28 +149,27 @@ class DenseKnn:
                 yield self._row(network, confusions[network])
 
     def _banks(self, measured: Measured, networks: Sequence[Network]) -> dict[Network, PatchBank]:
-        """Collect the labelled patches of the training images."""
+        """Collect the labelled patches of the training images, of all processes."""
         loader = self.loaders[0]
-        features: dict[Network, list[Tensor]] = {network: [] for network in networks}
-        shares: dict[Network, list[Tensor]] = {network: [] for network in networks}
+        parts = {network: BankPart(self.num_classes, self.train_images) for network in networks}
         share_kept = self._share_kept(measured, networks)
-        first = 0
+        batches: Iterable[list[int]] = loader.batch_sampler or ()
+        rows = iter(batches)
         for images, masks in self._track(loader, f'patches of {len(networks)} networks'):
+            indices = next(rows)
             by_grid: dict[tuple[int, int], list[Tensor]] = {}  # most networks have the same
             for network, tokens in measured.tokens(images, networks):
                 grid = tokens.grid
                 if grid not in by_grid:
                     by_grid[grid] = [class_shares(mask, grid, self.num_classes) for mask in masks]
                 of_images = zip(tokens.patches.float().cpu(), by_grid[grid], strict=True)
-                for index, (patches, labels) in enumerate(of_images, first):
+                for index, (patches, labels) in zip(indices, of_images, strict=True):
                     kept = (labels.sum(dim=1) > 0) & _drawn(index, len(labels), share_kept)
-                    features[network].append(patches[kept])
-                    shares[network].append(labels[kept])
-            first += len(masks)
-        return {
-            network: PatchBank(torch.cat(features.pop(network)), torch.cat(shares.pop(network)))
-            for network in networks
-        }
+                    parts[network].add(index, patches[kept], labels[kept])
+        if not self.shared:
+            return {network: parts.pop(network).bank() for network in networks}
+        shapes = _shapes(measured, networks)  # also where a process has no image
+        return {network: parts.pop(network).gathered(shapes[network][2]) for network in networks}
 
     def _confusions(
         self, measured: Measured, banks: dict[Network, PatchBank]
@@ -181,6 +192,10 @@ class DenseKnn:
                     for one, mask in zip(per_image, masks, strict=True):
                         predicted = pixel_classes(one, tokens.grid, (mask.shape[0], mask.shape[1]))
                         counts[network][k] += confusion_matrix(predicted, mask, self.num_classes)
+        if self.shared:  # whole numbers, so the sum is that of a single process
+            for by_k in counts.values():
+                for k, part in by_k.items():
+                    by_k[k] = torch.stack(dist.all_gather(part)).sum(dim=0)
         return counts
 
     def _row(self, network: Network, confusions: dict[int, Tensor]) -> DenseRow:
@@ -207,9 +222,7 @@ class DenseKnn:
     @staticmethod
     def _sizes(measured: Measured, networks: Sequence[Network]) -> tuple[int, int]:
         """Measure, with one image, the most patches and channels that a network gives."""
-        expected = measured.preprocessing
-        image = torch.zeros(1, expected.channels, *expected.image_size)
-        shapes = [tokens.patches.shape for _, tokens in measured.tokens(image, networks)]
+        shapes = _shapes(measured, networks).values()
         return max(shape[1] for shape in shapes), max(shape[2] for shape in shapes)
 
     def _track(self, loader: DataLoader, text: str) -> Iterator[tuple[Tensor, list[Tensor]]]:
@@ -247,6 +260,13 @@ def dense_results(
                 settings={'k': k, **settings},
                 versions=versions(),
             )
+
+
+def _shapes(measured: Measured, networks: Sequence[Network]) -> dict[Network, torch.Size]:
+    """Measure, with one image, the shape (1, N, D) of each network's patch tokens."""
+    expected = measured.preprocessing
+    image = torch.zeros(1, expected.channels, *expected.image_size)
+    return {network: tokens.patches.shape for network, tokens in measured.tokens(image, networks)}
 
 
 def _drawn(image: int, patches: int, share: float) -> Tensor:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmseg.evaluation import IoUMetric
 from PIL import Image
+from ranks import run_distributed
 from tiny.families import build
 
 from poa_mm.checkpoints import preprocessing_of
@@ -165,6 +166,33 @@ def test_networks_are_measured_as_their_parts_are(folders):
     fewer = DenseKnn(train, test, (5,), max_patches=30, progress=False)
     (bank,) = fewer._banks(measured, measured.networks[:1]).values()
     assert 15 < len(bank.features) < 45
+
+
+def open_dense(folder, shared=False):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        backbone = build('vit')
+    measured = MeasuredSupernet(backbone, [backbone.space[n] for n in ('smallest', 'w32-d3')])
+    images = opened(folder, preprocessing_of(backbone, {}))
+    return measured, DenseKnn(*images, k=(1, 5), batch_size=2, progress=False, shared=shared)
+
+
+def dense_of_rank(rank, folder):
+    measured, evaluator = open_dense(folder, shared=True)
+    banks = evaluator._banks(measured, measured.networks)
+    rows = [(row.ious, row.classes) for row in evaluator.rows(measured)]
+    return [list(banks[network]) for network in measured.networks], rows
+
+
+def test_processes_find_what_one_finds(folders):
+    """Of four processes, one has no training image and two no image to segment."""
+    measured, evaluator = open_dense(folders)
+    banks = evaluator._banks(measured, measured.networks)
+    expected = [(row.ious, row.classes) for row in evaluator.rows(measured)]
+    for found_banks, found in run_distributed(dense_of_rank, 4, folders):
+        assert found == expected
+        for network, bank in zip(measured.networks, found_banks, strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(bank, banks[network], strict=True))
 
 
 def test_images_come_as_the_network_expects_them(folders):
