@@ -6,6 +6,7 @@ RankMe, LiDAR and α-ReQ of every sub-network, of one checkpoint or of several.
 import argparse
 import sys
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from poa_mm import cli
@@ -176,7 +177,8 @@ def plot(args: argparse.Namespace, rows: list['LabelFreeRow']) -> None:
         )
         for name in values
     }
-    plot_measures(rows, args.out_dir / OUTPUTS[3], values, baselines)
+    title = fill(f'Measures without labels of {args.what}', 120)
+    plot_measures(rows, args.out_dir / OUTPUTS[3], values, baselines, title)
 
 
 if __name__ == '__main__':

@@ -4,13 +4,17 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from poa_mm.visualization.agreement import MEASURES
 from poa_mm.visualization.frontier import LEVEL_STYLES, draw_baseline
 from poa_mm.visualization.subnet_lines import SubnetRow, draw_colorbar, draw_lines, style_axes
 
 __all__ = ['plot_measures']
+
+WIDE = 4  # from the smallest to the largest value, above which the scale is logarithmic
 
 
 def plot_measures(
@@ -44,6 +48,13 @@ def plot_measures(
         for baseline, found in (baselines or {}).get(name, {}).items():
             draw_baseline(axes, rows, baseline, found, styles)
         style_axes(axes, rows, MEASURES.get(name, name))
+        drawn = np.concatenate([line.get_ydata() for line in axes.lines])
+        # Pixels have many more dimensions than features, and RankMe grows with them.
+        if drawn.min() > 0 and drawn.max() > WIDE * drawn.min():
+            axes.set_yscale('log')
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f'{value:g}'))
+            axes.yaxis.set_minor_locator(NullLocator())
         handles, labels = axes.get_legend_handles_labels()
         named |= dict(zip(labels, handles, strict=True))
     draw_colorbar(figure, panels, rows)
