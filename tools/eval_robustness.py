@@ -15,7 +15,10 @@ from poa_mm.evaluation import command_line
 from poa_mm.files import check_file, check_folder
 
 if TYPE_CHECKING:
-    from poa_mm.evaluation import FeatureReader, Measured
+    from collections.abc import Callable
+
+    from poa_mm.evaluation import FeatureReader, LabelledData, Measured
+    from poa_mm.evaluation.robustness.classifiers import Classifier
 
 OUTPUTS = ('robustness.csv', 'robustness.png', 'in9.csv')
 
@@ -26,6 +29,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add('--k', type=int, help='neighbours of the classifier (default: 20, if so many)')
+    add('--heads', type=Path, metavar='DIR', help="classify by eval_linear's heads, not by k-NN")
     add('--drop-grid', type=int, metavar='N', help='N x N patches (default: 14 if it divides)')
     add('--repeats', type=int, default=1, help='with other patches (default: 1)')
     add('--seed', type=int, default=0, help='of the patches (default: 0)')
@@ -49,6 +53,10 @@ def evaluate(args: argparse.Namespace) -> None:
         value = getattr(args, option)
         if value is not None and value < 1:
             raise ValueError(f'--{option.replace("_", "-")} must be positive, got {value}')
+    if args.heads is not None:
+        check_folder(args.heads)
+        if args.k is not None:
+            raise ValueError('--k is of k-NN, --heads takes heads of a linear probe: give one')
     if args.in9 is not None:
         check_folder(args.in9)
     if args.in_to_in9 is not None:
@@ -58,7 +66,6 @@ def evaluate(args: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.progress import track
 
-    from poa_mm.evaluation import FeatureReader
     from poa_mm.evaluation.robustness.curves import (
         Drawing,
         corruptions,
@@ -67,7 +74,6 @@ def evaluate(args: argparse.Namespace) -> None:
     )
     from poa_mm.evaluation.robustness.run import (
         Prediction,
-        knn_classifiers,
         normalised_batches,
         robustness_rows,
     )
@@ -84,20 +90,17 @@ def evaluate(args: argparse.Namespace) -> None:
             f'take {finest_grid(size)}'
         )
     data = command_line.open_data(args, measured)
-    store = command_line.open_store(args, measured, data)
-    settings = (args.batch_size, args.workers, args.device, args.max_memory)
-    reader = FeatureReader(data, *settings, store=store)
-    k = args.k or min(20, len(data.train))
+    reader, classifiers, classifier = open_classifiers(args, measured, data)
     console = Console()
     console.print(f'robustness on {data}', soft_wrap=True)
     args.out_dir.mkdir(parents=True, exist_ok=True)
-    predict = Prediction(measured, knn_classifiers(reader, measured, k))
+    predict = Prediction(measured, classifiers())
     shown = track(reader.loaders['test'], f'{len(listed)} corruptions')
     batches = normalised_batches(shown, reader.preprocessor)
     found = robustness_accuracies(batches, listed, predict, drawing, args.repeats)
     rows = save_csv(robustness_rows(found, measured.networks), args.out_dir / OUTPUTS[0])
     told = {
-        'classifier': f'k-NN on clean images, k = {k}',
+        'classifier': classifier,
         'repeats': args.repeats,
         'seed': drawing.seed,
         'patches drawn for': 'an image' if drawing.per_image else 'a batch',
@@ -108,6 +111,26 @@ def evaluate(args: argparse.Namespace) -> None:
     report(args, rows, measured, reader, told, console)
     if args.in9 is not None:
         backgrounds(args, measured, reader, predict, told, console)
+
+
+def open_classifiers(
+    args: argparse.Namespace, measured: 'Measured', data: 'LabelledData'
+) -> tuple['FeatureReader', 'Callable[[], dict[str, Classifier]]', str]:
+    """Return a reader of the images, what makes classifiers, and what they are in words."""
+    from functools import partial
+
+    from poa_mm.evaluation import FeatureReader
+    from poa_mm.evaluation.robustness.classifiers import head_classifiers, knn_classifiers
+
+    settings = (args.batch_size, args.workers, measured.device, args.max_memory)
+    if args.heads is not None:
+        heads = head_classifiers(args.heads, measured, data)
+        return FeatureReader(data, *settings, splits=['test']), lambda: heads, 'linear probe'
+    store = command_line.open_store(args, measured, data)
+    reader = FeatureReader(data, *settings, store=store)
+    k = args.k or min(20, len(data.train))
+    told = f'k-NN on clean images, k = {k}'
+    return reader, partial(knn_classifiers, reader, measured, k), told
 
 
 def report(

@@ -90,6 +90,41 @@ def test_robustness_of_some_networks(checkpoint, tmp_path, capsys):
     )
 
 
+def test_heads_of_a_linear_probe_classify_as_they_were_measured(checkpoint, tmp_path, capsys):
+    probe, out = tmp_path / 'probe', tmp_path / 'out'
+    some = ['--subnets', 'smallest,largest']
+    options = ['--epochs', 2, '--iterations', 10, '--seeds', 3]
+    assert not run('eval_linear', checkpoint, *some, *options, '--out-dir', probe)
+    assert not run('eval_robustness', checkpoint, *some, '--heads', probe, '--out-dir', out)
+    with (probe / 'linear.csv').open(encoding='utf-8') as file:
+        expected = {row['network']: row['top1'] for row in csv.DictReader(file)}
+    rows = table(out / 'robustness.csv')
+    assert {row['subnet']: row['accuracy'] for row in rows if row['level'] == '0%'} == expected
+    told = {one.settings['classifier'] for one in read_results(out / 'results.jsonl')}
+    assert told == {'linear probe'}
+    other = save_checkpoint(tmp_path / 'iter_8.pth', patches('train', 3), patches('test', 2))
+    wrong = {
+        'seed3.pth is a head of another checkpoint': [other, *some],
+        'seed3.pth is a head of another set of training images': [
+            *[checkpoint, '--cfg-options', 'knn_train_dataset.patches_per_photo=4'],
+            *some,
+        ],
+        f'heads holds no head of {SUBNETS[1]}': [checkpoint, '--subnets', SUBNETS[1]],
+        'seed3.pth is a head of another branch: teacher, here student': [
+            *[checkpoint, '--branch', 'student'],
+            *some,
+        ],
+        '--heads takes heads of a linear probe': [checkpoint, '--k', 5],
+    }
+    for message, arguments in wrong.items():
+        options = ['--heads', probe, '--out-dir', tmp_path / 'no']
+        assert run('eval_robustness', *arguments, *options) == 2
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count('\n') == 1
+    assert not (tmp_path / 'no').exists()
+
+
 def test_backgrounds_need_classes_that_fit(checkpoint, tmp_path, capsys):
     in9 = make_in9(tmp_path)
     options = ['--subnets', 'smallest', '--out-dir', tmp_path / 'out', '--in9', in9]

@@ -75,10 +75,23 @@ class ProbeFiles:
         result = ProbeResult(heads, tuple(content['chosen_on']), tuple(content['test']), best)
         return result, content['seconds']
 
-    def _check(self, content: Any, path: Path) -> None:
+    def read_about(self, path: Path) -> dict[str, Any]:
+        """Read what a result is of.
+
+        Raises:
+            ValueError: The file is damaged, or another one.
+        """
+        return self._about_of(read_file(path), path)
+
+    @staticmethod
+    def _about_of(content: Any, path: Path) -> dict[str, Any]:
         found = content.get('about') if isinstance(content, Mapping) else None
         if not isinstance(found, Mapping):
             raise ValueError(f'{path} is no file of a linear probe: choose another --out-dir')
+        return dict(found)
+
+    def _check(self, content: Any, path: Path) -> None:
+        found = self._about_of(content, path)
         differing = [key for key in self.about if found.get(key) != self.about[key]]
         if differing:
             key = differing[0]

@@ -1,6 +1,6 @@
 """Robustness of many networks, by a classifier on clean features: rows, table, results."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
@@ -8,26 +8,23 @@ from typing import Any
 from rich.table import Table
 from torch import Tensor, nn
 
-from poa_mm.evaluation.knn.votes import TEMPERATURE, knn_predict
 from poa_mm.evaluation.network_features import FeatureReader
 from poa_mm.evaluation.network_row import NetworkRow, shared_fields
 from poa_mm.evaluation.networks.measured import Measured, Network
 from poa_mm.evaluation.results import Result
+from poa_mm.evaluation.robustness.classifiers import Classifier
 from poa_mm.evaluation.robustness.curves import Corruption
 
 __all__ = [
-    'Classifier',
     'Prediction',
     'RobustnessRow',
     'curves',
-    'knn_classifiers',
     'normalised_batches',
     'robustness_results',
     'robustness_rows',
     'robustness_table',
 ]
 
-Classifier = Callable[[Tensor], Tensor]  # from features (B, D) to classes (B,)
 SHOWN = ('0%', '50%', '90%', '2x2', '4x4', '8x8', '14x14', '16x16')  # columns on the screen
 
 
@@ -60,37 +57,12 @@ class RobustnessRow(NetworkRow):
         }
 
 
-def knn_classifiers(
-    reader: FeatureReader, measured: Measured, k: int = 20, temperature: float = TEMPERATURE
-) -> dict[str, Classifier]:
-    """Return a k-NN classifier for each network, on features of the clean training images.
-
-    They stay in memory: N · D numbers for each network.
-
-    Args:
-        reader: Reads features.
-        measured: Networks.
-        k: Number of neighbours.
-        temperature: Of their votes.
-    """
-
-    def classifier(features: Tensor, labels: Tensor) -> Classifier:
-        bank, classes = features.to(measured.device), labels.to(measured.device)
-        return lambda queries: knn_predict(bank, classes, queries.float(), [k], temperature)[k]
-
-    found = {}
-    for one in reader.read(measured):
-        train = one.train.gathered()
-        found[one.network.name] = classifier(train.features['cls'].float(), train.labels)
-    return found
-
-
 class Prediction:
     """Classes that networks predict for images.
 
     Args:
         measured: Networks.
-        classifiers: Classifier of each network's features, by its name.
+        classifiers: Classifier of each network's tokens, by its name.
     """
 
     def __init__(self, measured: Measured, classifiers: Mapping[str, Classifier]) -> None:
@@ -102,7 +74,7 @@ class Prediction:
     ) -> Iterator[tuple[str, Tensor]]:
         """Yield the name of each network and the classes (B,) of normalised images (B, C, H, W)."""
         for network, tokens in self.measured.tokens(images, networks):
-            yield network.name, self.classifiers[network.name](tokens.cls)
+            yield network.name, self.classifiers[network.name](tokens)
 
 
 def normalised_batches(

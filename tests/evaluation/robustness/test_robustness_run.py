@@ -6,12 +6,12 @@ import pytest
 from tiny.in9 import background_classes, brightness_classes, make_in9
 
 from poa_mm.evaluation import FeatureReader, LabelledData, MeasuredSupernet, knn_accuracy
+from poa_mm.evaluation.robustness.classifiers import knn_classifiers
 from poa_mm.evaluation.robustness.curves import corruptions, robustness_accuracies
 from poa_mm.evaluation.robustness.in9_run import in9_results, in9_rows
 from poa_mm.evaluation.robustness.run import (
     Prediction,
     curves,
-    knn_classifiers,
     normalised_batches,
     robustness_results,
     robustness_rows,
