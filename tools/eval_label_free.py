@@ -1,6 +1,7 @@
 """Measure networks and checkpoints without labels, and how far k-NN agrees: tables, plot, results.
 
-RankMe, LiDAR and α-ReQ of every sub-network, of one checkpoint or of several.
+RankMe, LiDAR and α-ReQ of every sub-network, of one checkpoint or of several. --train-data DIR
+alone takes all images below a folder, without labels.
 """
 
 import argparse

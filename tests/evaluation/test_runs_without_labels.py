@@ -159,17 +159,18 @@ def test_accuracies_are_read_from_results(tmp_path, measured, reader):
 def rows_of_rank(rank):
     measured, data = open_networks(), open_data()
     reader = FeatureReader(data, batch_size=16, progress=False, shared=True)
-    runs = [row.runs for row in clustering_rows(reader, measured, Clusters(count=4, repeats=3))]
-    rows = list(label_free_rows(reader, measured, Views(4, 2), k=5))
-    return [list(map(dict, one)) for one in runs], [
-        {**row.measures, 'knn': row.knn} for row in rows
+    clusters = Clusters(count=4, repeats=3)
+    runs = list(clustering_rows(reader, measured, clusters, baselines=True))
+    rows = list(label_free_rows(reader, measured, Views(4, 2), k=5, baselines=True))
+    return [(row.runs, row.baselines) for row in runs], [
+        (row.measures, row.knn, row.baselines) for row in rows
     ]
 
 
 def test_two_processes_find_what_one_finds(reader, measured):
     first, second = run_distributed(rows_of_rank, 2)
     assert first == second
-    runs = [row.runs for row in clustering_rows(reader, measured, Clusters(count=4, repeats=3))]
-    assert first[0] == [list(map(dict, one)) for one in runs]
-    rows = label_free_rows(reader, measured, Views(4, 2), k=5)
-    assert first[1] == [{**row.measures, 'knn': row.knn} for row in rows]
+    runs = clustering_rows(reader, measured, Clusters(count=4, repeats=3), baselines=True)
+    assert first[0] == [(row.runs, row.baselines) for row in runs]
+    rows = label_free_rows(reader, measured, Views(4, 2), k=5, baselines=True)
+    assert first[1] == [(row.measures, row.knn, row.baselines) for row in rows]
