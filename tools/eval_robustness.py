@@ -32,12 +32,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--heads', type=Path, metavar='DIR', help="classify by eval_linear's heads, not by k-NN")
     add('--drop-grid', type=int, metavar='N', help='N x N patches (default: 14 if it divides)')
     add('--repeats', type=int, default=1, help='with other patches (default: 1)')
-    add('--seed', type=int, default=0, help='of the patches (default: 0)')
-    add('--preset', choices=['official'], help="patches drawn once for a batch, as the authors'")
+    add('--seed', type=int, help='of the patches (default: 0)')
+    add('--preset', choices=['official'], help="patches and resizing of the authors' code")
     add('--in9', metavar='DIR', help='unpacked archive of the backgrounds challenge')
     add('--in-to-in9', type=Path, metavar='FILE', help='its in_to_in9.json')
     add('--challenge', action='store_true', help='also try all backgrounds; takes long')
     command_line.add_shared(parser)
+    parser.set_defaults(batch_size=None)
     return parser.parse_args(argv)
 
 
@@ -53,6 +54,8 @@ def evaluate(args: argparse.Namespace) -> None:
         value = getattr(args, option)
         if value is not None and value < 1:
             raise ValueError(f'--{option.replace("_", "-")} must be positive, got {value}')
+    if args.preset and args.seed is not None:
+        raise ValueError("--preset official has the authors' seed: leave out --seed")
     if args.heads is not None:
         check_folder(args.heads)
         if args.k is not None:
@@ -66,12 +69,14 @@ def evaluate(args: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.progress import track
 
+    from poa_mm.evaluation.labelled_data import LabelledData
     from poa_mm.evaluation.robustness.curves import (
         Drawing,
         corruptions,
         finest_grid,
         robustness_accuracies,
     )
+    from poa_mm.evaluation.robustness.official import BATCH_SIZE, use_official_resize
     from poa_mm.evaluation.robustness.run import (
         Prediction,
         normalised_batches,
@@ -79,7 +84,8 @@ def evaluate(args: argparse.Namespace) -> None:
     )
     from poa_mm.tables import save_csv
 
-    drawing = Drawing.official() if args.preset else Drawing(args.seed)
+    drawing = Drawing.official() if args.preset else Drawing(args.seed or 0)
+    args.batch_size = args.batch_size or (BATCH_SIZE if args.preset else 256)
     measured = command_line.open_networks(args)
     size = measured.preprocessing.image_size
     grid = args.drop_grid or finest_grid(size)
@@ -89,10 +95,18 @@ def evaluate(args: argparse.Namespace) -> None:
             f'--drop-grid {grid} does not divide images of {size[0]} × {size[1]} pixels; '
             f'take {finest_grid(size)}'
         )
-    data = command_line.open_data(args, measured)
+    cfg = command_line.data_config(args, measured)
+    resized = use_official_resize(cfg, size) if args.preset else None
+    data = LabelledData.from_config(cfg)
     reader, classifiers, classifier = open_classifiers(args, measured, data)
     console = Console()
     console.print(f'robustness on {data}', soft_wrap=True)
+    if args.preset:
+        images = f'resized {resized}' if resized else 'not resized, as in the config'
+        together = f'patches drawn once for {args.batch_size} images (seed {drawing.seed})'
+        console.print(f'official: {together}, test images {images}', soft_wrap=True)
+        if args.heads is None:
+            console.print("note: the authors' classifiers are linear heads: see --heads")
     args.out_dir.mkdir(parents=True, exist_ok=True)
     predict = Prediction(measured, classifiers())
     shown = track(reader.loaders['test'], f'{len(listed)} corruptions')
@@ -105,6 +119,8 @@ def evaluate(args: argparse.Namespace) -> None:
         'seed': drawing.seed,
         'patches drawn for': 'an image' if drawing.per_image else 'a batch',
         'batch_size': 'any' if drawing.per_image else args.batch_size,
+        'preset': args.preset or 'default',
+        'resized': resized or 'as in the config',
         'dtype': args.dtype,
         'branch': measured.branch,
     }

@@ -125,6 +125,26 @@ def test_heads_of_a_linear_probe_classify_as_they_were_measured(checkpoint, tmp_
     assert not (tmp_path / 'no').exists()
 
 
+def test_official_settings_are_said(tmp_path, capsys):
+    resize = {'type': 'torchvision/Resize', 'size': 16, 'interpolation': 'bicubic'}
+    crop = {'type': 'torchvision/CenterCrop', 'size': [16, 16]}
+    test = patches('test', 2)
+    test['pipeline'] = [test['pipeline'][0], resize, crop, test['pipeline'][-1]]
+    checkpoint = save_checkpoint(tmp_path / 'iter_8.pth', patches('train', 3), test)
+    options = ['--subnets', 'smallest', '--preset', 'official', '--out-dir', tmp_path / 'out']
+    assert not run('eval_robustness', checkpoint, *options)
+    assert (
+        'official: patches drawn once for 1024 images (seed 1), '
+        'test images resized bilinear to 18, then cropped'
+    ) in capsys.readouterr().out
+    settings = next(read_results(tmp_path / 'out' / 'results.jsonl')).settings
+    assert settings['patches drawn for'] == 'a batch'
+    assert (settings['batch_size'], settings['seed']) == (1024, 1)
+    assert settings['resized'] == 'bilinear to 18, then cropped'
+    assert run('eval_robustness', checkpoint, *options, '--overwrite', '--seed', 3) == 2
+    assert "has the authors' seed" in capsys.readouterr().err
+
+
 def test_backgrounds_need_classes_that_fit(checkpoint, tmp_path, capsys):
     in9 = make_in9(tmp_path)
     options = ['--subnets', 'smallest', '--out-dir', tmp_path / 'out', '--in9', in9]
