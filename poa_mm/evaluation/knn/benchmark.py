@@ -234,10 +234,6 @@ def results_of_rows(
     }
 
     rows = list(rows)
-    for kind, value in (rows[0].pixels or {}).items() if rows else ():
-        votes: dict[str, Any] = {'k': rows[0].k, 'temperature': evaluator.temperature}
-        of_pixels = Result('knn', value=value, network='', settings=votes, **about)
-        yield baseline_result(of_pixels, f'{kind}_pixels', value)
     for row in rows:
         told = {'temperature': evaluator.temperature, 'feature': row.feature, **settings}
         network = {'network': row.subnet, 'name': row.name, **about}
@@ -252,3 +248,7 @@ def results_of_rows(
             for draw, value in enumerate(draws):
                 few = {'k': k, 'per_class': number, 'draw': draw, **told}
                 yield Result('few_shot_knn', value=value, settings=few, **network)
+    for kind, value in (rows[0].pixels or {}).items() if rows else ():
+        votes: dict[str, Any] = {'k': rows[0].k, 'temperature': evaluator.temperature}
+        of_pixels = Result('knn', value=value, network='', settings=votes, **about)
+        yield baseline_result(of_pixels, f'{kind}_pixels', value)
