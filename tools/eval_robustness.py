@@ -4,7 +4,6 @@ With --in9, also on the backgrounds of ImageNet-9.
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from textwrap import fill
@@ -19,8 +18,10 @@ if TYPE_CHECKING:
 
     from poa_mm.evaluation import FeatureReader, LabelledData, Measured
     from poa_mm.evaluation.robustness.classifiers import Classifier
+    from poa_mm.evaluation.robustness.resumed import BatchJournals
 
 OUTPUTS = ('robustness.csv', 'robustness.png', 'in9.csv')
+JOURNAL = 'robustness_unfinished.jsonl'
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -47,9 +48,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def evaluate(args: argparse.Namespace) -> None:
-    if int(os.environ.get('WORLD_SIZE', '1')) > 1:
-        raise ValueError('robustness runs in one process: start it without torchrun')
-    command_line.check(args, 'robustness', OUTPUTS)
+    command_line.check(args, 'robustness', OUTPUTS, JOURNAL)
     for option in ('k', 'drop_grid', 'repeats'):
         value = getattr(args, option)
         if value is not None and value < 1:
@@ -70,16 +69,16 @@ def evaluate(args: argparse.Namespace) -> None:
     from rich.progress import track
 
     from poa_mm.evaluation.labelled_data import LabelledData
+    from poa_mm.evaluation.ranks import is_first
     from poa_mm.evaluation.robustness.curves import (
         Drawing,
         corruptions,
         finest_grid,
-        robustness_accuracies,
     )
     from poa_mm.evaluation.robustness.official import BATCH_SIZE, use_official_resize
+    from poa_mm.evaluation.robustness.resumed import resumed_accuracies
     from poa_mm.evaluation.robustness.run import (
         Prediction,
-        normalised_batches,
         robustness_rows,
     )
     from poa_mm.tables import save_csv
@@ -99,7 +98,7 @@ def evaluate(args: argparse.Namespace) -> None:
     resized = use_official_resize(cfg, size) if args.preset else None
     data = LabelledData.from_config(cfg)
     reader, classifiers, classifier = open_classifiers(args, measured, data)
-    console = Console()
+    console = Console(quiet=not is_first())
     console.print(f'robustness on {data}', soft_wrap=True)
     if args.preset:
         images = f'resized {resized}' if resized else 'not resized, as in the config'
@@ -108,11 +107,6 @@ def evaluate(args: argparse.Namespace) -> None:
         if args.heads is None:
             console.print("note: the authors' classifiers are linear heads: see --heads")
     args.out_dir.mkdir(parents=True, exist_ok=True)
-    predict = Prediction(measured, classifiers())
-    shown = track(reader.loaders['test'], f'{len(listed)} corruptions')
-    batches = normalised_batches(shown, reader.preprocessor)
-    found = robustness_accuracies(batches, listed, predict, drawing, args.repeats)
-    rows = save_csv(robustness_rows(found, measured.networks), args.out_dir / OUTPUTS[0])
     told = {
         'classifier': classifier,
         'repeats': args.repeats,
@@ -124,9 +118,42 @@ def evaluate(args: argparse.Namespace) -> None:
         'dtype': args.dtype,
         'branch': measured.branch,
     }
+    journals = open_journals(args, measured, data, {**told, 'grid': grid})
+    if journals.done:
+        console.print(f'going on: {len(journals.done)} batches of test images are there')
+    predict = Prediction(measured, classifiers())
+
+    def show(batches: Any, total: int) -> Any:
+        return track(batches, f'{len(listed)} corruptions', total, disable=not is_first())
+
+    found = resumed_accuracies(reader, listed, predict, journals, drawing, args.repeats, show)
+    if not is_first():
+        return
+    rows = save_csv(robustness_rows(found, measured.networks), args.out_dir / OUTPUTS[0])
     report(args, rows, measured, reader, told, console)
     if args.in9 is not None:
         backgrounds(args, measured, reader, predict, told, console)
+    journals.close()
+
+
+def open_journals(
+    args: argparse.Namespace, measured: 'Measured', data: 'LabelledData', told: dict[str, Any]
+) -> 'BatchJournals':
+    from poa_mm.evaluation.results import file_sha256
+    from poa_mm.evaluation.robustness.classifiers import HEADS
+    from poa_mm.evaluation.robustness.resumed import BatchJournals
+
+    heads = sorted((args.heads / HEADS).glob('*.seed*.pth')) if args.heads else []
+    about = {
+        'checkpoint': measured.source_sha256,
+        'networks': [network.name for network in measured.networks],
+        'data set': data.both_sha256,
+        'preparation of images': data.settings,
+        'heads': {path.name: file_sha256(path) for path in heads},
+        **told,
+        'batch_size': args.batch_size,  # batches are what is kept
+    }
+    return BatchJournals(args.out_dir / JOURNAL, about, args.overwrite)
 
 
 def open_classifiers(
@@ -135,15 +162,23 @@ def open_classifiers(
     """Return a reader of the images, what makes classifiers, and what they are in words."""
     from functools import partial
 
+    from mmengine import dist
+
     from poa_mm.evaluation import FeatureReader
     from poa_mm.evaluation.robustness.classifiers import head_classifiers, knn_classifiers
 
-    settings = (args.batch_size, args.workers, measured.device, args.max_memory)
+    settings: dict[str, Any] = {
+        'batch_size': args.batch_size,
+        'num_workers': args.workers,
+        'device': measured.device,
+        'max_memory': args.max_memory,
+        'shared': dist.get_world_size() > 1,
+    }
     if args.heads is not None:
         heads = head_classifiers(args.heads, measured, data)
-        return FeatureReader(data, *settings, splits=['test']), lambda: heads, 'linear probe'
+        return FeatureReader(data, **settings, splits=['test']), lambda: heads, 'linear probe'
     store = command_line.open_store(args, measured, data)
-    reader = FeatureReader(data, *settings, store=store)
+    reader = FeatureReader(data, **settings, store=store)
     k = args.k or min(20, len(data.train))
     told = f'k-NN on clean images, k = {k}'
     return reader, partial(knn_classifiers, reader, measured, k), told
@@ -157,7 +192,7 @@ def report(
     told: dict[str, Any],
     console: Any,
 ) -> None:
-    from poa_mm.evaluation import append_results
+    from poa_mm.evaluation.results import append_new
     from poa_mm.evaluation.robustness.run import curves, robustness_results, robustness_table
     from poa_mm.visualization import plot_robustness
 
@@ -168,7 +203,7 @@ def report(
     dropped, shuffled = (curves(rows, kind) for kind in ('occlusion', 'shuffle'))
     plot_robustness(plot, dropped, shuffled, title, chance=100 / classes)
     results = args.out_dir / 'results.jsonl'
-    append_results(results, robustness_results(rows, measured, reader, told))
+    append_new(results, robustness_results(rows, measured, reader, told))
     for what, path in {'table': table, 'plot': plot, 'results': results}.items():
         console.print(f'{what + ":":8} {path}', soft_wrap=True)
 
@@ -181,7 +216,7 @@ def backgrounds(
     told: dict[str, Any],
     console: Any,
 ) -> None:
-    from poa_mm.evaluation import append_results
+    from poa_mm.evaluation.results import append_new
     from poa_mm.evaluation.robustness.in9_run import in9_results, in9_rows, in9_table
     from poa_mm.tables import save_csv
 
@@ -193,7 +228,7 @@ def backgrounds(
     )
     console.print(in9_table(rows))
     results = args.out_dir / 'results.jsonl'
-    append_results(results, in9_results(rows, measured, reader, told))
+    append_new(results, in9_results(rows, measured, reader, told))
     console.print(f'{"in9:":8} {args.out_dir / OUTPUTS[2]}', soft_wrap=True)
 
 

@@ -1,11 +1,14 @@
 """tools/eval_clustering.py, eval_robustness.py and eval_label_free.py on a tiny checkpoint."""
 
+import contextlib
 import csv
+import shutil
 
 import numpy as np
 import pytest
 from helpers import load_tool
 from PIL import Image
+from ranks import run_distributed
 from test_eval_knn import SUBNETS, patches, save_checkpoint
 from tiny.in9 import make_in9
 
@@ -18,6 +21,7 @@ from poa_mm.evaluation import (
     read_results,
 )
 from poa_mm.evaluation.label_free import run as label_free_run
+from poa_mm.evaluation.robustness.resumed import BatchJournals
 
 
 @pytest.fixture(scope='module')
@@ -123,6 +127,39 @@ def test_heads_of_a_linear_probe_classify_as_they_were_measured(checkpoint, tmp_
         assert message in error
         assert error.count('\n') == 1
     assert not (tmp_path / 'no').exists()
+
+
+def on_ranks(rank, argv):
+    return run('eval_robustness', *argv, '--device', 'cpu')
+
+
+def test_a_killed_run_and_processes_give_the_same_table(checkpoint, tmp_path, monkeypatch, capsys):
+    options = [checkpoint, '--subnets', 'smallest', '--batch-size', 9, '--workers', 0]
+    whole, killed, shared = (tmp_path / name for name in ('whole', 'killed', 'shared'))
+    assert not run('eval_robustness', *options, '--out-dir', whole)
+    keep, kept = BatchJournals.add, []
+
+    def die(journals, first, counts):
+        keep(journals, first, counts)
+        kept.append(first)
+        if len(kept) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(BatchJournals, 'add', die)
+        with contextlib.suppress(KeyboardInterrupt, SystemExit):
+            run('eval_robustness', *options, '--out-dir', killed)
+    assert kept == [0, 9]
+    assert run('eval_robustness', *options, '--out-dir', killed, '--seed', 1) == 2
+    assert 'unfinished evaluation with another seed (0, here 1)' in capsys.readouterr().err
+    shutil.copytree(killed, shared)  # two processes go on with what one has left
+    assert run_distributed(on_ranks, 2, [*map(str, options), '--out-dir', str(shared)]) == [0, 0]
+    assert not run('eval_robustness', *options, '--out-dir', killed)
+    assert 'going on: 2 batches' in capsys.readouterr().out
+    expected = (whole / 'robustness.csv').read_bytes()
+    for folder in (killed, shared):
+        assert (folder / 'robustness.csv').read_bytes() == expected
+        assert not list(folder.glob('*unfinished*'))
 
 
 def test_official_settings_are_said(tmp_path, capsys):

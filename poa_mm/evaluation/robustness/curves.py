@@ -1,6 +1,5 @@
 """Accuracy on images with dropped or shuffled patches, for many networks at once (paper Fig. 5)."""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -21,13 +20,16 @@ from poa_mm.evaluation.robustness.changes import (
 __all__ = [
     'Corruption',
     'Drawing',
+    'accuracies_of',
     'corrupt',
     'corruptions',
+    'count_right',
     'finest_grid',
     'robustness_accuracies',
 ]
 
 Predict = Callable[[Tensor], Iterable[tuple[str, Tensor]]]
+Counts = dict[str, list[list[int]]]  # of each corruption and repeat, by network
 DROP_GRID: Grid = (14, 14)
 AUTHORS_SEED = 1
 
@@ -75,6 +77,9 @@ class Drawing:
     def official(cls) -> 'Drawing':
         """As the authors' code draws."""
         return cls(AUTHORS_SEED, per_image=False)
+
+
+Accuracies = dict[Corruption, dict[str, tuple[float, ...]]]
 
 
 def corruptions(size: tuple[int, int], drop_grid: Grid = DROP_GRID) -> list[Corruption]:
@@ -127,13 +132,77 @@ def corrupt(
     return drop_patches(images, what.grid, num_dropped(what.grid, what.tenths), generators, same)
 
 
+def count_right(
+    images: Tensor,
+    labels: Tensor,
+    first: int,
+    listed: Sequence[Corruption],
+    predict: Predict,
+    drawing: Drawing = Drawing(),
+    repeats: int = 1,
+) -> Counts:
+    """Count how often networks are right about corrupted images.
+
+    Args:
+        images: Normalised images (B, C, H, W).
+        labels: Their classes (B,).
+        first: Number of the first one in the data set.
+        listed: See :func:`robustness_accuracies`, as for the rest.
+        predict: Likewise.
+        drawing: Likewise.
+        repeats: Likewise.
+
+    Returns:
+        Images that are classified right, of each corruption and repeat, by network; plain data.
+    """
+    right: Counts = {}
+    for number, what in enumerate(listed):
+        for repeat in range(repeats):
+            corrupted = corrupt(images, first, what, drawing, repeat)
+            for network, classes in predict(corrupted):
+                of_network = right.setdefault(network, [[0] * repeats for _ in listed])
+                of_network[number][repeat] = int((classes.cpu() == labels.cpu()).sum())
+    return right
+
+
+def accuracies_of(
+    counts: Iterable[Counts], images: int, listed: Sequence[Corruption]
+) -> Accuracies:
+    """Sum what :func:`count_right` has counted in all batches.
+
+    Args:
+        counts: Of each batch.
+        images: Number of images in all batches.
+        listed: Corruptions that they were counted with.
+
+    Returns:
+        Accuracies in percent of each repeat, by corruption and network.
+
+    Raises:
+        ValueError: There is no image.
+    """
+    if not images:
+        raise ValueError('there is no image')
+    totals: dict[str, Tensor] = {}
+    for batch in counts:
+        for network, right in batch.items():
+            totals[network] = totals.get(network, 0) + torch.tensor(right)
+    return {
+        what: {
+            network: tuple(100 * right / images for right in total[number].tolist())
+            for network, total in totals.items()
+        }
+        for number, what in enumerate(listed)
+    }
+
+
 def robustness_accuracies(
     batches: Iterable[tuple[Tensor, Tensor]],
     listed: Sequence[Corruption],
     predict: Predict,
     drawing: Drawing = Drawing(),
     repeats: int = 1,
-) -> dict[Corruption, dict[str, tuple[float, ...]]]:
+) -> Accuracies:
     """Measure the accuracy of networks on corrupted images. Each image is read once.
 
     Args:
@@ -151,24 +220,11 @@ def robustness_accuracies(
     """
     if repeats < 1:
         raise ValueError(f'repeats must be at least 1, got {repeats}')
-    right: dict[tuple[Corruption, int], dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    first = 0
+    counts, first = [], 0
     for images, labels in batches:
-        for what in listed:
-            for repeat in range(repeats):
-                corrupted = corrupt(images, first, what, drawing, repeat)
-                for network, classes in predict(corrupted):
-                    right[what, repeat][network] += int((classes.cpu() == labels.cpu()).sum())
+        counts.append(count_right(images, labels, first, listed, predict, drawing, repeats))
         first += len(images)
-    if not first:
-        raise ValueError('there is no image')
-    return {
-        what: {
-            network: tuple(100 * right[what, repeat][network] / first for repeat in range(repeats))
-            for network in right[what, 0]
-        }
-        for what in listed
-    }
+    return accuracies_of(counts, first, listed)
 
 
 def _generator(seed: int, number: int) -> torch.Generator:
