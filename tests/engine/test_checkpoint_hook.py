@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from ranks import run_to_its_kill
 from tiny.line_runs import by_epochs, config, names, train, warnings_of
 
 from poa_mm import files
@@ -102,12 +103,8 @@ def test_links_to_the_files_of_another_run_are_replaced_not_written_through(tmp_
     assert 'iter_4.pth in' in ''.join(warnings_of(tmp_path / 'two'))  # will be overwritten
 
 
-def killed_at(number, work_dir, **changes):
-    """A run that is killed in the middle of its save of that number."""
-    process = os.fork()
-    if process:
-        assert os.waitpid(process, 0)[1] == signal.SIGKILL
-        return
+def train_until_killed(number, work_dir, changes):
+    """Train, but for the middle of the save of that number, where the process is killed."""
     save, counts = torch.save, iter(range(1, 1000))
 
     def save_half(data, path, *args, **kwargs):
@@ -119,14 +116,13 @@ def killed_at(number, work_dir, **changes):
 
     torch.save = save_half
     train(work_dir, **changes)
-    os._exit(0)
 
 
 @pytest.mark.parametrize('number', range(2, 8))
 def test_a_run_that_is_killed_while_it_saves(tmp_path, number):
     """Saves: iteration 2, the best, 2 again; 4, the best, 4 again; 6. One has come through."""
     options = {'scores': [1, 2, 1], 'iters': 6, 'default_hooks__checkpoint__max_keep_ckpts': 1}
-    killed_at(number, tmp_path, **options)
+    run_to_its_kill(train_until_killed, number, tmp_path, options)
     assert len(names(tmp_path, '*.partial')) == 1
     path, notes = run_folder.newest_complete(config(tmp_path))
     assert (path.name, notes) == (f'iter_{2 + 2 * (number > 4) + 2 * (number > 7)}.pth', [])
