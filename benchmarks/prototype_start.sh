@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 OUT=${1:?usage: TINY_IMAGENET=IMAGES benchmarks/prototype_start.sh FOLDER}
-CONFIG=configs/pretrain/poa_vit-tiny_tiny-imagenet.py
+CONFIG=configs/pretrain/poa_vit-tiny_tiny-imagenet_paper-colours.py
 STEPS=${STEPS:-3000}
 PATCH=${PATCH:-8}
 SEEDS=${SEEDS:-0 1 2}
