@@ -43,7 +43,7 @@ train_dataloader = dict(
     ),
 )
 
-max_iters = 2400
+max_iters = 1500
 train_cfg = dict(max_iters=max_iters)
 optim_wrapper = dict(optimizer=dict(lr=1.5e-3))
 param_scheduler = _base_.param_scheduler
@@ -51,4 +51,4 @@ param_scheduler[1].end = max_iters
 custom_hooks = _base_.custom_hooks
 # A sharper teacher that follows more slowly towards the end than that of a run of five minutes.
 custom_hooks[0].update(momentum=(0.95, 0.995), teacher_temp=(0.02, 0.02))
-default_hooks = dict(checkpoint=dict(interval=800, max_keep_ckpts=3))
+default_hooks = dict(checkpoint=dict(interval=500, max_keep_ckpts=3))
