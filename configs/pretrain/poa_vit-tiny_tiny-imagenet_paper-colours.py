@@ -4,8 +4,8 @@ Paper: the method of Sec. 3 at a hundredth of its size; see ../_base_/models/poa
 Command: TINY_IMAGENET=/my/tiny_imagenet python tools/train.py \
     configs/pretrain/poa_vit-tiny_tiny-imagenet_paper-colours.py
 Data: train/CLASS/* and val/CLASS/*; see ../_base_/datasets/tiny_imagenet.py
-Hardware: two CPU cores. For comparisons; poa_vit-tiny_tiny-imagenet.py learns more. Short runs of it:
-README.md in this folder.
+Hardware: two CPU cores. For comparisons; poa_vit-tiny_tiny-imagenet.py learns more. Short runs of
+it: README.md in this folder.
 """
 
 _base_ = [

@@ -142,6 +142,8 @@ def test_accuracies_are_read_from_results(tmp_path, measured, reader):
     append_results(
         path, [Result(value=v, network=name, settings={'k': k}, **about) for k, v in values.items()]
     )
+    of_patches = {'k': 20, 'feature': 'mean'}  # another feature than that of the measures
+    append_results(path, [Result(value=9.0, network=name, settings=of_patches, **about)])
     known = known_accuracies(read_results(path), measured)
     assert known == {name: 2.0}
     rows = list(label_free_rows(reader, measured, Views(4, 2), accuracies=known))
@@ -152,7 +154,7 @@ def test_accuracies_are_read_from_results(tmp_path, measured, reader):
     save_csv(iter(found), table)
     assert table.read_text().startswith('measure,spearman,within,chosen')
     other = MeasuredSupernet(measured.backbone, source='b.pth', source_sha256='b')
-    with pytest.raises(ValueError, match=r'hold no k-NN accuracy of b\.pth'):
+    with pytest.raises(ValueError, match=r'no k-NN accuracy of the class tokens of b\.pth'):
         known_accuracies(read_results(path), other)
 
 

@@ -180,19 +180,22 @@ def _pixels(reader: FeatureReader) -> dict[str, dict[str, float]]:
 
 
 def known_accuracies(results: Iterable[Result], measured: Measured) -> dict[str, float]:
-    """Select the k-NN accuracies of these networks, at k = 20 or the k nearest to it.
+    """Select the k-NN accuracies of these networks' class tokens, at k = 20 or the k nearest to it.
 
     Raises:
         ValueError: There is none.
     """
     found: dict[str, dict[int, float]] = defaultdict(dict)
     for result in results:
-        if (result.protocol, result.metric) != ('knn', 'top1'):
+        of_class_tokens = result.settings.get('feature', 'cls') == 'cls'  # as the measures are
+        if (result.protocol, result.metric) != ('knn', 'top1') or not of_class_tokens:
             continue
         if result.source_sha256 == measured.source_sha256:
             found[result.network][int(str(result.settings['k']))] = result.value
     if not found:
-        raise ValueError(f'the results hold no k-NN accuracy of {measured.source}')
+        raise ValueError(
+            f'the results hold no k-NN accuracy of the class tokens of {measured.source}'
+        )
     return {network: by_k[headline_k(list(by_k))] for network, by_k in found.items()}
 
 

@@ -1,0 +1,36 @@
+"""The table of all protocols shows each number in its place."""
+
+import pytest
+from helpers import load_tool
+
+from poa_mm.evaluation import Result, append_results
+
+
+def results(source='a'):
+    knn = {'k': 20, 'feature': 'mean'}
+    for settings, value in ((knn, 16.04), ({**knn, 'k': 10}, 1.0), ({**knn, 'feature': 'cls'}, 2)):
+        yield Result('knn', 'top1', value, 'w32-d2', settings=settings, source_sha256=source)
+    yield Result('knn', 'untrained_top1', 9.96, 'w32-d2', settings=knn, source_sha256=source)
+    yield Result('knn', 'raw_pixels_top1', 10.8, 'pixels', settings=knn, source_sha256=source)
+    yield Result('linear', 'pixels_top1', 14.3, 'pixels', source_sha256=source)
+    yield Result('label_free', 'alpha_req', 1.265, 'w64-d4', unit='', source_sha256=source)
+
+
+def test_numbers_stand_in_their_rows_and_columns(tmp_path, capsys):
+    append_results(tmp_path / 'results.jsonl', results())
+    load_tool('protocol_table', 'benchmarks').main([str(tmp_path / 'results.jsonl')])
+    head, _, *rows = (line.split(' | ') for line in capsys.readouterr().out.splitlines())
+    shown = {row[0].strip('| '): dict(zip(head, row, strict=True)) for row in rows}
+    assert list(shown) == ['`w32-d2`', '`w64-d4`', 'raw pixels', 'normalised pixels']
+    assert shown['`w32-d2`']['k-NN, mean patch'] == '16.0 (10.0)'
+    assert shown['`w32-d2`']['k-NN, class token'] == '2.0'
+    assert shown['`w64-d4`']['α-ReQ |'] == '1.26 |'
+    assert shown['raw pixels']['k-NN, mean patch'] == '10.8'
+    assert shown['normalised pixels']['linear'] == '14.3'
+
+
+def test_results_of_two_checkpoints_are_refused(tmp_path, capsys):
+    append_results(tmp_path / 'results.jsonl', [*results(), *results('b')])
+    with pytest.raises(SystemExit):
+        load_tool('protocol_table', 'benchmarks').main([str(tmp_path / 'results.jsonl')])
+    assert "results of 2 checkpoints: ['a', 'b']" in capsys.readouterr().err
