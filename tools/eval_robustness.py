@@ -38,6 +38,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--in9', metavar='DIR', help='unpacked archive of the backgrounds challenge')
     add('--in-to-in9', type=Path, metavar='FILE', help='its in_to_in9.json')
     add('--challenge', action='store_true', help='also try all backgrounds; takes long')
+    command_line.add_baselines(parser)
     command_line.add_shared(parser)
     parser.set_defaults(batch_size=None)
     return parser.parse_args(argv)
@@ -59,6 +60,10 @@ def evaluate(args: argparse.Namespace) -> None:
         check_folder(args.heads)
         if args.k is not None:
             raise ValueError('--k is of k-NN, --heads takes heads of a linear probe: give one')
+        if args.baselines:
+            raise ValueError(
+                '--baselines are measured by k-NN, --heads are trained for networks alone: give one'
+            )
     if args.in9 is not None:
         check_folder(args.in9)
     if args.in_to_in9 is not None:
@@ -70,17 +75,11 @@ def evaluate(args: argparse.Namespace) -> None:
 
     from poa_mm.evaluation.labelled_data import LabelledData
     from poa_mm.evaluation.ranks import is_first
-    from poa_mm.evaluation.robustness.curves import (
-        Drawing,
-        corruptions,
-        finest_grid,
-    )
+    from poa_mm.evaluation.robustness.baselines import PredictionBesideBaselines
+    from poa_mm.evaluation.robustness.curves import Drawing, corruptions, finest_grid
     from poa_mm.evaluation.robustness.official import BATCH_SIZE, use_official_resize
     from poa_mm.evaluation.robustness.resumed import resumed_accuracies
-    from poa_mm.evaluation.robustness.run import (
-        Prediction,
-        robustness_rows,
-    )
+    from poa_mm.evaluation.robustness.run import Prediction, robustness_rows
     from poa_mm.tables import save_csv
 
     drawing = Drawing.official() if args.preset else Drawing(args.seed or 0)
@@ -122,11 +121,12 @@ def evaluate(args: argparse.Namespace) -> None:
     if journals.done:
         console.print(f'going on: {len(journals.done)} batches of test images are there')
     predict = Prediction(measured, classifiers())
+    beside = PredictionBesideBaselines(predict, reader, args.k) if args.baselines else predict
 
     def show(batches: Any, total: int) -> Any:
         return track(batches, f'{len(listed)} corruptions', total, disable=not is_first())
 
-    found = resumed_accuracies(reader, listed, predict, journals, drawing, args.repeats, show)
+    found = resumed_accuracies(reader, listed, beside, journals, drawing, args.repeats, show)
     if not is_first():
         return
     rows = save_csv(robustness_rows(found, measured.networks), args.out_dir / OUTPUTS[0])
@@ -151,6 +151,7 @@ def open_journals(
         'preparation of images': data.settings,
         'heads': {path.name: file_sha256(path) for path in heads},
         **told,
+        'baselines': args.baselines,
         'batch_size': args.batch_size,  # batches are what is kept
     }
     return BatchJournals(args.out_dir / JOURNAL, about, args.overwrite)
@@ -178,10 +179,10 @@ def open_classifiers(
         heads = head_classifiers(args.heads, measured, data)
         return FeatureReader(data, **settings, splits=['test']), lambda: heads, 'linear probe'
     store = command_line.open_store(args, measured, data)
-    reader = FeatureReader(data, **settings, store=store)
-    k = args.k or min(20, len(data.train))
-    told = f'k-NN on clean images, k = {k}'
-    return reader, partial(knn_classifiers, reader, measured, k), told
+    reader = FeatureReader(data, **settings, store=store, splits=['train'])
+    args.k = args.k or min(20, len(data.train))
+    told = f'k-NN on clean images, k = {args.k}'
+    return reader, partial(knn_classifiers, reader, measured, args.k), told
 
 
 def report(
@@ -193,7 +194,12 @@ def report(
     console: Any,
 ) -> None:
     from poa_mm.evaluation.results import append_new
-    from poa_mm.evaluation.robustness.run import curves, robustness_results, robustness_table
+    from poa_mm.evaluation.robustness.run import (
+        baseline_curves,
+        curves,
+        robustness_results,
+        robustness_table,
+    )
     from poa_mm.visualization import plot_robustness
 
     classes = len(reader.data.test.metainfo['classes'])
@@ -201,7 +207,7 @@ def report(
     console.print(robustness_table(rows, f'accuracy (%), {told["classifier"]}'))
     table, plot = (args.out_dir / name for name in OUTPUTS[:2])
     dropped, shuffled = (curves(rows, kind) for kind in ('occlusion', 'shuffle'))
-    plot_robustness(plot, dropped, shuffled, title, chance=100 / classes)
+    plot_robustness(plot, dropped, shuffled, title, 100 / classes, baseline_curves(rows))
     results = args.out_dir / 'results.jsonl'
     append_new(results, robustness_results(rows, measured, reader, told))
     for what, path in {'table': table, 'plot': plot, 'results': results}.items():

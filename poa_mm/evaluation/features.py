@@ -32,6 +32,7 @@ __all__ = [
     'extract_features',
     'extract_pixels',
     'feature_loader',
+    'flat_pixels',
     'prepared',
 ]
 
@@ -244,15 +245,15 @@ def extract_pixels(
     labels = torch.empty(len(rows_of(loader)), dtype=torch.int64)
     if not len(labels):  # there are fewer batches than processes
         images = loader.collate_fn([loader.dataset[0]])[0]
-        return {kind: _pooled(images)[:0] for kind in PIXELS}, labels
+        return {kind: flat_pixels(images)[:0] for kind in PIXELS}, labels
     for rows, raw, normalised, batch_labels in _batches(loader, preprocessor, progress):
         labels[rows] = batch_labels
         for kind, images in zip(PIXELS, (raw, normalised), strict=True):
-            _store(pixels, kind, rows, _pooled(images), len(labels), torch.float32)
+            _store(pixels, kind, rows, flat_pixels(images), len(labels), torch.float32)
     return pixels, labels
 
 
-def _pooled(images: Tensor) -> Tensor:
+def flat_pixels(images: Tensor) -> Tensor:
     """Flatten images, (B, C·h·w) in float32; large ones at a side of 32 pixels."""
     height, width = (min(length, _PIXEL_SIDE) for length in images.shape[-2:])
     return F.adaptive_avg_pool2d(images.float(), (height, width)).flatten(1)

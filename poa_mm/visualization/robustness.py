@@ -1,6 +1,7 @@
 """Plot of accuracy over the strength of corruptions (as the paper's Fig. 5)."""
 
 from collections.abc import Mapping
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from matplotlib.figure import Figure
 
 __all__ = ['Curves', 'plot_robustness']
 
+BASELINE_STYLES = ('--', '-.', (0, (8, 3)))  # dots are of chance
 MAX_LEGEND = 12  # names; of more networks, some are named
 Curves = Mapping[str, Mapping[float, float]]  # accuracy in percent by strength, by network
 
@@ -19,6 +21,7 @@ def plot_robustness(
     shuffled: Curves,
     title: str = 'Accuracy on corrupted images',
     chance: float | None = None,
+    baselines: Mapping[str, tuple[Curves, Curves]] | None = None,
 ) -> None:
     """Plot accuracy over the share of dropped patches and over the number of shuffled pieces.
 
@@ -29,6 +32,8 @@ def plot_robustness(
         shuffled: Accuracies by number of pieces, by network; 1 is the whole image.
         title: Title of the plot.
         chance: Accuracy in percent of a blind guess, drawn as a line; ``None`` draws none.
+        baselines: Such curves, dropped and shuffled, by the name of the baseline, drawn in grey
+            dashes.
 
     Raises:
         ValueError: There is nothing to plot.
@@ -55,6 +60,12 @@ def plot_robustness(
                 color=colors[name],
                 label=name if name in told and (axes is left or name not in dropped) else None,
             )
+        for style, (name, both) in zip(cycle(BASELINE_STYLES), (baselines or {}).items()):
+            for number, points in enumerate(both[axes is right].values()):
+                strengths = sorted(points)
+                label = name if axes is left and not number else None
+                values = [points[x] for x in strengths]
+                axes.plot(strengths, values, linestyle=style, color='0.5', label=label)
         if chance is not None:
             axes.axhline(chance, linestyle=':', color='0.55', label='chance' * (axes is left))
         axes.set_xlabel(xlabel, fontsize=13)

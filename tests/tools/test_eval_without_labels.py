@@ -1,14 +1,11 @@
 """tools/eval_clustering.py, eval_robustness.py and eval_label_free.py on a tiny checkpoint."""
 
-import contextlib
 import csv
-import shutil
 
 import numpy as np
 import pytest
 from helpers import load_tool
 from PIL import Image
-from ranks import run_distributed
 from test_eval_knn import SUBNETS, patches, save_checkpoint
 from tiny.in9 import make_in9
 
@@ -21,7 +18,6 @@ from poa_mm.evaluation import (
     read_results,
 )
 from poa_mm.evaluation.label_free import run as label_free_run
-from poa_mm.evaluation.robustness.resumed import BatchJournals
 
 
 @pytest.fixture(scope='module')
@@ -77,9 +73,23 @@ def test_clustering_beside_baselines(checkpoint, tmp_path, capsys):
 
 
 def test_robustness_of_some_networks(checkpoint, tmp_path, capsys):
-    options = ['--subnets', 'smallest,largest', '--out-dir', tmp_path]
+    options = ['--subnets', 'smallest,largest', '--baselines', '--out-dir', tmp_path]
     assert not run('eval_robustness', checkpoint, *options)
+    printed = capsys.readouterr().out
+    assert printed.count('untrained') == 2
+    assert 'normalised' in printed
     rows = table(tmp_path / 'robustness.csv')
+    found = {
+        (one.network, one.metric, one.settings['level']): f'{one.value:.3f}'
+        for one in read_results(tmp_path / 'results.jsonl')
+    }
+    for row in rows:
+        where, level = row['subnet'], row['level']
+        assert found[where, 'top1', level] == row['accuracy']
+        assert found[where, 'untrained_top1', level] == row['untrained_accuracy']
+        for kind in ('raw_pixels', 'normalised_pixels'):
+            assert found['pixels', f'{kind}_top1', level] == row[f'{kind}_accuracy']
+    assert not list(tmp_path.glob('*unfinished*'))
     levels = [row['level'] for row in rows if row['subnet'] == SUBNETS[0]]
     assert levels[:10] == [f'{10 * tenths}%' for tenths in range(10)]
     assert levels[10:] == ['2x2', '2x4', '4x4', '4x8', '8x8', '16x16']  # of 16 pixels
@@ -119,6 +129,7 @@ def test_heads_of_a_linear_probe_classify_as_they_were_measured(checkpoint, tmp_
             *some,
         ],
         '--heads takes heads of a linear probe': [checkpoint, '--k', 5],
+        '--baselines are measured by k-NN': [checkpoint, '--baselines'],
     }
     for message, arguments in wrong.items():
         options = ['--heads', probe, '--out-dir', tmp_path / 'no']
@@ -127,39 +138,6 @@ def test_heads_of_a_linear_probe_classify_as_they_were_measured(checkpoint, tmp_
         assert message in error
         assert error.count('\n') == 1
     assert not (tmp_path / 'no').exists()
-
-
-def on_ranks(rank, argv):
-    return run('eval_robustness', *argv, '--device', 'cpu')
-
-
-def test_a_killed_run_and_processes_give_the_same_table(checkpoint, tmp_path, monkeypatch, capsys):
-    options = [checkpoint, '--subnets', 'smallest', '--batch-size', 9, '--workers', 0]
-    whole, killed, shared = (tmp_path / name for name in ('whole', 'killed', 'shared'))
-    assert not run('eval_robustness', *options, '--out-dir', whole)
-    keep, kept = BatchJournals.add, []
-
-    def die(journals, first, counts):
-        keep(journals, first, counts)
-        kept.append(first)
-        if len(kept) == 2:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(BatchJournals, 'add', die)
-        with contextlib.suppress(KeyboardInterrupt, SystemExit):
-            run('eval_robustness', *options, '--out-dir', killed)
-    assert kept == [0, 9]
-    assert run('eval_robustness', *options, '--out-dir', killed, '--seed', 1) == 2
-    assert 'unfinished evaluation with another seed (0, here 1)' in capsys.readouterr().err
-    shutil.copytree(killed, shared)  # two processes go on with what one has left
-    assert run_distributed(on_ranks, 2, [*map(str, options), '--out-dir', str(shared)]) == [0, 0]
-    assert not run('eval_robustness', *options, '--out-dir', killed)
-    assert 'going on: 2 batches' in capsys.readouterr().out
-    expected = (whole / 'robustness.csv').read_bytes()
-    for folder in (killed, shared):
-        assert (folder / 'robustness.csv').read_bytes() == expected
-        assert not list(folder.glob('*unfinished*'))
 
 
 def test_official_settings_are_said(tmp_path, capsys):

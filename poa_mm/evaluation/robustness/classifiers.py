@@ -6,6 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from poa_mm.evaluation.knn.votes import TEMPERATURE, knn_predict
@@ -16,14 +17,18 @@ from poa_mm.evaluation.probe.files import ProbeFiles
 from poa_mm.evaluation.probe.heads import TrainedHead
 from poa_mm.evaluation.probe.sources import probe_columns
 
-__all__ = ['HEADS', 'Classifier', 'head_classifiers', 'knn_classifiers']
+__all__ = ['HEADS', 'Classifier', 'head_classifiers', 'knn_classifiers', 'knn_of_bank']
 
 Classifier = Callable[[Tokens], Tensor]  # from tokens of B images to classes (B,)
 HEADS = 'heads'  # folder of a linear probe's heads, in its folder of results
 
 
 def knn_classifiers(
-    reader: FeatureReader, measured: Measured, k: int = 20, temperature: float = TEMPERATURE
+    reader: FeatureReader,
+    measured: Measured,
+    k: int = 20,
+    temperature: float = TEMPERATURE,
+    keep: bool = True,
 ) -> dict[str, Classifier]:
     """Return a k-NN classifier for each network, on features of the clean training images.
 
@@ -34,17 +39,38 @@ def knn_classifiers(
         measured: Networks.
         k: Number of neighbours.
         temperature: Of their votes.
+        keep: Whether the reader's store, if there is one, is for these networks.
     """
 
     def classifier(features: Tensor, labels: Tensor) -> Classifier:
-        bank, classes = features.to(measured.device), labels.to(measured.device)
-        return lambda tokens: knn_predict(bank, classes, tokens.cls.float(), [k], temperature)[k]
+        classify = knn_of_bank(features, labels, measured.device, k, temperature)
+        return lambda tokens: classify(tokens.cls.float())
 
     found = {}
-    for one in reader.read(measured):
+    for one in reader.read(measured, keep=keep):
         train = one.train.gathered()
         found[one.network.name] = classifier(train.features['cls'].float(), train.labels)
     return found
+
+
+def knn_of_bank(
+    features: Tensor,
+    labels: Tensor,
+    device: torch.device,
+    k: int = 20,
+    temperature: float = TEMPERATURE,
+) -> Callable[[Tensor], Tensor]:
+    """Return a k-NN classifier, from features (B, D) to classes (B,).
+
+    Args:
+        features: Of the clean training images, (N, D).
+        labels: Their classes, (N,).
+        device: Where to compute.
+        k: Number of neighbours.
+        temperature: Of their votes.
+    """
+    bank, classes = features.to(device), labels.to(device)
+    return lambda queries: knn_predict(bank, classes, queries.to(device), [k], temperature)[k]
 
 
 def head_classifiers(

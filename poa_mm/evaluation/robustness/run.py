@@ -1,13 +1,15 @@
 """Robustness of many networks, by a classifier on clean features: rows, table, results."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import mean, stdev
 from typing import Any
 
 from rich.table import Table
 from torch import Tensor, nn
 
+from poa_mm.evaluation.baselines import baseline_result, lines_of
+from poa_mm.evaluation.features import PIXELS
 from poa_mm.evaluation.network_features import FeatureReader
 from poa_mm.evaluation.network_row import NetworkRow, shared_fields
 from poa_mm.evaluation.networks.measured import Measured, Network
@@ -18,14 +20,17 @@ from poa_mm.evaluation.robustness.curves import Corruption
 __all__ = [
     'Prediction',
     'RobustnessRow',
+    'baseline_curves',
     'curves',
     'normalised_batches',
     'robustness_results',
     'robustness_rows',
     'robustness_table',
+    'untrained_key',
 ]
 
 SHOWN = ('0%', '50%', '90%', '2x2', '4x4', '8x8', '14x14', '16x16')  # columns on the screen
+PIXEL_KEYS = tuple(f'{kind}_pixels' for kind in PIXELS)
 
 
 @dataclass(frozen=True)
@@ -36,24 +41,33 @@ class RobustnessRow(NetworkRow):
         subnet: See :class:`NetworkRow`, as for the next four.
         what: The corruption.
         runs: Accuracy in percent of each repeat.
+        baselines: The same by baseline, ``'untrained'``, ``'raw_pixels'`` and
+            ``'normalised_pixels'``; empty if not evaluated.
     """
 
     what: Corruption
     runs: tuple[float, ...]
+    baselines: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def accuracy(self) -> float:
         """Mean accuracy in percent."""
         return mean(self.runs)
 
+    def accuracy_of(self, baseline: str = '') -> float:
+        """Return the mean accuracy of a baseline in percent, or that of the network."""
+        return mean(self.baselines[baseline]) if baseline else self.accuracy
+
     def cells(self) -> dict[str, object]:
-        """Return the cells of a CSV file by column."""
+        """Return the cells of a CSV file by column; baselines only if they were evaluated."""
+        beside = {f'{one}_accuracy': f'{self.accuracy_of(one):.3f}' for one in self.baselines}
         return {
             **super().cells(),
             'corruption': self.what.kind,
             'level': self.what.level,
             'accuracy': f'{self.accuracy:.3f}',
             'std': f'{stdev(self.runs) if len(self.runs) > 1 else 0:.3f}',
+            **beside,
         }
 
 
@@ -90,21 +104,45 @@ def robustness_rows(
 ) -> Iterator[RobustnessRow]:
     """Yield the rows of :func:`~poa_mm.evaluation.robustness.curves.robustness_accuracies`."""
     for network in networks:
+        keys = {'untrained': untrained_key(network.name)} | {name: name for name in PIXEL_KEYS}
         for what, by_network in accuracies.items():
             yield RobustnessRow(
-                **NetworkRow.fields_of(network), what=what, runs=by_network[network.name]
+                **NetworkRow.fields_of(network),
+                what=what,
+                runs=by_network[network.name],
+                baselines={n: by_network[key] for n, key in keys.items() if key in by_network},
             )
 
 
-def curves(rows: Iterable[RobustnessRow], kind: str) -> dict[str, dict[float, float]]:
+def untrained_key(network: str) -> str:
+    """Name a network with random weights among the networks of accuracies."""
+    return f'{network} untrained'
+
+
+def curves(
+    rows: Iterable[RobustnessRow], kind: str, baseline: str = ''
+) -> dict[str, dict[float, float]]:
     """Return accuracies by strength and network, for a plot; the clean image is 1 piece."""
     found: dict[str, dict[float, float]] = {}
     for row in rows:
         of_network = found.setdefault(row.name or row.subnet, {})
         if row.what.kind == kind:
-            of_network[row.what.strength] = row.accuracy
+            of_network[row.what.strength] = row.accuracy_of(baseline)
         elif kind == 'shuffle' and not row.what.tenths:
-            of_network[1] = row.accuracy
+            of_network[1] = row.accuracy_of(baseline)
+    return found
+
+
+def baseline_curves(
+    rows: Sequence[RobustnessRow],
+) -> dict[str, tuple[dict[str, dict[float, float]], dict[str, dict[float, float]]]]:
+    """Return :func:`curves` of dropped and of shuffled patches, by the name of the baseline."""
+    found = {}
+    for baseline in rows[0].baselines:
+        # Pixels are the same for all networks.
+        some = [row for row in rows if baseline == 'untrained' or row.subnet == rows[0].subnet]
+        (told,) = lines_of({baseline: [0.0]})
+        found[told] = (curves(some, 'occlusion', baseline), curves(some, 'shuffle', baseline))
     return found
 
 
@@ -121,16 +159,24 @@ def robustness_table(rows: Sequence[RobustnessRow], title: str) -> Table:
     for network, by_level in by_network.items():
         name = next(iter(by_level.values())).name
         table.add_row(network, name, *(f'{by_level[level].accuracy:.1f}' for level in levels))
+    for baseline in rows[0].baselines:
+        for network, by_level in by_network.items():
+            if baseline == 'untrained' or network == rows[0].subnet:
+                names = (
+                    (network, baseline) if baseline == 'untrained' else baseline.split('_')[::-1]
+                )
+                cells = (f'{by_level[level].accuracy_of(baseline):.1f}' for level in levels)
+                table.add_row(*names, *cells, style='dim')
     return table
 
 
 def robustness_results(
-    rows: Iterable[RobustnessRow],
+    rows: Sequence[RobustnessRow],
     measured: Measured,
     reader: FeatureReader,
     settings: Mapping[str, Any],
 ) -> Iterator[Result]:
-    """Yield the mean accuracies in the format of all results.
+    """Yield the mean accuracies of networks and baselines in the format of all results.
 
     Args:
         rows: Of :func:`robustness_rows`.
@@ -141,7 +187,7 @@ def robustness_results(
     about = shared_fields(measured, reader.data)
     for row in rows:
         grid = 'x'.join(map(str, row.what.grid))
-        yield Result(
+        result = Result(
             row.what.kind,
             'top1',
             row.accuracy,
@@ -150,3 +196,7 @@ def robustness_results(
             settings={'level': row.what.level, 'grid': grid, **settings},
             **about,
         )
+        yield result
+        for baseline in row.baselines:
+            if baseline == 'untrained' or row.subnet == rows[0].subnet:
+                yield baseline_result(result, baseline, row.accuracy_of(baseline))
