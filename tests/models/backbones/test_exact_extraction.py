@@ -24,7 +24,7 @@ from poa_mm.registry import MODELS
 
 CONFIGS = {'vit': 'poa_vit-l', 'swin': 'poa_swin-b', 'resnet': 'poa_resnet-152'}
 NUMBERS = {'vit': 143, 'swin': 39, 'resnet': 465}
-STEPS = {'vit': 3, 'swin': 2, 'resnet': 5}  # one combination of so many
+STEPS = {'vit': 3, 'swin': 2, 'resnet': 3}  # one combination of so many
 STOCK = {
     'vit': {VisionTransformer},
     'swin': {SwinTransformer},
