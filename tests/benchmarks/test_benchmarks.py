@@ -1,27 +1,56 @@
 """The benchmarks run, and what they rest on holds."""
 
+import multiprocessing
 import re
-import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 from helpers import ROOT, load_tool
 
+from poa_mm.models.losses import chunks
+
 IMAGES = ROOT.parent / 'shared' / 'data' / 'imagenet_sample'
 
 
-def run(script, *args):
-    command = [sys.executable, str(ROOT / 'benchmarks' / script), *map(str, args)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
-    assert result.returncode == 0, result.stderr[-3000:]
-    return result.stdout
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run a benchmark in this process, and what it starts in forks: none imports all again."""
+
+    def run(script, *args, **replaced):
+        module = load_tool(script, 'benchmarks')
+        for name, value in replaced.items():
+            monkeypatch.setattr(module, name, value)
+
+        def start(command, check):
+            monkeypatch.setattr(sys, 'argv', command[1:])
+            process = multiprocessing.get_context('fork').Process(target=module.main)
+            process.start()
+            process.join()
+            assert process.exitcode == 0
+
+        monkeypatch.setattr(module, 'subprocess', SimpleNamespace(run=start), raising=False)
+        monkeypatch.setattr(sys, 'argv', [f'{script}.py', *map(str, args)])
+        module.main()
+        return capsys.readouterr().out
+
+    return run
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(('what', 'batch'), [('heads', 8), ('students', 2)])
-def test_what_saves_memory_changes_no_gradient(what, batch):
-    out = run('step_memory.py', what, '--batch-size', batch)
+def test_what_saves_memory_changes_no_gradient(what, batch, run, monkeypatch):
+    """With a fifth of the paper's prototypes, in chunks that are smaller by as much."""
+    monkeypatch.setattr(chunks, 'MAX_LOGITS', 2**22)
+    model_config = load_tool('step_memory', 'benchmarks').model_config
+
+    def smaller(what):
+        config = model_config(what)
+        config['head'].setdefault('num_prototypes', [8192, 16384])
+        return config
+
+    out = run('step_memory', what, '--batch-size', batch, model_config=smaller)
     difference = float(re.search(r'difference of a gradient:\s+(\S+)', out)[1])
     assert difference < 1e-5
     plain, saving = (float(gib) for gib in re.findall(r'│ +([\d.]+) GiB', out))
@@ -30,12 +59,12 @@ def test_what_saves_memory_changes_no_gradient(what, batch):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not IMAGES.is_dir(), reason=f'no real images at {IMAGES}')
-def test_vit_l_takes_a_real_step():
-    """At its full widths and with all prototypes, but with two of its 24 blocks."""
+def test_vit_l_takes_a_real_step(run):
+    """At its full widths and with all prototypes, but with two blocks of its 24."""
     config = ROOT / 'configs' / 'pretrain' / 'poa_vit-l.py'
     blocks = ['model.backbone.arch.num_layers=2', 'model.backbone.depths=[1,2]']
     options = ['--steps', 1, '--warmup', 0, '--cfg-options', *blocks]
-    out = run('pretrain_step.py', config, IMAGES, *options)
+    out = run('pretrain_step', config, IMAGES, *options)
     terms = dict(re.findall(r'(\w+) (\d+\.\d+)', out.splitlines()[-3]))
     assert {'loss', 'intact_global', 'same_view_local', 'elastic_patch', 'intact_koleo'} <= set(
         terms
