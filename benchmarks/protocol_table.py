@@ -45,14 +45,19 @@ COLUMNS = (
 PIXELS = ('raw', 'normalised')
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Print the table of the files that the command line names."""
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('results', nargs='+', help='results.jsonl of one checkpoint')
-    results = latest(read_results(*parser.parse_args(argv).results))
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Print the table of the files that the command line names."""
+    results = latest(read_results(*parse_args(argv).results))
     sources = {result.source_sha256 for result in results}
     if len(sources) > 1:
-        parser.error(f'results of {len(sources)} checkpoints: {sorted(sources)}')
+        raise SystemExit(f'error: results of {len(sources)} checkpoints: {sorted(sources)}')
     print('\n'.join(table(results)))
 
 

@@ -98,10 +98,11 @@ class Reader:
         elif program == 'torchrun':
             assert rest[0] == '--nproc_per_node'
             self.tool(Path(rest[2]).stem, rest[3:])
+        elif command.script.startswith('benchmarks/'):
+            script = Path(rest[0])
+            self.parse(script.stem, rest[1:], script.parent)
         elif rest[0].startswith('benchmarks/'):
             self.benchmark(Path(rest[0]).stem, rest[1:])
-        elif command.script.startswith('benchmarks/'):
-            self.parse(Path(rest[0]).stem, rest[1:])
         elif command.tiny_imagenet:
             with mock.patch.dict(os.environ, TINY_IMAGENET=command.tiny_imagenet):
                 self.refused(Path(rest[0]).stem, rest[1:], command.tiny_imagenet)
@@ -170,10 +171,10 @@ class Reader:
             DefaultScope._instance_dict.update(scope)
         return ''.join(errors) if code else ''
 
-    def parse(self, name, args):
+    def parse(self, name, args, folder='tools'):
         """Read the arguments of a tool."""
         self.patch.setattr(sys, 'argv', [f'{name}.py', *args])
-        return load_tool(name).parse_args()
+        return load_tool(name, folder).parse_args()
 
     def load(self, name, args):
         """Read the arguments of a run on GPUs, and load its config with all options."""
