@@ -1,13 +1,14 @@
 """The benchmarks run, and what they rest on holds."""
 
-import multiprocessing
 import re
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 from helpers import ROOT, load_tool
+from ranks import exit_code_of
 
 from poa_mm.models.losses import chunks
 
@@ -16,41 +17,46 @@ IMAGES = ROOT.parent / 'shared' / 'data' / 'imagenet_sample'
 
 @pytest.fixture
 def run(monkeypatch, capsys):
-    """Run a benchmark in this process, and what it starts in forks: none imports all again."""
+    """Run a benchmark in this process; what it prints."""
 
-    def run(script, *args, **replaced):
-        module = load_tool(script, 'benchmarks')
-        for name, value in replaced.items():
-            monkeypatch.setattr(module, name, value)
-
-        def start(command, check):
-            monkeypatch.setattr(sys, 'argv', command[1:])
-            process = multiprocessing.get_context('fork').Process(target=module.main)
-            process.start()
-            process.join()
-            assert process.exitcode == 0
-
-        monkeypatch.setattr(module, 'subprocess', SimpleNamespace(run=start), raising=False)
-        monkeypatch.setattr(sys, 'argv', [f'{script}.py', *map(str, args)])
+    def run(module, *args):
+        monkeypatch.setattr(sys, 'argv', [f'{module.__name__}.py', *map(str, args)])
         module.main()
         return capsys.readouterr().out
 
     return run
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(('what', 'batch'), [('heads', 8), ('students', 2)])
-def test_what_saves_memory_changes_no_gradient(what, batch, run, monkeypatch):
-    """With a fifth of the paper's prototypes, in chunks that are smaller by as much."""
-    monkeypatch.setattr(chunks, 'MAX_LOGITS', 2**22)
-    model_config = load_tool('step_memory', 'benchmarks').model_config
+def measure_smaller(what, batch, plain, out):
+    """Measure with a fifth of the paper's prototypes, in chunks that are smaller by as much."""
+    torch.set_num_threads(1)
+    chunks.MAX_LOGITS = 2**22
+    module = load_tool('step_memory', 'benchmarks')
+    model_config = module.model_config
 
     def smaller(what):
         config = model_config(what)
         config['head'].setdefault('num_prototypes', [8192, 16384])
         return config
 
-    out = run('step_memory', what, '--batch-size', batch, model_config=smaller)
+    module.model_config = smaller
+    module.measure(what, batch, plain, out)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('what', 'batch'), [('heads', 8), ('students', 2)])
+def test_what_saves_memory_changes_no_gradient(what, batch, run, monkeypatch):
+    module = load_tool('step_memory', 'benchmarks')
+
+    def start(command, check):
+        options = dict(zip(command[3::2], command[4::2], strict=True))
+        plain, out = options['--run'] == 'plain', Path(options['--out'])
+        assert check
+        assert int(options['--batch-size']) == batch
+        assert exit_code_of(measure_smaller, command[2], batch, plain, out) == 0
+
+    monkeypatch.setattr(module, 'subprocess', SimpleNamespace(run=start))
+    out = run(module, what, '--batch-size', batch)
     difference = float(re.search(r'difference of a gradient:\s+(\S+)', out)[1])
     assert difference < 1e-5
     plain, saving = (float(gib) for gib in re.findall(r'│ +([\d.]+) GiB', out))
@@ -64,7 +70,7 @@ def test_vit_l_takes_a_real_step(run):
     config = ROOT / 'configs' / 'pretrain' / 'poa_vit-l.py'
     blocks = ['model.backbone.arch.num_layers=2', 'model.backbone.depths=[1,2]']
     options = ['--steps', 1, '--warmup', 0, '--cfg-options', *blocks]
-    out = run('pretrain_step', config, IMAGES, *options)
+    out = run(load_tool('pretrain_step', 'benchmarks'), config, IMAGES, *options)
     terms = dict(re.findall(r'(\w+) (\d+\.\d+)', out.splitlines()[-3]))
     assert {'loss', 'intact_global', 'same_view_local', 'elastic_patch', 'intact_koleo'} <= set(
         terms

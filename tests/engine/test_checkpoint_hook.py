@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from ranks import run_to_its_kill
+from ranks import exit_code_of
 from tiny.line_runs import by_epochs, config, names, train, warnings_of
 
 from poa_mm import files
@@ -122,7 +122,8 @@ def train_until_killed(number, work_dir, changes):
 def test_a_run_that_is_killed_while_it_saves(tmp_path, number):
     """Saves: iteration 2, the best, 2 again; 4, the best, 4 again; 6. One has come through."""
     options = {'scores': [1, 2, 1], 'iters': 6, 'default_hooks__checkpoint__max_keep_ckpts': 1}
-    run_to_its_kill(train_until_killed, number, tmp_path, options)
+    ended = exit_code_of(train_until_killed, number, tmp_path, options)
+    assert ended == -signal.SIGKILL
     assert len(names(tmp_path, '*.partial')) == 1
     path, notes = run_folder.newest_complete(config(tmp_path))
     assert (path.name, notes) == (f'iter_{2 + 2 * (number > 4) + 2 * (number > 7)}.pth', [])
