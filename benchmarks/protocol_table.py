@@ -85,9 +85,14 @@ def found(results: list[Result], network: str, column: Column) -> dict[str, floa
     return {
         one.metric: one.value
         for one in results
-        if (one.protocol, one.network) == (column.protocol, network)
-        and all(one.settings.get(key) == value for key, value in column.settings.items())
+        if (one.protocol, one.network) == (column.protocol, network) and _belongs(one, column)
     }
+
+
+def _belongs(one: Result, column: Column) -> bool:
+    # Random weights have the better of both features, pixels none.
+    free = {'feature'} if one.metric != column.metric else set()
+    return all(one.settings.get(key) == column.settings[key] for key in {*column.settings} - free)
 
 
 def with_untrained(values: dict[str, float], column: Column) -> str:
