@@ -29,7 +29,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         description=__doc__, usage='%(prog)s WHAT [options]', formatter_class=command_line.formatter
     )
     add = parser.add_argument
-    add('--k', type=int, help='neighbours of the classifier (default: 20, if so many)')
+    add('--k', type=int, help='neighbours (default: 20, if so many)')
     add('--heads', type=Path, metavar='DIR', help="classify by eval_linear's heads, not by k-NN")
     add('--drop-grid', type=int, metavar='N', help='N x N patches (default: 14 if it divides)')
     add('--repeats', type=int, default=1, help='with other patches (default: 1)')
