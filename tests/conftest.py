@@ -1,8 +1,8 @@
 """Puts tests/ on the path, so that any test imports from ``helpers``; keeps tests apart.
 
 mmengine keeps the library whose runner was built last as the default scope of the whole process,
-and its visualiser as the current one: from then on names mean its classes, and hooks draw with it.
-Tests and modules leave both as they found them.
+and its logger, message hub and visualiser as the current ones: from then on names mean its classes,
+and hooks draw with it. Tests and modules leave them as they found them.
 """
 
 import gc
@@ -11,9 +11,8 @@ from types import SimpleNamespace
 from unittest import mock
 
 import pytest
+from helpers import globals_of_mmengine_restored
 from mmengine.logging import MMLogger
-from mmengine.registry import DefaultScope
-from mmengine.visualization import Visualizer
 
 
 def pytest_collection_modifyitems(items):
@@ -54,13 +53,15 @@ def _configs_without_layout():
 
 
 @pytest.fixture(autouse=True, scope='module')
-def _scope_of_the_module():
-    yield from _scope_restored()
+def _globals_of_the_module():
+    with globals_of_mmengine_restored():
+        yield
 
 
 @pytest.fixture(autouse=True)
-def _scope_of_the_test(_scope_of_the_module):
-    yield from _scope_restored()
+def _globals_of_the_test(_globals_of_the_module):
+    with globals_of_mmengine_restored():
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -71,13 +72,3 @@ def _loggers_without_closed_streams():
         for handler in list(logger.handlers):
             if getattr(getattr(handler, 'stream', None), 'closed', False):
                 logger.removeHandler(handler)
-
-
-def _scope_restored():
-    kept = (DefaultScope, Visualizer)
-    before = [dict(owner._instance_dict) for owner in kept]
-    yield
-    for owner, found in zip(kept, before, strict=True):
-        # Asked for again: a scope that was overwritten for a while leaves another dict behind.
-        owner._instance_dict.clear()
-        owner._instance_dict.update(found)

@@ -1,11 +1,14 @@
 """Shared by tests of all rooms: where the repository is, its tools and configs."""
 
+import contextlib
 import copy
 import functools
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.utils import ManagerMixin
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / 'configs' / 'pretrain' / 'poa_vit-tiny_photos.py'
@@ -27,6 +30,29 @@ def load_tool(name, folder='tools'):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@contextlib.contextmanager
+def globals_of_mmengine_restored():
+    """Leave mmengine's default scope, loggers, message hubs and visualisers as they are now.
+
+    It finds them by the name of the run, which is the config's and the time in seconds: in one
+    process, a second run within the second would write into the folder of the first.
+    """
+    before = {owner: dict(owner._instance_dict) for owner in _owners_of_globals(ManagerMixin)}
+    try:
+        yield
+    finally:
+        for owner in _owners_of_globals(ManagerMixin):
+            # Asked for again: a scope overwritten for a while leaves another dict behind.
+            owner._instance_dict.clear()
+            owner._instance_dict.update(before.get(owner, {}))
+
+
+def _owners_of_globals(owner) -> Iterator[type]:
+    yield owner
+    for child in owner.__subclasses__():
+        yield from _owners_of_globals(child)
 
 
 def install_metadata(folder, package, group, *entries):

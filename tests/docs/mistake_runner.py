@@ -15,8 +15,7 @@ from unittest import mock
 
 import numpy as np
 import torch
-from helpers import ROOT, load_tool
-from mmengine.registry import DefaultScope
+from helpers import ROOT, globals_of_mmengine_restored, load_tool
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 from PIL import Image
 
@@ -88,16 +87,16 @@ def make_folder(folder: Path) -> None:
 @contextlib.contextmanager
 def inside(folder: Path) -> Iterator[None]:
     """Work in a folder, on a machine without GPU."""
-    scope = dict(DefaultScope._instance_dict)
     before = Path.cwd()
     os.chdir(folder)
     try:
-        with mock.patch.object(torch.cuda, 'is_available', return_value=False):
+        with (
+            globals_of_mmengine_restored(),
+            mock.patch.object(torch.cuda, 'is_available', return_value=False),
+        ):
             yield
     finally:
         os.chdir(before)
-        DefaultScope._instance_dict.clear()
-        DefaultScope._instance_dict.update(scope)
 
 
 def make(mistake: Mistake, folder: Path) -> list[str]:

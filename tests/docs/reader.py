@@ -16,9 +16,8 @@ from runpy import run_path
 from unittest import mock
 
 import torch
-from helpers import ROOT, load_tool
+from helpers import ROOT, globals_of_mmengine_restored, load_tool
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
 from pages import Block, Command
 
 from poa_mm import cli
@@ -158,17 +157,15 @@ class Reader:
         """Run a tool; its error, or nothing."""
         tool = load_tool(name)
         self.patch.setattr(sys, 'argv', [f'{name}.py', *args])
-        scope = dict(DefaultScope._instance_dict)
         errors = []
         self.patch.setattr(cli.sys, 'stderr', Lines(errors))
         try:
-            code = tool.main()
+            with globals_of_mmengine_restored():
+                code = tool.main()
         except SystemExit as end:
             code = end.code
         finally:
             self.patch.setattr(cli.sys, 'stderr', sys.__stderr__)
-            DefaultScope._instance_dict.clear()
-            DefaultScope._instance_dict.update(scope)
         return ''.join(errors) if code else ''
 
     def parse(self, name, args, folder='tools'):
