@@ -44,9 +44,10 @@ def main() -> None:
         backbone = ELASTIC_BACKBONES.build(Config.fromfile(path).model.backbone).eval()
         width = args.width or min(backbone.space.widths)
         subnets = [subnet for subnet in backbone.subnets if subnet.width == width]
-        images = torch.randn(args.batch_size, 3, args.image_size, args.image_size)
+        images = torch.randn(max(args.batch_size, 2), 3, args.image_size, args.image_size)
         plan = SharedPrefixes(backbone, subnets)
-        list(plan.tokens(images[:1]))  # checks that blocks can be shared
+        list(plan.tokens(images[:2]))  # once: checks that blocks can be shared
+        images = images[: args.batch_size]
         runs: dict[str, Callable[[], Tokens]] = {
             'shared': lambda plan=plan, images=images: plan.tokens(images),
             'separate': lambda net=backbone, subnets=subnets, images=images: separate(

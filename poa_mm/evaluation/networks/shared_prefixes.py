@@ -67,7 +67,7 @@ class SharedPrefixes:
         self.backbone = backbone
         self._blocks: list[nn.Module] = list(backbone.blocks)
         self.passes = _plan({subnet: block_path(backbone, subnet) for subnet in subnets})
-        self._checked = not any(one.reused for one in self.passes)
+        self._unchecked = 2 * any(one.reused for one in self.passes)  # images still to compare
         # Compiled blocks do not call their forward.
         self._shared = not any(
             block._compiled_call_impl or 'forward' in vars(block) for block in self._blocks
@@ -94,9 +94,9 @@ class SharedPrefixes:
     def tokens(self, images: Tensor) -> Iterator[tuple[Subnet, Tensor, Tensor]]:
         """Run all sub-networks on a batch.
 
-        Two images of the first batch also run in separate passes. If tokens differ there, as they
-        can for families whose tokens depend on more than the output of the last block, no blocks
-        are shared.
+        The first two images also run in separate passes. If tokens differ there, as they can for
+        families whose tokens depend on more than the output of the last block, no blocks are
+        shared.
 
         Args:
             images: Images, (B, C, H, W).
@@ -120,9 +120,10 @@ class SharedPrefixes:
         """
         if self.backbone.training:
             raise ValueError('sub-networks share blocks in evaluation mode only: call eval() first')
-        if self._shared and not self._checked:
-            self._shared = self._agrees(images[:2])
-            self._checked = len(images) > 1
+        if self._shared and self._unchecked:
+            compared = images[: self._unchecked]
+            self._shared = self._agrees(compared)
+            self._unchecked -= len(compared)
         yield from self._run(images) if self._shared else self._run_separately(images)
 
     def _run(self, images: Tensor) -> Iterator[TokensAndLevels]:
