@@ -6,10 +6,14 @@ A row for each sub-network, with random weights in brackets, and one for pixels.
 """
 
 import argparse
+import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import NamedTuple
 
+from poa_mm import cli
 from poa_mm.evaluation import Result, latest, read_results
+from poa_mm.files import check_file
 
 
 class Column(NamedTuple):
@@ -48,16 +52,24 @@ PIXELS = ('raw', 'normalised')
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('results', nargs='+', help='results.jsonl of one checkpoint')
+    parser.add_argument('results', nargs='+', type=Path, help='results.jsonl of one checkpoint')
+    cli.add_traceback(parser)
     return parser.parse_args(argv)
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> int:
     """Print the table of the files that the command line names."""
-    results = latest(read_results(*parse_args(argv).results))
+    return cli.run(show, parse_args(argv))
+
+
+def show(args: argparse.Namespace) -> None:
+    """Read the results and print their table."""
+    for path in args.results:
+        check_file(path, 'file of results')
+    results = latest(read_results(*args.results))
     sources = {result.source_sha256 for result in results}
     if len(sources) > 1:
-        raise SystemExit(f'error: results of {len(sources)} checkpoints: {sorted(sources)}')
+        raise ValueError(f'results of {len(sources)} checkpoints: {sorted(sources)}')
     print('\n'.join(table(results)))
 
 
@@ -118,4 +130,4 @@ def pixels_of(kind: str) -> Callable[[dict[str, float], Column], str]:
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

@@ -20,7 +20,7 @@ def results(source='a'):
 
 def test_numbers_stand_in_their_rows_and_columns(tmp_path, capsys):
     append_results(tmp_path / 'results.jsonl', results())
-    load_tool('protocol_table', 'benchmarks').main([str(tmp_path / 'results.jsonl')])
+    assert load_tool('protocol_table', 'benchmarks').main([str(tmp_path / 'results.jsonl')]) == 0
     head, _, *rows = (line.split(' | ') for line in capsys.readouterr().out.splitlines())
     shown = {row[0].strip('| '): dict(zip(head, row, strict=True)) for row in rows}
     assert list(shown) == ['`w32-d2`', '`w64-d4`', 'raw pixels', 'normalised pixels']
@@ -31,7 +31,15 @@ def test_numbers_stand_in_their_rows_and_columns(tmp_path, capsys):
     assert shown['normalised pixels']['linear'] == '14.3'
 
 
-def test_results_of_two_checkpoints_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    ('names', 'error'),
+    [
+        (['results.jsonl'], "error: results of 2 checkpoints: ['a', 'b']"),
+        (['no.jsonl'], 'error: no file of results at no.jsonl'),
+    ],
+)
+def test_what_makes_no_table_is_refused_in_a_line(names, error, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     append_results(tmp_path / 'results.jsonl', [*results(), *results('b')])
-    with pytest.raises(SystemExit, match=r"results of 2 checkpoints: \['a', 'b'\]"):
-        load_tool('protocol_table', 'benchmarks').main([str(tmp_path / 'results.jsonl')])
+    assert load_tool('protocol_table', 'benchmarks').main(names) == 2
+    assert capsys.readouterr().err.splitlines() == [error]
