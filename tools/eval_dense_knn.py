@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from dataclasses import asdict
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +10,8 @@ from poa_mm.evaluation import command_line
 from poa_mm.files import check_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from poa_mm.evaluation import Journal, Measured
-    from poa_mm.evaluation.knn.dense_networks import DenseKnn, DenseRow
+    from poa_mm.evaluation.knn.dense_networks import DenseRow
     from poa_mm.evaluation.knn.mask_data import MaskedImages
 
 OUTPUTS = ('dense_knn.csv', 'frontier.png', 'heatmap.png')
@@ -35,6 +32,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--k', type=int, nargs='+', default=[30], help='neighbours (default: 30)')
     add('--temperature', type=float, default=0.02, help='of the votes (default: 0.02)')
     add('--max-patches', type=int, metavar='N', help='in the bank, drawn evenly (default: all)')
+    command_line.add_baselines(parser)
     command_line.add_shared(parser, batch_size=16, labelled=False)
     return parser.parse_args(argv)
 
@@ -53,6 +51,7 @@ def evaluate(args: argparse.Namespace) -> None:
 
     from poa_mm.evaluation import append_results
     from poa_mm.evaluation.knn.dense_networks import DenseKnn, dense_results
+    from poa_mm.evaluation.knn.dense_run import dense_rows
     from poa_mm.evaluation.ranks import is_first
     from poa_mm.tables import save_csv
 
@@ -77,7 +76,7 @@ def evaluate(args: argparse.Namespace) -> None:
     console.print(f'dense k-NN on {data}', soft_wrap=True)
     args.out_dir.mkdir(parents=True, exist_ok=True)
     journal = open_journal(args, measured, train, test) if is_first() else None
-    fresh = resumed_rows(evaluator, measured, journal)
+    fresh = dense_rows(evaluator, measured, journal, args.baselines)
     if journal is None:
         list(fresh)
         return
@@ -112,49 +111,41 @@ def open_journal(
         'checkpoint': measured.source_sha256,
         'data set': f'{train.sha256} {test.sha256}',
         'k': args.k,
+        'baselines': args.baselines,
         **settings(args, measured),
     }
     return Journal(args.out_dir / JOURNAL, about, args.overwrite)
 
 
-def resumed_rows(
-    evaluator: 'DenseKnn', measured: 'Measured', journal: 'Journal | None'
-) -> 'Iterator[DenseRow]':
-    """Yield a row for each network: those of the journal, and new ones, which it keeps."""
-    from poa_mm.evaluation.knn.dense_networks import DenseRow
-    from poa_mm.evaluation.ranks import from_first_rank
-
-    done = from_first_rank({} if journal is None else dict(journal.done))
-    fresh = evaluator.rows(measured, [one for one in measured.networks if one.name not in done])
-    for network in measured.networks:
-        if network.name in done:
-            yield DenseRow.from_plain(done[network.name])
-            continue
-        row = next(fresh)
-        if journal is not None:
-            journal.add(network.name, asdict(row))
-        yield row
-
-
 def report(args: argparse.Namespace, rows: list['DenseRow'], data: str, console: Any) -> None:
     from rich.table import Table
 
+    from poa_mm.evaluation.baselines import lines_of
     from poa_mm.visualization import plot_frontier, plot_heat_map
 
     table = Table('network', 'name', title='Dense k-NN, mIoU (%)')
     for column in ('params (M)', *(f'k = {k}' for k in rows[0].ious)):
         table.add_column(column, justify='right')
     for row in rows:
-        values = (f'{value:.1f}' for value in row.ious.values())
-        table.add_row(row.subnet, row.name, f'{row.params / 1e6:.2f}', *values)
+        table.add_row(row.subnet, row.name, f'{row.params / 1e6:.2f}', *texts(row.ious))
+    for name in rows[0].baselines:
+        for row in rows if name == 'untrained' else rows[:1]:
+            network = row.subnet if name == 'untrained' else 'pixels'
+            table.add_row(network, name, '', *texts(row.baselines[name]), style='dim')
     console.print(table)
     console.print(f'table:   {args.out_dir / OUTPUTS[0]}', soft_wrap=True)
     if rows[0].width:  # sub-networks
         title, label = fill(f'Dense k-NN on {data}', 90), f'mIoU (%), k = {max(rows[0].ious)}'
-        plot_frontier(rows, args.out_dir / OUTPUTS[1], title=title, ylabel=label)
+        most = max(rows[0].ious)
+        lines = {name: [row.baselines[name][most] for row in rows] for name in rows[0].baselines}
+        plot_frontier(rows, args.out_dir / OUTPUTS[1], lines_of(lines), title, label)
         plot_heat_map(rows, args.out_dir / OUTPUTS[2], title=title, label=label)
         console.print(f'plots:   {args.out_dir / OUTPUTS[1]}', soft_wrap=True)
         console.print(f'         {args.out_dir / OUTPUTS[2]}', soft_wrap=True)
+
+
+def texts(ious: dict[int, float]) -> list[str]:
+    return [f'{value:.1f}' for value in ious.values()]
 
 
 def settings(args: argparse.Namespace, measured: 'Measured') -> dict[str, Any]:

@@ -55,14 +55,15 @@ def table(path):
 
 def test_a_killed_grid_goes_on_to_the_same_table(run, tmp_path, monkeypatch):
     options = ('--k', '3', '9', '--subnets', 'w16-d2,w24-d3,w32-d4', '--max-memory', '1e-9')
+    options = (*options, '--baselines')
     whole, out = tmp_path / 'whole', tmp_path / 'out'
     code, printed = run(*options, '--out-dir', str(whole))
     assert code == 0, printed.err
     row = DenseKnn._row
-    names = []
+    names = []  # pixels, and each network beside one with random weights
 
     def interrupted(self, network, confusions):
-        if len(names) == 2:
+        if len(names) == 5:
             raise KeyboardInterrupt
         names.append(network.name)
         return row(self, network, confusions)
@@ -77,18 +78,25 @@ def test_a_killed_grid_goes_on_to_the_same_table(run, tmp_path, monkeypatch):
     code, printed = run(*options, '--out-dir', str(out), '--k', '4')
     assert 'unfinished evaluation with another k ([3, 9], here [4])' in printed.err
     assert run(*options, '--out-dir', str(out))[0] == 0
-    assert measured == ['w32-d4']
+    assert measured == ['pixels', 'w32-d4', 'w32-d4']
     for name in ('dense_knn.csv', 'frontier.png', 'heatmap.png'):
         assert (out / name).read_bytes() == (whole / name).read_bytes()
     rows = table(out)
     assert [one['subnet'] for one in rows] == ['w16-d2', 'w24-d3', 'w32-d4']
     results = list(read_results(out / 'results.jsonl'))
-    found = {(one.network, one.settings['k']): f'{one.value:.3f}' for one in results}
-    assert found == {(one['subnet'], k): one[f'miou_k{k}'] for one in rows for k in (3, 9)}
-    assert all(one.value > 50 for one in results)
-    assert {(one.protocol, one.metric, one.data) for one in results} == {
-        ('dense_knn', 'miou', 'images/test')
+    found = {(one.network, one.metric, one.settings['k']): f'{one.value:.3f}' for one in results}
+    expected = {
+        (one['subnet'], f'{prefix}miou', k): one[f'{prefix}miou_k{k}']
+        for one in rows
+        for prefix in ('', 'untrained_')
+        for k in (3, 9)
     }
+    pixels = {rows[i]['normalised_pixels_miou_k9'] for i in range(3)}
+    assert pixels == {found['pixels', 'normalised_pixels_miou', 9]}
+    assert expected == {key: value for key, value in found.items() if key[0] != 'pixels'}
+    assert len({one['untrained_miou_k9'] for one in rows}) > 1
+    assert all(one.value > 50 for one in results if one.metric != 'untrained_miou')
+    assert {(one.protocol, one.data) for one in results} == {('dense_knn', 'images/test')}
     code, printed = run(*options, '--out-dir', str(out))
     assert (code, 'exists already' in printed.err) == (2, True)
 

@@ -10,6 +10,7 @@ from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from poa_mm.evaluation.baselines import baseline_result
 from poa_mm.evaluation.knn.bank_part import BankPart
 from poa_mm.evaluation.knn.dense import (
     PAPER_K,
@@ -42,10 +43,13 @@ class DenseRow(NetworkRow):
         params: Number of parameters.
         ious: Mean IoU in percent by k.
         classes: IoU of each class at the largest k; None for one that does not occur.
+        baselines: Mean IoU by k, by baseline: ``'untrained'``, ``'normalised_pixels'``; empty if
+            not measured.
     """
 
     ious: dict[int, float]
     classes: list[float | None] = field(default_factory=list)
+    baselines: dict[str, dict[int, float]] = field(default_factory=dict)
 
     @property
     def accuracy(self) -> float:
@@ -53,10 +57,15 @@ class DenseRow(NetworkRow):
         return self.ious[max(self.ious)]
 
     def cells(self) -> dict[str, object]:
-        """Return the cells of a CSV file by column."""
+        """Return the cells of a CSV file by column; baselines only if they were measured."""
+        by_prefix = {'': self.ious} | {f'{name}_': of for name, of in self.baselines.items()}
         return {
             **super().cells(),
-            **{f'miou_k{k}': f'{value:.3f}' for k, value in self.ious.items()},
+            **{
+                f'{prefix}miou_k{k}': f'{value:.3f}'
+                for prefix, ious in by_prefix.items()
+                for k, value in ious.items()
+            },
         }
 
     @classmethod
@@ -66,7 +75,8 @@ class DenseRow(NetworkRow):
             **{
                 **data,
                 'depth': depth_from_plain(data['depth']),
-                'ious': {int(k): value for k, value in data['ious'].items()},
+                'ious': _by_number(data['ious']),
+                'baselines': {name: _by_number(of) for name, of in data['baselines'].items()},
             }
         )
 
@@ -230,13 +240,13 @@ class DenseKnn:
 
 
 def dense_results(
-    rows: Iterable[DenseRow],
+    rows: Sequence[DenseRow],
     measured: Measured,
     train: MaskedImages,
     test: MaskedImages,
     settings: Mapping[str, Any],
 ) -> Iterator[Result]:
-    """Yield mean IoUs in the format of all results, one for each k.
+    """Yield mean IoUs of networks and baselines in the format of all results, one for each k.
 
     Args:
         rows: Of :meth:`DenseKnn.rows`.
@@ -247,7 +257,7 @@ def dense_results(
     """
     for row in rows:
         for k, value in row.ious.items():
-            yield Result(
+            result = Result(
                 protocol='dense_knn',
                 metric='miou',
                 value=value,
@@ -260,6 +270,14 @@ def dense_results(
                 settings={'k': k, **settings},
                 versions=versions(),
             )
+            yield result
+            for baseline, ious in row.baselines.items():
+                if baseline == 'untrained' or row.subnet == rows[0].subnet:
+                    yield baseline_result(result, baseline, ious[k])
+
+
+def _by_number(values: Mapping[str, float]) -> dict[int, float]:
+    return {int(k): value for k, value in values.items()}
 
 
 def _shapes(measured: Measured, networks: Sequence[Network]) -> dict[Network, torch.Size]:
