@@ -16,6 +16,7 @@ MODULES = (
     'poa_mm.checkpoints.open_supernet',
     'poa_mm.checkpoints.preprocessing',
     'poa_mm.cli',
+    'poa_mm.datasets.subset',
     'poa_mm.elastic.layers',
     'poa_mm.elastic.sampling',
     'poa_mm.elastic.space',

@@ -1,26 +1,18 @@
-"""Load images below a folder; in training, skip files that cannot be read."""
+"""Load the images below a folder, all or those of a list."""
 
 import logging
 import re
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine import fileio
 from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
 
-from poa_mm.datasets.images import (
-    UnreadableImageError,
-    add_image,
-    middle_of,
-    read_reduced,
-)
+from poa_mm.datasets.image_files import ImageFiles
 from poa_mm.datasets.listing import EXTENSIONS, Listing, first_of, list_images
-from poa_mm.datasets.notes import FileNotes
-from poa_mm.datasets.samplers import SampleIndex
+from poa_mm.datasets.subset import read_subset
 from poa_mm.errors import printable
 from poa_mm.registry import DATASETS
 
@@ -28,17 +20,10 @@ SPLIT = re.compile(r'(train|training|val|valid|validation|dev|test|testing)(\d{4
 
 
 @DATASETS.register_module()
-class ImageFolder(CustomDataset):
+class ImageFolder(ImageFiles, CustomDataset):
     """All images below a folder, flat or nested to any depth, without metadata files.
 
-    An unreadable file met in training is named once in a warning, skipped from then on (another
-    sample is drawn in its place, as a function of the position under
-    :class:`~poa_mm.datasets.PositionSampler`) and counted. With ``test_mode=True`` it is an error,
-    since an evaluation must not replace samples silently.
-
-    In training a large JPEG comes at a reduced scale if the first transform of the pipeline says
-    that this is enough, as :class:`~poa_mm.datasets.MultiCrop` does. Of an image that is more than
-    100 times as long as wide, the middle comes.
+    What it does about unreadable files is that of :class:`~poa_mm.datasets.image_files.ImageFiles`.
 
     Args:
         data_root: The folder. ``~`` stands for the home folder.
@@ -47,13 +32,16 @@ class ImageFolder(CustomDataset):
             their names, labels follow ``classes``. Without labels (the default) the folder
             structure means nothing.
         extensions: What counts as an image, in any letter case.
-        **kwargs: Arguments of :class:`mmpretrain.datasets.CustomDataset` (``ann_file`` for a
-            subset, ``pipeline``, ``test_mode`` …).
+        subset: List of the images to take, a file name a line; None takes all. Labels stay those of
+            the whole folder. See :func:`~poa_mm.datasets.subset.read_subset` for its forms.
+        **kwargs: Arguments of :class:`mmpretrain.datasets.CustomDataset` (``pipeline``,
+            ``test_mode``, an ``ann_file`` with labels in place of class folders …).
 
     Raises:
-        FileNotFoundError: There is no such folder.
-        ValueError: The folder holds no image; with labels, its sub-folders are the splits of a data
-            set, or not as many as ``classes``; in test mode, a folder in it cannot be opened.
+        FileNotFoundError: There is no such folder or list.
+        ValueError: The folder holds no image; the list names what is not there; with labels, the
+            sub-folders are the splits of a data set, or not as many as ``classes``; in test mode, a
+            folder in it cannot be opened.
         UnreadableImageError: In test mode, an unreadable image; while training, more than
             ``max_refetch`` images drawn in a row were unreadable.
     """
@@ -63,12 +51,12 @@ class ImageFolder(CustomDataset):
         data_root: str | Path,
         with_label: bool = False,
         extensions: Sequence[str] = EXTENSIONS,
+        subset: str | Path | None = None,
         **kwargs: Any,
     ) -> None:
-        self._failures_in_a_row = 0
-        self._failed = 0
-        self._unreadable = torch.zeros(0, dtype=torch.bool)
-        self._notes = FileNotes()
+        if subset is not None and kwargs.get('ann_file'):
+            raise ValueError('subset and ann_file both say which images there are: give one')
+        self.subset = None if subset is None else Path(subset).expanduser()
         self._endings = tuple(extensions)
         super().__init__(
             data_root=str(Path(data_root).expanduser()),
@@ -77,53 +65,35 @@ class ImageFolder(CustomDataset):
             **kwargs,
         )
 
-    @property
-    def num_unreadable(self) -> int:
-        """Number of unreadable images found so far by this process and its loader workers."""
-        return int(self._unreadable.sum())
-
-    def load_data_list(self) -> list[dict]:
-        """List the images in sorted order, each as ``dict(img_path, row[, gt_label])``."""
-        if self.ann_file:
-            if not fileio.isdir(self.img_prefix):
-                raise FileNotFoundError(f'there is no image folder {printable(self.img_prefix)}')
-            data_list = super().load_data_list()
-        else:
-            data_list = self._list_folder()
-        for row, info in enumerate(data_list):
-            info['row'] = row
-        # Shared memory: what one loader worker finds broken, the others need not find and name.
-        self._unreadable = torch.zeros(len(data_list), dtype=torch.bool).share_memory_()
-        return data_list
-
-    def prepare_data(self, idx: int) -> Any:
-        """Decode the image and run the pipeline; return None (draw another) if it is unreadable."""
-        results = self.get_data_info(idx)
-        row, path = results.pop('row'), results['img_path']
-        if self.test_mode:
-            return self.pipeline(self._read(results))
-        if self._unreadable[row]:
-            return self._failure(idx, path)
+    def list_images(self) -> list[dict]:
+        """List the images in sorted order, each as ``dict(img_path[, gt_label])``."""
+        if not self.ann_file:
+            return self._subset_of(self._list_folder())
+        if not fileio.isdir(self.img_prefix):
+            raise FileNotFoundError(f'there is no image folder {printable(self.img_prefix)}')
         try:
-            self._read(results)
-        except UnreadableImageError as error:
-            self._report(row, error)
-            return self._failure(idx, path)
-        self._failures_in_a_row = 0
-        return self.pipeline(results)
+            return CustomDataset.load_data_list(self)
+        except ValueError as error:
+            raise ValueError(
+                f'{printable(self.ann_file)} must have a name and a label in each line ({error}); '
+                'a list of names of a folder with class folders is a subset'
+            ) from error
 
-    def _read(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Add the image, at a reduced scale if the pipeline says which scale it needs."""
-        path = results['img_path']
-        first = next(iter(self.pipeline.transforms), None)
-        reduction = None if self.test_mode else getattr(first, 'reduction', None)
-        if reduction is not None:
-            reduction = partial(reduction, results['sample_idx'])
-        image, full_shape = read_reduced(path, reduction, self._notes)
-        if full_shape != image.shape[:2]:
-            add_image(results, image).update(ori_shape=full_shape, reduced_from=full_shape)
-            return results
-        return add_image(results, middle_of(image, path, self._notes))
+    def _subset_of(self, data_list: list[dict]) -> list[dict]:
+        """Take the images that the list names, if there is one."""
+        if self.subset is None:
+            return data_list
+        root = self.img_prefix.rstrip('/')
+        names = [info['img_path'].removeprefix(f'{root}/') for info in data_list]
+        labels = [info['gt_label'] for info in data_list] if self.with_label else None
+        rows = read_subset(self.subset, root, names, labels)
+        _log(f'{printable(self.subset)}: {len(rows)} of {len(names)} images')
+        chosen = {data_list[row].get('gt_label') for row in rows}
+        without = [self.CLASSES[label] for label in sorted(set(labels or ()) - chosen)]
+        if without:
+            missing = first_of(without)
+            _log(f'{printable(self.subset)}: no images of the classes {missing}', logging.WARNING)
+        return [data_list[row] for row in rows]
 
     def _list_folder(self) -> list[dict]:
         listing = list_images(self.img_prefix, self._endings)
@@ -158,33 +128,6 @@ class ImageFolder(CustomDataset):
             f'{printable(self.img_prefix)} holds {len(folders)} class folders '
             f'({first_of(folders)}) for {len(classes)} classes ({first_of(classes)})'
         )
-
-    def _rand_another(self) -> int:
-        """Return the index to try after one has failed."""
-        if isinstance(self._failed, SampleIndex):
-            return self._failed.another(len(self), self._failures_in_a_row)
-        return super()._rand_another()
-
-    def _report(self, row: int, error: UnreadableImageError) -> None:
-        if self._unreadable[row]:  # another worker met it in the meantime
-            return
-        self._unreadable[row] = True
-        _log(
-            f'{error}. Skipped from now on ({self.num_unreadable} of {len(self._unreadable)} '
-            'images unreadable so far)',
-            logging.WARNING,
-        )
-
-    def _failure(self, index: int, path: str) -> None:
-        """Request another image; raise after more than ``max_refetch`` failures in a row."""
-        self._failed = index
-        self._failures_in_a_row += 1
-        if self._failures_in_a_row > self.max_refetch:
-            raise UnreadableImageError(
-                f'no readable image in {self._failures_in_a_row} draws from '
-                f'{printable(self.img_prefix)} ({self.num_unreadable} of {len(self._unreadable)} '
-                f'are known to be unreadable); the last was {printable(path)}'
-            )
 
 
 def _check_no_splits(listing: Listing) -> None:
