@@ -5,14 +5,15 @@ blocks of all depths form a tree for each width. Of ViT-L's 13 depths, 161 of 23
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial
+from functools import cache, partial
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from poa_mm.elastic import Subnet
+from poa_mm.elastic import ElasticLayer, Subnet
 from poa_mm.models.backbones import ElasticBackbone
 
 __all__ = ['SharedPrefixes', 'block_path', 'grid_tokens']
@@ -22,6 +23,8 @@ __all__ = ['SharedPrefixes', 'block_path', 'grid_tokens']
 TOLERANCE = 1e-6
 
 # A sub-network, class token (B, D), patch tokens (B, N, D), features of levels (B, D).
+# What slices the weights of a layer to a width.
+Slices = Callable[[int], dict[str, Tensor]]
 TokensAndLevels = tuple[Subnet, Tensor, Tensor, tuple[Tensor, ...]]
 
 
@@ -66,6 +69,7 @@ class SharedPrefixes:
     def __init__(self, backbone: ElasticBackbone, subnets: Sequence[Subnet]) -> None:
         self.backbone = backbone
         self._blocks: list[nn.Module] = list(backbone.blocks)
+        self._elastic_layers = [m for m in backbone.modules() if isinstance(m, ElasticLayer)]
         self.passes = _plan({subnet: block_path(backbone, subnet) for subnet in subnets})
         self._unchecked = 2 * any(one.reused for one in self.passes)  # images still to compare
         # Compiled blocks do not call their forward.
@@ -128,14 +132,16 @@ class SharedPrefixes:
 
     def _run(self, images: Tensor) -> Iterator[TokensAndLevels]:
         self._outputs.clear()
-        for one in self.passes:
-            self._levels = {n: out for n, out in self._levels.items() if n <= one.reused}
-            with self._sharing(one):
-                # What runs before a kept output takes over is not used: one image will do.
-                needed = images[:1] if one.reused else images
-                cls, patches = self.backbone.tokens(needed, one.subnet)
-            self._outputs = {n: out for n, out in self._outputs.items() if n in one.kept}
-            yield one.subnet, cls, patches, self._levels_of(one, cls)
+        for _, passes in groupby(self.passes, lambda one: one.subnet.width):
+            slices: dict[nn.Module, Slices] = {}
+            for one in passes:
+                self._levels = {n: out for n, out in self._levels.items() if n <= one.reused}
+                with self._sharing(one), self._sliced_once(slices):
+                    # What runs before a kept output takes over is not used: one image will do.
+                    needed = images[:1] if one.reused else images
+                    cls, patches = self.backbone.tokens(needed, one.subnet)
+                self._outputs = {n: out for n, out in self._outputs.items() if n in one.kept}
+                yield one.subnet, cls, patches, self._levels_of(one, cls)
 
     def _run_separately(self, images: Tensor) -> Iterator[TokensAndLevels]:
         for one in self.passes:
@@ -185,6 +191,22 @@ class SharedPrefixes:
         finally:
             for block in self._blocks:
                 del block.forward
+
+    @contextmanager
+    def _sliced_once(self, slices: dict[nn.Module, Slices]) -> Iterator[None]:
+        """Have layers keep the weights that they slice, which passes of one width share.
+
+        Slices are scaled copies of as many bytes as the sub-network has.
+        """
+        if not slices:
+            slices |= {layer: cache(layer.sliced) for layer in self._elastic_layers}
+        for layer, kept in slices.items():
+            layer.sliced = kept  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            for layer in slices:
+                del layer.sliced
 
     @contextmanager
     def _listening(self, one: Pass) -> Iterator[None]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny.families import SUPERNETS, build, images
 
-from poa_mm.elastic import Subnet
+from poa_mm.elastic import ElasticLayer, Subnet
 from poa_mm.evaluation import SharedPrefixes, grid_tokens
 from poa_mm.models.backbones import ElasticVisionTransformer
 from poa_mm.registry import ELASTIC_BACKBONES
@@ -108,3 +108,22 @@ def test_training_mode_is_refused():
     backbone = ELASTIC_BACKBONES.build(SUPERNETS['vit'])
     with pytest.raises(ValueError, match='evaluation mode'):
         list(grid_tokens(backbone.train(), images('vit')))
+
+
+@pytest.mark.parametrize('family', SUPERNETS)
+@torch.inference_mode()
+def test_weights_are_sliced_once_for_each_width(family, monkeypatch):
+    backbone = build(family)
+    plan = SharedPrefixes(backbone, backbone.subnets)
+    list(plan.tokens(images(family, batch=2)))  # with the check
+    layers = [module for module in backbone.modules() if isinstance(module, ElasticLayer)]
+    calls = []
+
+    def counting(sliced):
+        return lambda layer, width: (calls.append((layer, width)), sliced(layer, width))[1]
+
+    for kind, sliced in {type(layer): type(layer).sliced for layer in layers}.items():
+        monkeypatch.setattr(kind, 'sliced', counting(sliced))
+    list(plan.tokens(images(family, batch=2)))
+    assert len(calls) == len(set(calls)) > len(layers)
+    assert not any('sliced' in vars(layer) for layer in layers)
