@@ -10,11 +10,12 @@ from poa_mm.datasets.image_folder import ImageFolder
 from poa_mm.datasets.images import UnreadableImageError, read_image
 from poa_mm.datasets.photo_patches import PhotoPatches
 from poa_mm.datasets.position_seed import SeedByPosition
-from poa_mm.datasets.samplers import PositionSampler, SampleIndex
+from poa_mm.datasets.samplers import EpochSampler, PositionSampler, SampleIndex
 from poa_mm.datasets.transforms import MultiCrop
 
 __all__ = [
     'ArrayDataset',
+    'EpochSampler',
     'FashionMNISTArray',
     'ImageFolder',
     'MultiCrop',

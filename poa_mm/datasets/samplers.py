@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sized
 from typing import Any
 
 import torch
-from mmengine.dataset import InfiniteSampler
+from mmengine.dataset import DefaultSampler, InfiniteSampler
 from mmengine.registry import DATA_SAMPLERS
 from torch import Tensor
 
@@ -79,10 +79,39 @@ class PositionSampler(InfiniteSampler):
 
     def _order(self, number: int) -> Tensor:
         """Return the order of the images in a pass over the data."""
-        if not self.shuffle:
-            return torch.arange(self.size)
-        generator = torch.Generator().manual_seed(_seed(f'{self.seed}/{number}/pass'))
-        return torch.randperm(self.size, generator=generator)
+        return _order(self.size, number, self.seed) if self.shuffle else torch.arange(self.size)
+
+
+@DATA_SAMPLERS.register_module()
+class EpochSampler(DefaultSampler):
+    """One shuffled pass over the data an epoch, for runs that count epochs.
+
+    As under :class:`PositionSampler`, the order and the random numbers of an image depend only on
+    the seed and on its position, here that in the passes of all epochs so far. ``set_epoch`` says
+    which epoch it is, as for every sampler of mmengine; a run resumes at the start of one. The last
+    images of an epoch are filled up by its first ones, so that all ranks have as many.
+
+    Args:
+        dataset: The data set.
+        shuffle: Whether to shuffle each pass.
+        seed: Seed of the orders; by default one that all ranks agree on.
+    """
+
+    def __init__(self, dataset: Sized, shuffle: bool = True, seed: int | None = None) -> None:
+        super().__init__(dataset, shuffle, seed)
+
+    def __iter__(self) -> Iterator[SampleIndex]:
+        size = len(self.dataset)
+        order = _order(size, self.epoch, self.seed) if self.shuffle else torch.arange(size)
+        for place in range(self.rank, self.total_size, self.world_size):
+            position = self.epoch * self.total_size + place
+            yield SampleIndex(int(order[place % size]), position, self.seed)
+
+
+def _order(size: int, number: int, seed: int) -> Tensor:
+    """Return the order of the images in a pass over the data."""
+    generator = torch.Generator().manual_seed(_seed(f'{seed}/{number}/pass'))
+    return torch.randperm(size, generator=generator)
 
 
 def _seed(name: str) -> int:
