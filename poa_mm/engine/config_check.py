@@ -34,6 +34,8 @@ RUN_SETTINGS = (_parameters(Runner.__init__) - {'cfg'}) | {
     'knn_test_dataset',  # of the k-NN monitor, and of the evaluation of the checkpoint later on
     'knn_train_dataset',
     'model_wrapper_cfg',
+    'official',  # of poa_mm.engine.official_option, as are its settings
+    'official_settings',
     'runner_type',
     'sync_bn',
     'tta_model',

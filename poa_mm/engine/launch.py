@@ -23,6 +23,7 @@ from poa_mm.engine import config_check, hooks, run_folder
 from poa_mm.engine.annotation_files import with_checked_files
 from poa_mm.engine.gloo import init_gloo
 from poa_mm.engine.run_length import merge_options as merge_options
+from poa_mm.engine.run_length import without_short_warmups
 from poa_mm.engine.run_screen import on_screen as on_screen
 from poa_mm.engine.run_summary import log_file, shown
 from poa_mm.errors import InputError as InputError
@@ -85,6 +86,16 @@ class CheckedRunner(Runner):
     def build_dataloader(dataloader: Any, *args: Any, **kwargs: Any) -> DataLoader:
         """Build the loader of a config, with checked annotation files."""
         return Runner.build_dataloader(with_checked_files(dataloader), *args, **kwargs)
+
+    def build_param_scheduler(self, scheduler: Any) -> Any:
+        """Build the schedules, without warm-ups of part of an epoch that come to a step or none.
+
+        The rate would stay at the first value of a warm-up of one step, and zero are an error.
+        """
+        kept, short = without_short_warmups(scheduler, len(self.train_dataloader))
+        for warmup in short:
+            self.logger.warning(f'{warmup} left out, as it would last less than two iterations')
+        return super().build_param_scheduler(kept)
 
     def build_evaluator(self, evaluator: Any) -> Evaluator:
         """Build the metrics of a config, with checked annotation files."""

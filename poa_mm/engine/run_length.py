@@ -10,10 +10,12 @@ import numpy as np
 from mmengine.config import Config
 
 from poa_mm.engine import config_check
+from poa_mm.engine.official_option import settle_official
 
 COUNTS_EPOCHS = {'max_iters': False, 'max_epochs': True}  # settings of train_cfg
 WARMUP_SHARE = 0.1  # of a run, that a warm-up may take in any case
 WARMUPS = ('Linear', 'Constant', 'Warmup')  # in the names of schedulers
+EPOCH_DIGITS = 4  # of parts of an epoch
 SHORTEST_WARMUP = 2  # steps; mmengine's factor of one step stays at its first value
 POA_TIMES = (
     'temp_warmup_epochs',
@@ -53,7 +55,8 @@ def merge_options(cfg: Config, options: Mapping[str, Any] | None) -> None:
     their share. A warm-up keeps its length as long as it takes no more than a tenth of the run, or
     than the share that it had; so do the times of ``POAHook``. With another
     ``optim_wrapper.accumulative_counts`` beside it, they keep their number of steps. What options
-    set themselves stays as they set it.
+    set themselves stays as they set it. ``official=True`` is applied before; see
+    :func:`~poa_mm.engine.official_option.settle_official`.
 
     Args:
         cfg: Config, changed in place. Its ``run_notes`` tell what has followed;
@@ -64,6 +67,7 @@ def merge_options(cfg: Config, options: Mapping[str, Any] | None) -> None:
         ValueError: A key that nothing reads; see :func:`~poa_mm.engine.config_check.override`.
     """
     options = dict(options or {})
+    settle_official(cfg, options)
     before = copy.deepcopy(cfg)
     config_check.override(cfg, options)
     change = _change(before, cfg)
@@ -111,8 +115,11 @@ def _follow_schedulers(
         own = {name.removeprefix(prefix) for name in given if name.startswith(prefix)}
         begin, end = _fit(fitted[index], originals[index], knots, own)
         is_warmup = _end_of_warmup(originals[index], change.old) > 0
-        told = f'{fitted[index].type} from {begin} to {end}'
-        if end - begin < (SHORTEST_WARMUP if is_warmup else 1) and not own & {'begin', 'end'}:
+        told = f'{fitted[index].type} from {begin:g} to {end:g}'
+        shortest = SHORTEST_WARMUP if is_warmup else 1
+        if originals[index].get('convert_to_iter_based'):  # parts of epochs; see build_runner
+            shortest = 0
+        if end - begin < shortest and not own & {'begin', 'end'}:
             del kept[index]
             told = f'{fitted[index].type} left out'
         yield told
@@ -128,14 +135,44 @@ def _end_of_warmup(scheduler: Mapping[str, Any], length: int) -> int:
     return end if named and rises and not scheduler.get('begin') and end < length else 0
 
 
+def without_short_warmups(schedulers: Any, epoch_length: int) -> tuple[Any, list[str]]:
+    """Leave out warm-ups of part of an epoch that are shorter than two iterations.
+
+    Args:
+        schedulers: Configs of a run with one optimiser; whatever else there is stays as it is.
+        epoch_length: Iterations of an epoch.
+
+    Returns:
+        The others, and the names of those left out.
+    """
+    if not isinstance(schedulers, list | tuple):
+        return schedulers, []
+    short = [
+        one
+        for one in schedulers
+        if isinstance(one, Mapping)
+        and one.get('convert_to_iter_based')
+        and any(name in one['type'] for name in WARMUPS)
+        and not one.get('begin')
+        and 'end' in one
+        and int(one['end'] * epoch_length) < SHORTEST_WARMUP
+    ]
+    return [one for one in schedulers if one not in short], [one['type'] for one in short]
+
+
 def _fit(
     scheduler: Any, original: Mapping[str, Any], knots: tuple[list, list], own: set[str]
-) -> tuple[int, int]:
-    """Move a scheduler's steps; return its new begin and end."""
-    length = knots[0][-1]
+) -> tuple[float, float]:
+    """Move a scheduler's steps; return its new begin and end.
 
-    def move(step: float) -> int:
-        return round(float(np.interp(step, *knots))) if step <= length else int(step)
+    Those that count epochs but change in every iteration may begin and end within an epoch.
+    """
+    length = knots[0][-1]
+    digits = EPOCH_DIGITS if original.get('convert_to_iter_based') else None
+
+    def move(step: float) -> float:
+        moved = round(float(np.interp(step, *knots)), digits) if step <= length else step
+        return int(moved) if moved == int(moved) else moved
 
     old_begin, old_end = original.get('begin', 0), original.get('end', length)
     begin, end = move(old_begin), move(old_end)

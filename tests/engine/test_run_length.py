@@ -54,6 +54,7 @@ def run_of(cfg, iterations_of_an_epoch=1000):
     hooks = [HOOKS.build(hook) for hook in cfg.get('custom_hooks', []) if hook['type'] == 'POAHook']
     return types.SimpleNamespace(
         param_schedulers=schedulers,
+        cfg=cfg,
         train_loop=loop.__new__(loop),
         max_iters=iters,
         max_epochs=epochs,

@@ -8,6 +8,7 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import IterBasedTrainLoop, Runner
 
+from poa_mm.engine.official_option import OPTION
 from poa_mm.engine.schedules import all_schedulers, subject
 
 UNBOUNDED = 10**9  # mmengine's end of a schedule that has none
@@ -52,7 +53,11 @@ def _check_sampler(loader: Any) -> None:
 def contradictions(runner: Runner) -> Iterator[str]:
     """Describe the schedules that do not fit the length of the run, one sentence each."""
     by_epoch = not isinstance(runner.train_loop, IterBasedTrainLoop)
-    fraction = next((h.cosine_fraction for h in runner.hooks if hasattr(h, 'cosine_fraction')), 1.0)
+    fraction: float | None = next(
+        (h.cosine_fraction for h in runner.hooks if hasattr(h, 'cosine_fraction')), 1.0
+    )
+    if runner.cfg.get(OPTION):  # the authors' cosines are cut off
+        fraction = None
     ends: dict[str, float] = {}
     for scheduler in all_schedulers(runner):
         name = f'{type(scheduler).__name__} of {subject(scheduler.param_name)}'
@@ -79,7 +84,7 @@ def contradictions(runner: Runner) -> Iterator[str]:
             )
 
 
-def _faults(scheduler: Any, length: int, fraction: float) -> Iterator[str]:
+def _faults(scheduler: Any, length: int, fraction: float | None) -> Iterator[str]:
     """Describe what is wrong with one schedule in a run of this length."""
     begin, end = scheduler.begin, scheduler.end
     if begin >= length:
@@ -92,7 +97,8 @@ def _faults(scheduler: Any, length: int, fraction: float) -> Iterator[str]:
         yield f'ends at {end}: it is cut off on the way'
     span = min(end, length) - begin
     period = getattr(scheduler, 'T_max', None)
-    if period is not None and abs(span / period - fraction) > TOLERANCE:
+    off = fraction is not None and period is not None
+    if off and abs(span / period - fraction) > TOLERANCE:
         yield (
             f'goes through {span / period:.0%} of its cosine of T_max={period:.10g}, where '
             f'{fraction:.0%} is expected'
