@@ -14,6 +14,7 @@ from poa_mm.compat.on_import import after_import
 # optional, and configs that need these parts import them.
 MODULES = (
     'poa_mm.checkpoints.subnet_scheme',  # which registers a scheme of addresses
+    'poa_mm.classification',
     'poa_mm.datasets',
     'poa_mm.detection',
     'poa_mm.engine.hooks',

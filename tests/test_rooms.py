@@ -18,7 +18,7 @@ FLOORS = (
     {'datasets', 'models', 'tables', 'visualization'},
     {'checkpoints'},
     {'engine', 'selection'},
-    {'detection', 'export', 'segmentation'},
+    {'classification', 'detection', 'export', 'segmentation'},
     {'evaluation'},  # of exports as well
     {'registration'},  # which wires all of them
     {'__init__'},

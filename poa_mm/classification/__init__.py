@@ -1,0 +1,6 @@
+"""Fine-tune classifiers with mmpretrain: average weights, check classes, distil, freeze."""
+
+from poa_mm.classification.classifier_check_hook import ClassifierCheckHook
+from poa_mm.classification.ema_hook import StepEMAHook
+
+__all__ = ['ClassifierCheckHook', 'StepEMAHook']
