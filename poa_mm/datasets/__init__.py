@@ -11,18 +11,30 @@ from poa_mm.datasets.images import UnreadableImageError, read_image
 from poa_mm.datasets.photo_patches import PhotoPatches
 from poa_mm.datasets.position_seed import SeedByPosition
 from poa_mm.datasets.samplers import EpochSampler, PositionSampler, SampleIndex
+from poa_mm.datasets.transfer import (
+    CIFAR10Images,
+    CIFAR100Images,
+    Flowers102Images,
+    INaturalistImages,
+    StanfordCarsImages,
+)
 from poa_mm.datasets.transforms import MultiCrop
 
 __all__ = [
     'ArrayDataset',
+    'CIFAR10Images',
+    'CIFAR100Images',
     'EpochSampler',
     'FashionMNISTArray',
+    'Flowers102Images',
+    'INaturalistImages',
     'ImageFolder',
     'MultiCrop',
     'PhotoPatches',
     'PositionSampler',
     'SampleIndex',
     'SeedByPosition',
+    'StanfordCarsImages',
     'UnreadableImageError',
     'read_image',
 ]
