@@ -42,6 +42,7 @@ COLUMNS = (
     Column('NMI', 'clustering', 'nmi', {}),
     Column('half dropped', 'occlusion', 'top1', {'level': '50%'}),
     Column('shuffled 4 × 4', 'shuffle', 'top1', {'level': '4x4'}),
+    Column('dense k-NN mIoU', 'dense_knn', 'miou', {'k': 30}),
     Column('RankMe', 'label_free', 'rankme', {}),
     Column('LiDAR', 'label_free', 'lidar', {}),
     Column('α-ReQ', 'label_free', 'alpha_req', {}, 2),

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # All protocols on Tiny-ImageNet: pre-training, evaluation of the nine sub-networks beside random
 # weights and pixels, and the table of docs/evaluation.md. About an hour of two CPU cores.
-# TINY_IMAGENET names the folder of the images. Writes below the folder given; a run that was
+# TINY_IMAGENET names the folder of the images. MASKS, if set, names one of images/ and masks/ that
+# benchmarks/mask_subset.py wrote, for dense k-NN. Writes below the folder given; a run that was
 # interrupted goes on.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -25,5 +26,9 @@ evaluate clustering clustering --baselines --repeats 3
 evaluate robustness robustness --heads "$OUT/linear"
 [ -e "$OUT/label_free/results.jsonl" ] || "$PYTHON" tools/eval_label_free.py "$CHECKPOINT" \
     --out-dir "$OUT/label_free" --knn "$OUT/knn_cls/results.jsonl" --baselines
+[ -z "${MASKS:-}" ] || [ -e "$OUT/dense/results.jsonl" ] || "$PYTHON" tools/eval_dense_knn.py \
+    "$CHECKPOINT" --train-images "$MASKS/images/train" --train-masks "$MASKS/masks/train" \
+    --test-images "$MASKS/images/val" --test-masks "$MASKS/masks/val" --ignore 0 \
+    --image-size 128 --out-dir "$OUT/dense" --baselines
 
 "$PYTHON" benchmarks/protocol_table.py "$OUT"/*/results.jsonl
