@@ -2,5 +2,6 @@
 
 from poa_mm.classification.classifier_check_hook import ClassifierCheckHook
 from poa_mm.classification.ema_hook import StepEMAHook
+from poa_mm.classification.mlp_head import MLPClsHead
 
-__all__ = ['ClassifierCheckHook', 'StepEMAHook']
+__all__ = ['ClassifierCheckHook', 'MLPClsHead', 'StepEMAHook']

@@ -95,17 +95,33 @@ class EpochSampler(DefaultSampler):
         dataset: The data set.
         shuffle: Whether to shuffle each pass.
         seed: Seed of the orders; by default one that all ranks agree on.
+        num_repeats: Repeated augmentation: so many times in a row comes each image of an epoch,
+            from as many ranks, if there are that many. The epoch is as long as ever, so that it has
+            another part of the images each time.
+
+    Raises:
+        ValueError: ``num_repeats`` is no positive number.
     """
 
-    def __init__(self, dataset: Sized, shuffle: bool = True, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        dataset: Sized,
+        shuffle: bool = True,
+        seed: int | None = None,
+        num_repeats: int = 1,
+    ) -> None:
+        if num_repeats < 1:
+            raise ValueError(f'num_repeats must be at least 1, got {num_repeats}')
         super().__init__(dataset, shuffle, seed)
+        self.num_repeats = num_repeats
 
     def __iter__(self) -> Iterator[SampleIndex]:
         size = len(self.dataset)
         order = _order(size, self.epoch, self.seed) if self.shuffle else torch.arange(size)
         for place in range(self.rank, self.total_size, self.world_size):
             position = self.epoch * self.total_size + place
-            yield SampleIndex(int(order[place % size]), position, self.seed)
+            image = order[place % size // self.num_repeats]
+            yield SampleIndex(int(image), position, self.seed)
 
 
 def _order(size: int, number: int, seed: int) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poa_mm.datasets import MultiCrop, PositionSampler, SampleIndex
+from poa_mm.datasets import EpochSampler, MultiCrop, PositionSampler, SampleIndex
 
 
 def sampler(size=10, rank=0, world_size=1, seed=3, **kwargs):
@@ -102,3 +102,32 @@ def test_torch_s_generator_is_left_alone_and_used_without_a_position():
     assert not torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(0)
     assert torch.equal(crops(0), plain)
+
+
+def epoch(number, size=12, rank=0, world_size=1, **kwargs):
+    made = EpochSampler(range(size), seed=3, **kwargs)
+    made.rank, made.world_size = rank, world_size
+    made.num_samples = -(-size // world_size)
+    made.total_size = made.num_samples * world_size
+    made.set_epoch(number)
+    return list(made)
+
+
+@given(st.integers(1, 5), st.integers(1, 4), st.integers(1, 30), st.integers(0, 9))
+def test_repeats_are_spread_over_ranks(repeats, world_size, size, number):
+    """An epoch is as long as without; other positions give each copy a crop of its own."""
+    ranks = [epoch(number, size, r, world_size, num_repeats=repeats) for r in range(world_size)]
+    assert all(len(indices) == -(-size // world_size) for indices in ranks)
+    stream = [index for step in zip(*ranks, strict=True) for index in step]
+    once = epoch(number, size)
+    assert stream[:size] == [image for image in once for _ in range(repeats)][:size]
+    positions = [index.position for index in stream]
+    assert positions == list(range(number * len(stream), (number + 1) * len(stream)))
+
+
+def test_epochs_repeat_other_images():
+    parts = [set(epoch(number, num_repeats=3)) for number in range(20)]
+    assert all(len(part) == 4 for part in parts)
+    assert set.union(*parts) == set(range(12))
+    with pytest.raises(ValueError, match='num_repeats must be at least 1, got 0'):
+        EpochSampler(range(4), num_repeats=0)
