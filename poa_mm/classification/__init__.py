@@ -2,6 +2,7 @@
 
 from poa_mm.classification.classifier_check_hook import ClassifierCheckHook
 from poa_mm.classification.ema_hook import StepEMAHook
+from poa_mm.classification.frozen import FrozenImageClassifier
 from poa_mm.classification.mlp_head import MLPClsHead
 
-__all__ = ['ClassifierCheckHook', 'MLPClsHead', 'StepEMAHook']
+__all__ = ['ClassifierCheckHook', 'FrozenImageClassifier', 'MLPClsHead', 'StepEMAHook']

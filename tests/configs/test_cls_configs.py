@@ -62,7 +62,7 @@ def build_supernet(run):
 
 
 @pytest.mark.parametrize('size', FINETUNE)
-def test_a_docstring_says_what_it_is_for(size):
+def test_a_docstring_says_what_fine_tuning_is_for(size):
     path = FOLDER / f'finetune_poa_{size}.py'
     text = ast.get_docstring(ast.parse(path.read_text()))
     paper = 'Sec. D.2' if 'vit' in size else 'Table 10'
@@ -105,6 +105,32 @@ def test_fine_tuning(size):
     assert (rand.magnitude_level, rand.magnitude_std) == (9, 0.5)
     assert (erase.erase_prob, erase.mode) == (0.25, 'rand')
     assert cfg.default_hooks.checkpoint.save_best == 'accuracy/top1'
+
+
+@pytest.mark.parametrize('size', FINETUNE)
+def test_linear_classifiers(size):
+    cfg = load(f'linear_poa_{size}')
+    batch = cfg.train_dataloader.batch_size
+    assert 8 * batch == cfg.auto_scale_lr.base_batch_size == 2048
+    optimizer = cfg.optim_wrapper.optimizer
+    assert optimizer == {'type': 'SGD', 'lr': 0.08, 'momentum': 0.9, 'weight_decay': 0.0}
+    assert optimizer.lr * 256 / 2048 in (1e-5, 2e-5, 5e-5, 1e-4, 1e-3, 1e-2, 2e-2, 5e-2, 0.1)
+    (cosine,) = cfg.param_scheduler
+    assert (cosine.eta_min, cosine.begin, cosine.end, cosine.by_epoch) == (0.0, 0, 12_500, False)
+    assert (cfg.train_cfg.max_iters, cfg.train_cfg.val_interval) == (10 * 1250, 1250)
+    kinds = [t.type for t in cfg.train_dataloader.dataset.pipeline]
+    assert kinds == ['SeedByPosition', 'RandomResizedCrop', 'RandomFlip', 'PackInputs']
+    assert cfg.model.head.loss == {'type': 'CrossEntropyLoss'}
+    model = build(f'linear_poa_{size}')
+    assert not any(p.requires_grad for p in model.backbone.parameters())
+    width = 2048 if 'resnet' in size else FEATURES[size]
+    assert tuple(model.head.fc.weight.shape) == (1000, width)
+    assert not [m for m in model.modules() if isinstance(m, DropPath) and m.drop_prob]
+    ours, theirs = cfg.model.backbone, load(f'finetune_poa_{size}').model.backbone
+    assert all(ours[key] == theirs[key] for key in ('type', 'init_cfg'))
+    assert ours.get('arch', ours.get('depth')) == theirs.get('arch', theirs.get('depth'))
+    text = ast.get_docstring(ast.parse((FOLDER / f'linear_poa_{size}.py').read_text()))
+    assert f'\nCommand: tools/dist_train.sh configs/cls/linear_poa_{size}.py 8\n' in text
 
 
 @pytest.mark.parametrize('size', FINETUNE)

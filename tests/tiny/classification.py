@@ -65,4 +65,9 @@ def shrink(model, family):
     }
     model.backbone = {**stock, **kept, 'init_cfg': None}
     model.head.num_classes = len(CLASSES)
-    model.head.in_channels = {'vit': 32, 'swin': 128, 'resnet': 8 * 7 * 8}[family]
+    stages = model.backbone.get('out_indices')
+    model.head.in_channels = {
+        'vit': 32,
+        'swin': 8 * 16,
+        'resnet': sum(32 * 2**stage for stage in stages),
+    }[family]

@@ -1,13 +1,17 @@
 """Classifier on the means of a ResNet's stages 2 to 4, side by side, as it is fine-tuned.
 
-Norms are GroupNorm. The depth is ResNet-50's.
+Norms are GroupNorm, the depth is ResNet-50's; batches and labels as in vit.py.
 """
 
-_base_ = './vit.py'
-
 model = dict(
+    type='ImageClassifier',
+    data_preprocessor=dict(
+        type='ClsDataPreprocessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        to_rgb=True,
+    ),
     backbone=dict(
-        _delete_=True,
         type='ResNet',
         depth=50,
         norm_cfg=dict(type='GN', num_groups=32),
@@ -19,5 +23,11 @@ model = dict(
         ),
     ),
     neck=dict(type='ProbeFeatures'),
-    head=dict(in_channels=512 + 1024 + 2048),
+    head=dict(
+        type='LinearClsHead',
+        num_classes=1000,
+        in_channels=512 + 1024 + 2048,
+        loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1),
+    ),
+    train_cfg=dict(augments=[dict(type='Mixup', alpha=0.8), dict(type='CutMix', alpha=1.0)]),
 )

@@ -1,13 +1,17 @@
 """Classifier on the mean of the last map of a Swin, as it is fine-tuned. The sizes are Swin-T's.
 
-Heads of 16 channels, as POA pre-trains them.
+Heads of 16 channels, as POA pre-trains them; batches and labels as in vit.py.
 """
 
-_base_ = './vit.py'
-
 model = dict(
+    type='ImageClassifier',
+    data_preprocessor=dict(
+        type='ClsDataPreprocessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        to_rgb=True,
+    ),
     backbone=dict(
-        _delete_=True,
         type='SwinTransformer',
         arch=dict(embed_dims=96, depths=[2, 2, 6, 2], num_heads=[6, 12, 24, 48]),
         img_size=224,
@@ -19,5 +23,11 @@ model = dict(
         ),
     ),
     neck=dict(type='GlobalAveragePooling'),
-    head=dict(in_channels=768),
+    head=dict(
+        type='LinearClsHead',
+        num_classes=1000,
+        in_channels=768,
+        loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1),
+    ),
+    train_cfg=dict(augments=[dict(type='Mixup', alpha=0.8), dict(type='CutMix', alpha=1.0)]),
 )
