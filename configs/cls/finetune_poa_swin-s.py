@@ -5,6 +5,8 @@ Command: tools/dist_train.sh configs/cls/finetune_poa_swin-s.py 8
 Hardware: 8 GPUs × 128 images, bfloat16
 Backbone: model.backbone.init_cfg.checkpoint, a sub-network straight from its supernet or a file of
     tools/extract_subnet.py
+Distillation: --cfg-options model.type=DistilledImageClassifier model.teacher=CHECKPOINT, that of a
+    larger network, fine-tuned before
 Official: --cfg-options official=True for the run as the authors' code does it:
     a cosine of 200 epochs, cut off, no drop path, the resize of the test images bilinear
 """

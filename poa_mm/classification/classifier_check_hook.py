@@ -15,6 +15,7 @@ from poa_mm.engine.inner_model import inner_model
 from poa_mm.errors import printable
 
 TRAINING, VALIDATION, TEST = 'the training data', 'the validation data', 'the test data'
+TEACHER = 'the teacher'
 
 
 @HOOKS.register_module()
@@ -47,6 +48,8 @@ class ClassifierCheckHook(Hook):
         if runner.val_loop is not None:
             other = runner.val_dataloader.dataset
             _check_same(_classes(dataset), _classes(other), TRAINING, VALIDATION)
+        taught = getattr(inner_model(runner.model), 'teacher_classes', ())
+        _check_same(_classes(dataset), taught, TRAINING, TEACHER)
 
     def before_val(self, runner: Runner) -> None:
         """Check the classes of a validation, and its metrics."""

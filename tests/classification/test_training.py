@@ -1,39 +1,9 @@
 """tools/train.py and tools/test.py on fine-tuning configs."""
 
-import json
-import sys
-from pathlib import Path
-
 import pytest
 import torch
-from helpers import load_tool
 from mmengine.config import Config
-from tiny.classification import draw, tiny_config
-from tool_outcome import outcome
-
-
-def call(tool, *args):
-    """What a tool exits with."""
-    before, sys.argv = sys.argv, [f'{tool}.py', *map(str, args)]
-    try:
-        return outcome(load_tool(tool).main)
-    finally:
-        sys.argv = before
-
-
-def last(run, key='accuracy/top1'):
-    """The newest value of a metric in the logs of a run."""
-    lines = [
-        json.loads(line)
-        for path in sorted(Path(run).glob('*/vis_data/scalars.json'))
-        for line in path.read_text().splitlines()
-    ]
-    return [line[key] for line in lines if key in line][-1]
-
-
-def score(work_dir):
-    (path,) = Path(work_dir).glob('*/*.json')
-    return json.loads(path.read_text())['accuracy/top1']
+from tiny.classification import call, draw, last, tiny_config, tool_score
 
 
 @pytest.fixture(scope='module')
@@ -82,14 +52,14 @@ def test_the_average_is_what_a_checkpoint_holds_and_what_is_tested(run, tmp_path
     name = 'backbone.layers.0.ffn.layers.0.0.weight'
     assert not torch.equal(states['average'][name], states['last'][f'module.{name}'])
     assert call('test', config, whole / 'epoch_3.pth', '--work-dir', tmp_path / 'a') is None
-    assert score(tmp_path / 'a') == pytest.approx(last(whole))
+    assert tool_score(tmp_path / 'a') == pytest.approx(last(whole))
     # Without the hook the file's weights are tested as they are: they are the average.
     cfg = Config.fromfile(config)
     cfg.custom_hooks = [hook for hook in cfg.custom_hooks if 'EMA' not in hook.type]
     cfg.dump(tmp_path / 'plain.py')
     args = [tmp_path / 'plain.py', whole / 'epoch_3.pth', '--work-dir', tmp_path / 'b']
     assert call('test', *args) is None
-    assert score(tmp_path / 'b') == score(tmp_path / 'a')
+    assert tool_score(tmp_path / 'b') == tool_score(tmp_path / 'a')
 
 
 def test_the_average_moves_with_the_steps_of_the_optimiser(folder, tmp_path):

@@ -1,11 +1,14 @@
 """Tiny runs of the classification configs on drawn images, a folder for each class."""
 
 import copy
+import json
+import sys
 from pathlib import Path
 
 import numpy as np
-from helpers import load_config
+from helpers import load_config, load_tool
 from PIL import Image
+from tool_outcome import outcome
 
 from poa_mm.registry import ELASTIC_BACKBONES
 from tiny.families import TINY
@@ -71,3 +74,27 @@ def shrink(model, family):
         'swin': 8 * 16,
         'resnet': sum(32 * 2**stage for stage in stages),
     }[family]
+
+
+def call(tool, *args):
+    """What a tool exits with."""
+    before, sys.argv = sys.argv, [f'{tool}.py', *map(str, args)]
+    try:
+        return outcome(load_tool(tool).main)
+    finally:
+        sys.argv = before
+
+
+def last(run, key='accuracy/top1'):
+    """The newest value of a metric in the logs of a run."""
+    lines = [
+        json.loads(line)
+        for path in sorted(Path(run).glob('*/vis_data/scalars.json'))
+        for line in path.read_text().splitlines()
+    ]
+    return [line[key] for line in lines if key in line][-1]
+
+
+def tool_score(work_dir):
+    (path,) = Path(work_dir).glob('*/*.json')
+    return json.loads(path.read_text())['accuracy/top1']
