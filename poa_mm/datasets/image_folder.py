@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine import fileio
-from mmengine.logging import print_log
+from mmengine.logging import MMLogger, print_log
 from mmpretrain.datasets import CustomDataset
 
 from poa_mm.datasets.image_files import ImageFiles
@@ -15,6 +15,7 @@ from poa_mm.datasets.listing import EXTENSIONS, Listing, first_of, list_images
 from poa_mm.datasets.subset import read_subset
 from poa_mm.errors import printable
 from poa_mm.registry import DATASETS
+from poa_mm.screen import tell
 
 SPLIT = re.compile(r'(train|training|val|valid|validation|dev|test|testing)(\d{4})?')
 
@@ -87,7 +88,8 @@ class ImageFolder(ImageFiles, CustomDataset):
         names = [info['img_path'].removeprefix(f'{root}/') for info in data_list]
         labels = [info['gt_label'] for info in data_list] if self.with_label else None
         rows = read_subset(self.subset, root, names, labels)
-        _log(f'{printable(self.subset)}: {len(rows)} of {len(names)} images')
+        number = f'{len(rows)} of {len(names)} images'
+        tell(MMLogger.get_current_instance(), f'{printable(self.subset)}: {number}')
         chosen = {data_list[row].get('gt_label') for row in rows}
         without = [self.CLASSES[label] for label in sorted(set(labels or ()) - chosen)]
         if without:

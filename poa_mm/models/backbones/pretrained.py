@@ -165,5 +165,7 @@ def _advice(checkpoint: str, content: Any, state: Mapping[str, Tensor]) -> str:
             '. It is a training checkpoint: name the sub-network to cut out of it, as in '
             f"checkpoint='subnet://vit-s@{checkpoint}'"
         )
+    if isinstance(content.get('subnet'), str) and '://' in checkpoint:
+        return f'; {content["subnet"]} is another network than model.backbone describes'
     kind = kind_of_content(content)
     return '' if kind is None or BACKBONE_INFO in content else f'; {kind}'
