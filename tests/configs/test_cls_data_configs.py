@@ -4,6 +4,7 @@ import ast
 
 import pytest
 import torch
+import yaml
 from helpers import ROOT, load_config
 from mmengine.dataset import default_collate
 from mmengine.registry import DATA_SAMPLERS
@@ -225,3 +226,20 @@ def test_a_step_on_a_list(folders, size):
     loss, predictions = step(cfg, train, first_batch(cfg, 'val')[2])
     assert 0 < loss < 5
     assert all(len(sample.pred_score) == 3 for sample in predictions)
+
+
+def test_the_metafile_states_what_the_configs_build():
+    models = yaml.safe_load((FOLDER / 'metafile.yml').read_text())['Models']
+    ours = {m['Name']: m for m in models if m['Name'].startswith(('semisup', 'transfer'))}
+    paths = [path for kind in ('semisup', 'transfer') for path in FOLDER.glob(f'{kind}_*.py')]
+    assert ours.keys() == {path.stem for path in paths}
+    for name, model in ours.items():
+        cfg, told = load(name), model['Metadata']
+        assert model['Config'] == f'configs/cls/{name}.py'
+        numbers = sum(parameter.numel() for parameter in build_on_meta(cfg.model).parameters())
+        assert told['Parameters'] == numbers
+        assert told['Epochs'] == cfg.train_cfg.max_epochs
+        assert told['Batch Size'] == cfg.auto_scale_lr.base_batch_size
+        (result,) = model['Results']
+        top1 = result['Metrics']['Top 1 Accuracy']
+        assert f'expected top-1 {top1} (' in docstring(name)

@@ -14,6 +14,7 @@ from reader import Reader
 WALK = (
     'docs/detection.md',
     'docs/segmentation.md',
+    'configs/cls/README.md',
     'configs/det/README.md',
     'configs/seg/README.md',
 )
