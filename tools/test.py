@@ -3,6 +3,8 @@
 
 import argparse
 import sys
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from poa_mm import cli
@@ -70,7 +72,16 @@ def test(args: argparse.Namespace) -> None:
         cfg = load_config(args)
         runner = launch_test.build_test_runner(cfg, args.checkpoint, args.launcher)
         runner.register_hook(screen)
-        runner.test()
+        start = time.monotonic()
+        metrics = runner.test()
+        if is_main_process() and cfg.get('results'):
+            from poa_mm.evaluation.results import append_new
+            from poa_mm.evaluation.tested_classifier import accuracy_results
+
+            seconds = time.monotonic() - start
+            images = runner.test_dataloader.dataset
+            found = accuracy_results(cfg, args.checkpoint, metrics, images, seconds)
+            append_new(Path(cfg.work_dir) / 'results.jsonl', found)
     for kind, place in (('predictions', args.out), ('drawings', args.show_dir)):
         if place and is_main_process():
             print(f'{kind} in {place}')

@@ -20,3 +20,4 @@ model = dict(
     head=dict(type='MLPClsHead', in_channels=2048, mid_channels=[2048], projection=None),
 )
 train_dataloader = dict(dataset=dict(subset='data/imagenet/1percent.txt'))
+results = dict(settings=dict(labels='1 %'))

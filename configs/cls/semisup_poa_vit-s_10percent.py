@@ -16,3 +16,4 @@ _base_ = ['../_base_/cls/vit.py', '../_base_/cls/semisup.py']
 
 model = dict(head=dict(type='MLPClsHead', mid_channels=[2048], projection=None))
 train_dataloader = dict(dataset=dict(subset='data/imagenet/10percent.txt'))
+results = dict(settings=dict(labels='10 %'))

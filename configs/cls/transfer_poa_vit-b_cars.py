@@ -29,3 +29,4 @@ optim_wrapper = dict(optimizer=dict(lr=lr), paramwise_cfg=dict(layer_decay=0.7))
 param_scheduler = _base_.param_scheduler
 param_scheduler[0].start_factor = 1e-6 / lr
 param_scheduler[1].eta_min_ratio = 1e-5 / lr
+results = dict(data='stanford-cars')

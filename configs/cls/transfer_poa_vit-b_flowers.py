@@ -34,3 +34,4 @@ official_settings = {
     'val_dataloader.dataset.split': 'val',
     'test_dataloader.dataset.split': 'val',
 }
+results = dict(data='flowers-102')

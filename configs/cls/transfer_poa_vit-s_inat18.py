@@ -25,3 +25,4 @@ param_scheduler = _base_.param_scheduler
 param_scheduler[0].start_factor = 1e-6 / lr
 param_scheduler[1].end = max_epochs
 param_scheduler[1].eta_min_ratio = 1e-5 / lr
+results = dict(data='inat-18')

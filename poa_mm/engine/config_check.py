@@ -36,6 +36,7 @@ RUN_SETTINGS = (_parameters(Runner.__init__) - {'cfg'}) | {
     'model_wrapper_cfg',
     'official',  # of poa_mm.engine.official_option, as are its settings
     'official_settings',
+    'results',  # of poa_mm.evaluation.tested_classifier
     'runner_type',
     'sync_bn',
     'tta_model',

@@ -5,6 +5,8 @@ import torch
 from mmengine.config import Config
 from tiny.classification import call, draw, last, tiny_config, tool_score
 
+from poa_mm.evaluation import read_results
+
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
@@ -53,6 +55,8 @@ def test_the_average_is_what_a_checkpoint_holds_and_what_is_tested(run, tmp_path
     assert not torch.equal(states['average'][name], states['last'][f'module.{name}'])
     assert call('test', config, whole / 'epoch_3.pth', '--work-dir', tmp_path / 'a') is None
     assert tool_score(tmp_path / 'a') == pytest.approx(last(whole))
+    (line, *_) = read_results(tmp_path / 'a' / 'results.jsonl')
+    assert (line.protocol, line.value) == ('finetune', tool_score(tmp_path / 'a'))
     # Without the hook the file's weights are tested as they are: they are the average.
     cfg = Config.fromfile(config)
     cfg.custom_hooks = [hook for hook in cfg.custom_hooks if 'EMA' not in hook.type]

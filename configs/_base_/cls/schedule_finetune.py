@@ -49,3 +49,4 @@ official_settings = {
     'val_dataloader.dataset.pipeline.0.interpolation': 'bilinear',
     'test_dataloader.dataset.pipeline.0.interpolation': 'bilinear',
 }
+results = dict(protocol='finetune')  # of tools/test.py, for the paper's tables

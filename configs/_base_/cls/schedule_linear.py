@@ -32,3 +32,4 @@ default_hooks = dict(
     checkpoint=dict(by_epoch=False, interval=val_interval),
 )
 log_processor = dict(by_epoch=False)
+results = dict(protocol='linear')  # of tools/test.py, for the paper's tables

@@ -27,3 +27,4 @@ official_settings = dict(
         'custom_hooks': _base_.custom_hooks[:-1],  # all but the average
     },
 )
+results = dict(protocol='semi_supervised')

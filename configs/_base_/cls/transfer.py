@@ -30,3 +30,4 @@ param_scheduler[0].end = param_scheduler[1].begin = warmup_epochs
 param_scheduler[1].end = max_epochs
 default_hooks = dict(checkpoint=dict(interval=10))
 randomness = dict(seed=1024)
+results = dict(protocol='transfer')
