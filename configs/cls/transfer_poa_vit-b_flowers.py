@@ -10,16 +10,9 @@ Official: --cfg-options official=True for the run as the authors' code does it:
     trained on train alone, tested on val, no drop path, the resize of the test images bilinear
 """
 
-_base_ = ['../_base_/cls/vit.py', '../_base_/cls/transfer.py']
+_base_ = ['../_base_/cls/vit-b.py', '../_base_/cls/transfer.py']
 
-model = dict(
-    backbone=dict(
-        arch=dict(embed_dims=768, num_heads=12, feedforward_channels=3072),
-        drop_path_rate=0.2,
-        init_cfg=dict(checkpoint='subnet://vit-b@work_dirs/poa_vit-l/iter_276800.pth'),
-    ),
-    head=dict(num_classes=102, in_channels=768),
-)
+model = dict(head=dict(num_classes=102))
 images = dict(type='Flowers102Images', data_root='data/flowers')
 train_dataloader = dict(dataset=dict(**images, split='trainval'))
 val_dataloader = dict(dataset=dict(**images, split='test'))
