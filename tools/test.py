@@ -37,6 +37,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def load_config(args: argparse.Namespace) -> 'Config':
     """Load the config and apply all options."""
     from poa_mm.checkpoints.config_file import read_config
+    from poa_mm.classification.complete import complete
     from poa_mm.engine import launch, launch_test
 
     cfg = read_config(args.config)
@@ -44,6 +45,7 @@ def load_config(args: argparse.Namespace) -> 'Config':
     missing = [key for key in REQUIRED if cfg.get(key) is None]
     if missing:
         raise ValueError(f'{args.config} is no config to test: it has no {", ".join(missing)}')
+    complete(cfg)
     launch.set_work_dir(cfg, args.config, args.work_dir)
     if args.show_dir:
         launch_test.set_show_dir(cfg, args.show_dir, args.overwrite)

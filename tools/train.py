@@ -40,6 +40,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def load_config(args: argparse.Namespace) -> 'Config':
     """Load the config and apply all options."""
     from poa_mm.checkpoints.config_file import read_config
+    from poa_mm.classification.complete import complete
     from poa_mm.engine import launch
     from poa_mm.evaluation.labelled_folders import monitor_labelled_folders
 
@@ -48,6 +49,7 @@ def load_config(args: argparse.Namespace) -> 'Config':
     missing = [key for key in REQUIRED if key not in cfg]
     if missing:
         raise ValueError(f'{args.config} is no training config: it has no {", ".join(missing)}')
+    complete(cfg)
     if args.train_data:
         monitor_labelled_folders(cfg, args.train_data, args.test_data)
     launch.set_work_dir(cfg, args.config, args.work_dir)

@@ -16,6 +16,18 @@ from poa_mm.compat.position_grid import with_grid
 SCHEME = 'subnet://'
 
 
+def split_address(address: str) -> tuple[str, str]:
+    """Return the name of the sub-network and the path of the checkpoint.
+
+    Raises:
+        ValueError: Another form.
+    """
+    name, _, path = address.removeprefix(SCHEME).partition('@')
+    if not name or not path:
+        raise ValueError(f'{address!r} is not of the form {SCHEME}SUBNET@CHECKPOINT')
+    return name, path
+
+
 @CheckpointLoader.register_scheme(prefixes=SCHEME, force=True)
 def load_from_subnet(filename: str, map_location: Any = None) -> dict[str, Any]:
     """Extract a sub-network of the teacher.
@@ -33,9 +45,7 @@ def load_from_subnet(filename: str, map_location: Any = None) -> dict[str, Any]:
         ValueError: No name or no file in ``filename``, not a checkpoint of POA, or a sub-network
             that it does not have; says which it has.
     """
-    name, _, path = filename.removeprefix(SCHEME).partition('@')
-    if not name or not path:
-        raise ValueError(f'{filename!r} is not of the form {SCHEME}SUBNET@CHECKPOINT')
+    name, path = split_address(filename)
     # Building the supernet must not move the random stream that initialises the other modules.
     with torch.random.fork_rng(devices=[]):
         supernet = load_supernet(path)

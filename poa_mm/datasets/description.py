@@ -7,6 +7,7 @@ def describe(dataset: BaseDataset) -> str:
     """Return one line on a data set: images, classes, and where they are from."""
     classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
     of_classes = f' of {len(classes)} classes' if classes else ''
-    place = getattr(dataset, 'img_prefix', '') or getattr(dataset, 'data_root', '')
+    places = (getattr(dataset, name, '') for name in ('place', 'img_prefix', 'data_root'))
+    place = next(filter(None, places), '')
     source = str(place or '').rstrip('/') or type(dataset).__name__
     return f'{len(dataset):,} images{of_classes} from {source}'

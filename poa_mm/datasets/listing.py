@@ -191,7 +191,7 @@ def _kind_of(entry: os.DirEntry) -> str:
         folder, file = entry.is_dir(), entry.is_file()
     except OSError:  # a link to itself
         folder = file = False
-    if _is_hidden(entry.name):
+    if is_hidden(entry.name):
         return HIDDEN_FOLDER if folder else HIDDEN
     if folder:
         return LINK if entry.is_symlink() else FOLDER
@@ -203,15 +203,16 @@ def _kind_of(entry: os.DirEntry) -> str:
 def _remote_files(listing: Listing, backend: fileio.BaseStorageBackend) -> Iterator[str]:
     """Yield files of a remote folder, which has no links."""
     for path in backend.list_dir_or_file(listing.root, list_dir=False, recursive=True):
-        if any(map(_is_hidden, path.split('/'))):
+        if any(map(is_hidden, path.split('/'))):
             listing.ignored[HIDDEN] += 1
         else:
             yield path
     folders = backend.list_dir_or_file(listing.root, list_file=False)
-    listing.folders.extend(name for name in folders if not _is_hidden(name))
+    listing.folders.extend(name for name in folders if not is_hidden(name))
 
 
-def _is_hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
+    """Tell whether a file or folder is left out by its name."""
     return name.startswith('.') or name in SYSTEM_FOLDERS
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from mmengine.config import Config
 
 from poa_mm.checkpoints.build import build_on_meta
+from poa_mm.checkpoints.pipelines import test_pipeline
 from poa_mm.checkpoints.preprocessing import Preprocessing, preprocessing_of
 from poa_mm.models.backbones.elastic_backbone import ElasticBackbone
 from poa_mm.registry import ELASTIC_BACKBONES
@@ -102,7 +103,7 @@ def use_preprocessing(cfg: Config, preprocessing: Preprocessing) -> None:
         if name in cfg:
             before = [dict(step) for step in cfg[name].get('pipeline') or []]
             loading = [step for step in before if 'Load' in str(step.get('type'))]
-            cfg[name].pipeline = [*loading, *_pipeline(preprocessing)]
+            cfg[name].pipeline = [*loading, *test_pipeline(preprocessing)]
     cfg.data_preprocessor = _preprocessor(preprocessing)
 
 
@@ -121,20 +122,5 @@ def _dataset(folder: Path, preprocessing: Preprocessing) -> dict[str, Any]:
         'data_root': str(folder),
         'with_label': True,
         'test_mode': True,
-        'pipeline': _pipeline(preprocessing),
+        'pipeline': test_pipeline(preprocessing),
     }
-
-
-def _pipeline(preprocessing: Preprocessing) -> list[dict[str, Any]]:
-    grey = [{'type': 'torchvision/Grayscale'}] if preprocessing.mode == 'L' else []
-    return [
-        {'type': 'NumpyToPIL', 'to_rgb': True},
-        *grey,
-        {
-            'type': 'torchvision/Resize',
-            'size': preprocessing.resized_to,
-            'interpolation': preprocessing.interpolation,
-        },
-        {'type': 'torchvision/CenterCrop', 'size': list(preprocessing.image_size)},
-        {'type': 'PackInputs', 'meta_keys': ('sample_idx', 'img_path')},
-    ]

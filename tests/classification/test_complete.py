@@ -1,0 +1,69 @@
+"""What the data and the checkpoint fill into the config for a folder of images."""
+
+import copy
+
+import pytest
+import torch
+from helpers import load_config
+from tiny.checkpoints import save_checkpoint
+from tiny.families import IMAGES, TINY
+from tiny.networks import randomise
+from tiny.photos import write_photos
+
+from poa_mm.checkpoints import save_backbone
+from poa_mm.checkpoints.preprocessing import preprocessing_of
+from poa_mm.classification.complete import complete
+from poa_mm.models.backbones.pretrained import load_into
+from poa_mm.registry import ELASTIC_BACKBONES, build_model
+
+CONFIG = 'cls/finetune_poa_folder.py'
+
+
+def folder_config(checkpoint, root='photos', **options):
+    cfg = load_config(CONFIG)
+    cfg.merge_from_dict(
+        {
+            'train_dataloader.dataset.data_root': str(root),
+            'model.backbone.init_cfg.checkpoint': str(checkpoint),
+            **options,
+        }
+    )
+    return cfg
+
+
+@pytest.fixture(scope='module')
+def photos(tmp_path_factory):
+    return write_photos(tmp_path_factory.mktemp('photos'), ('cat', 'dog', 'emu'), number=2)
+
+
+@pytest.fixture(scope='module', params=TINY)
+def supernet(request, tmp_path_factory):
+    """A checkpoint of each family, with the supernet in it."""
+    net = randomise(ELASTIC_BACKBONES.build(copy.deepcopy(TINY[request.param])))
+    net.eval()
+    path = tmp_path_factory.mktemp(request.param) / 'iter_1.pth'
+    return save_checkpoint(path, net, config=IMAGES), net
+
+
+def test_the_sub_network_is_the_extracted_one(supernet, photos, tmp_path):
+    path, net = supernet
+    from_supernet = folder_config(f'subnet://smallest@{path}', photos)
+    complete(from_supernet)
+    images = preprocessing_of(net, IMAGES)
+    save_backbone(net, 'smallest', tmp_path / 's.pth', preprocessing=images.as_dict())
+    from_file = folder_config(tmp_path / 's.pth', photos)
+    complete(from_file)
+    inputs = torch.randn(2, 3, *images.image_size)
+    features = []
+    for cfg in (from_supernet, from_file):
+        model = build_model(cfg.model)
+        load_into(model.backbone, model.backbone.init_cfg)
+        model.eval()
+        features.append(model.extract_feat(inputs)[-1])
+        assert model.head.num_classes == 3
+        assert model.data_preprocessor.mean.flatten().tolist() == [102.0, 51.0, 76.5]
+        for name in ('train', 'val', 'test'):
+            dataset = cfg[f'{name}_dataloader'].dataset
+            assert dataset.metainfo.classes == ('cat', 'dog', 'emu')
+            assert dataset.data_root == str(photos)
+    assert torch.equal(*features)
