@@ -98,7 +98,8 @@ def _follow_schedulers(
     """Fit the schedulers that count in the run's unit; yield what has changed."""
     originals: Any = before.get('param_scheduler') or []
     single = isinstance(originals, dict)
-    if 'param_scheduler' in given or (single and 'type' not in originals):  # those by optimiser
+    by_optimiser = single and 'type' not in originals
+    if 'param_scheduler' in given or by_optimiser or not originals:
         return
     originals = [originals] if single else originals
     fitted = [cfg.param_scheduler] if single else list(cfg.param_scheduler)

@@ -131,3 +131,31 @@ def test_epochs_repeat_other_images():
     assert set.union(*parts) == set(range(12))
     with pytest.raises(ValueError, match='num_repeats must be at least 1, got 0'):
         EpochSampler(range(4), num_repeats=0)
+
+
+def epoch_of(number, size=10, rank=0, world_size=1, **kwargs):
+    made = EpochSampler(range(size), seed=3, **kwargs)
+    made.rank, made.world_size = rank, world_size
+    made.num_samples = -(-size // world_size)
+    made.total_size = made.num_samples * world_size
+    made.set_epoch(number)
+    return list(made)
+
+
+@given(st.integers(1, 20), st.integers(0, 5), st.integers(1, 4))
+def test_an_epoch_is_one_pass_on_any_number_of_ranks(size, number, world_size):
+    ranks = [epoch_of(number, size, rank, world_size) for rank in range(world_size)]
+    assert len({len(part) for part in ranks}) == 1
+    whole = [index for together in zip(*ranks, strict=True) for index in together]
+    assert whole[:size] == epoch_of(number, size)
+    assert sorted(whole[:size]) == list(range(size))
+    assert whole[size:] == whole[: len(whole) - size]  # filled up by the first ones
+    first = number * len(whole)
+    assert [i.position for i in whole] == list(range(first, first + len(whole)))
+
+
+def test_epochs_have_other_orders_and_random_numbers():
+    one, two = epoch_of(0), epoch_of(1)
+    assert one != two
+    assert len({index.seed() for index in one + two}) == 20
+    assert epoch_of(1, shuffle=False) == list(range(10))

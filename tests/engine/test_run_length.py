@@ -14,7 +14,7 @@ from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from mmpretrain.registry import HOOKS, PARAM_SCHEDULERS
 
 from poa_mm.engine.hooks.schedule_check_hook import contradictions
-from poa_mm.engine.run_length import merge_options
+from poa_mm.engine.run_length import merge_options, without_short_warmups
 
 # One of each schedule.
 KINDS = [
@@ -236,3 +236,20 @@ def test_other_schedules(before, after, single):
     merge_options(cfg, {'train_cfg.max_iters': 50})
     expected = {**after, 'by_epoch': False}
     assert cfg.param_scheduler == (expected if single else [expected])
+
+
+@pytest.mark.parametrize(
+    ('end', 'epoch_length', 'kept'), [(0.2, 10, True), (0.2, 9, False), (1, 1, False), (1, 2, True)]
+)
+def test_a_warm_up_of_less_than_two_iterations_is_left_out(end, epoch_length, kept):
+    """Its only value, the first one, would stay; of none mmengine would raise an error."""
+    warmup = {'type': 'LinearLR', 'end': end, 'convert_to_iter_based': True}
+    cosine = {'type': 'CosineAnnealingLR', 'begin': end, 'convert_to_iter_based': True}
+    schedulers, short = without_short_warmups([warmup, cosine], epoch_length)
+    assert schedulers == ([warmup, cosine] if kept else [cosine])
+    assert short == ([] if kept else ['LinearLR'])
+
+
+@pytest.mark.parametrize('other', [None, {'type': 'LinearLR', 'end': 0.1}, []])
+def test_schedules_of_other_kinds_stay(other):
+    assert without_short_warmups(other, 1) == (other, [])
