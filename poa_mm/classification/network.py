@@ -2,8 +2,8 @@
 
 import copy
 import inspect
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -92,14 +92,19 @@ def _of_file(path: str, img_size: int | None) -> tuple[dict[str, Any], Preproces
             f'{SCHEME}{supernet.space.smallest}@{path} (or smallest, largest; '
             f'{len(supernet.space)} up to {supernet.space.largest})'
         )
-    net = load_backbone(path)
-    stored, notes = stored_preprocessing(path), []
-    images = stored or imagenet_preprocessing(net)
-    if stored is None:
+    net, cfg = load_backbone(path), plain_data(content[BACKBONE_INFO])
+    images, notes = stored_preprocessing(path), []
+    if images is None:
+        images = _sized(imagenet_preprocessing(net), cfg.get('img_size'))
         notes = [f'{path} does not say what images it expects; taken are {images}']
-    if img_size is not None:
-        images = Preprocessing(**{**vars(images), 'image_size': (img_size, img_size)})
-    return plain_data(content[BACKBONE_INFO]), images, notes
+    return cfg, _sized(images, img_size), notes
+
+
+def _sized(images: Preprocessing, size: int | Sequence[int] | None) -> Preprocessing:
+    if size is None:
+        return images
+    height, width = (size, size) if isinstance(size, int) else size
+    return replace(images, image_size=(height, width))
 
 
 def _outputs(stock_class: type[nn.Module], cfg: Mapping[str, Any]) -> dict[str, Any]:
