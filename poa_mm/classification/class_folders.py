@@ -43,7 +43,7 @@ class ClassFolders(ImageFolder):
     Raises:
         FileNotFoundError: There is no such folder.
         ValueError: Fewer than two classes, a class to validate on that training has not, an unknown
-            part, or a share outside (0, 1).
+            part, a share outside (0, 1), or a ``subset`` of images of which a share is held out.
     """
 
     def __init__(
@@ -60,6 +60,11 @@ class ClassFolders(ImageFolder):
             raise ValueError(f'held_out must be between 0 and 1, got {held_out!r}')
         self.part, self.share, self.split_seed = part, held_out, split_seed
         self.layout = find_layout(data_root)
+        if kwargs.get('subset') is not None and self._is_shared:
+            raise ValueError(
+                f'{printable(data_root)} has no val folder, so {held_out:.3g} of each class are '
+                'held out to validate on, which a subset may name: move those into one'
+            )
         super().__init__(self.layout.folder(part), with_label=True, **kwargs)
 
     @property

@@ -82,6 +82,7 @@ def test_empty_folders_are_named(tmp_path, capsys):
         ({'part': 'dev'}, r"part must be one of \('train', 'val', 'test'\), got 'dev'"),
         ({'held_out': 1}, 'held_out must be between 0 and 1, got 1'),
         ({'held_out': 1.5}, 'held_out must be between 0 and 1, got 1.5'),
+        ({'subset': 'list.txt'}, 'has no val folder, so 0.2 of each class are held out'),
     ],
 )
 def test_wrong_settings(tmp_path, settings, message):
