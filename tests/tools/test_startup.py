@@ -75,6 +75,7 @@ WRONG = {
     ('extract_features.py', 'none.pth', 'images', 'a.npz'): 'no checkpoint at none.pth',
     ('extract_features.py', 'there.pth', 'none', 'a.npz'): 'there is no image folder none',
     ('extract_subnet.py', 'none.pth', 'vit-s', 'out.pth'): 'no checkpoint at none.pth',
+    ('make_subset.py', 'none', 'a.txt', '--percent', '1'): 'there is no image folder none',
     ('pick_subnet.py', 'none.pth', '--max-params', '3M'): 'no checkpoint at none.pth',
     ('pick_subnet.py', 'none.py', '--max-params', '3M'): 'no config at none.py',
     ('pick_subnet.py', 'there.pth', '--accuracy', 'none.csv'): 'no CSV file at none.csv',
@@ -89,6 +90,7 @@ WRONG = {
     ('export_subnet.py', 'there.pth', 's', 'there.onnx', '--to', 'onnx'): 'there.onnx.md exists',
     ('extract_features.py', 'there.pth', 'images', 'there.npz'): 'there.npz exists already',
     ('extract_subnet.py', 'there.pth', 'vit-s', 'there.pth'): 'there.pth exists already',
+    ('make_subset.py', 'images', 'there.py', '--per-class', '1'): 'there.py exists already',
     # words that mean nothing
     ('train.py', 'there.py', '--cfg-options', 'max_iters'): 'write KEY=VALUE',
     ('train.py', 'there.py', '--cfg-options', '=3'): 'write KEY=VALUE',
