@@ -34,14 +34,17 @@ class Column(NamedTuple):
     digits: int = 1
 
 
+LINEAR, NEIGHBOURS = 'linear probe', 'k-NN on clean images, k = 20'
 COLUMNS = (
     Column('k-NN, mean patch', 'knn', 'top1', {'k': 20, 'feature': 'mean'}),
     Column('k-NN, class token', 'knn', 'top1', {'k': 20, 'feature': 'cls'}),
     Column('linear', 'linear', 'top1', {}),
     Column('k-means ACC', 'clustering', 'acc', {}),
     Column('NMI', 'clustering', 'nmi', {}),
-    Column('half dropped', 'occlusion', 'top1', {'level': '50%'}),
-    Column('shuffled 4 × 4', 'shuffle', 'top1', {'level': '4x4'}),
+    Column('half dropped, linear', 'occlusion', 'top1', {'level': '50%', 'classifier': LINEAR}),
+    Column('k-NN', 'occlusion', 'top1', {'level': '50%', 'classifier': NEIGHBOURS}),
+    Column('shuffled 4 × 4, linear', 'shuffle', 'top1', {'level': '4x4', 'classifier': LINEAR}),
+    Column('k-NN', 'shuffle', 'top1', {'level': '4x4', 'classifier': NEIGHBOURS}),
     Column('dense k-NN mIoU', 'dense_knn', 'miou', {'k': 30}),
     Column('RankMe', 'label_free', 'rankme', {}),
     Column('LiDAR', 'label_free', 'lidar', {}),

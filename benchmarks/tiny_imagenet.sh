@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # All protocols on Tiny-ImageNet: pre-training, evaluation of the nine sub-networks beside random
-# weights and pixels, and the table of docs/evaluation.md. About an hour of two CPU cores.
+# weights and pixels, and the table of docs/evaluation.md. About two hours of two CPU cores.
 # TINY_IMAGENET names the folder of the images. MASKS, if set, names one of images/ and masks/ that
 # benchmarks/mask_subset.py wrote, for dense k-NN. Writes below the folder given; a run that was
 # interrupted goes on.
@@ -24,6 +24,7 @@ evaluate knn knn_cls --baselines
 evaluate linear linear --baselines
 evaluate clustering clustering --baselines --repeats 3
 evaluate robustness robustness --heads "$OUT/linear"
+evaluate robustness robustness_knn --baselines
 [ -e "$OUT/label_free/results.jsonl" ] || "$PYTHON" tools/eval_label_free.py "$CHECKPOINT" \
     --out-dir "$OUT/label_free" --knn "$OUT/knn_cls/results.jsonl" --baselines
 [ -z "${MASKS:-}" ] || [ -e "$OUT/dense/results.jsonl" ] || "$PYTHON" tools/eval_dense_knn.py \
