@@ -17,6 +17,7 @@ MISTAKES = {
     'Starting a run': during.START,
     'Config and --cfg-options': during.CONFIG,
     'Your own images': [*during.FOLDERS, *after.FOLDERS],
+    'Fine-tuning and classifying': during.FINE_TUNING,
     'Resuming': during.RESUME,
     'Checkpoints and sub-networks': after.CHECKPOINTS,
     'Choosing and exporting': after.CHOOSING,

@@ -1,6 +1,6 @@
 """Mistakes of those who train."""
 
-from mistake_files import damaged, empty, text
+from mistake_files import damaged, empty, photos, text
 from mistake_runner import CHECKPOINT as RUN
 from mistake_runner import Mistake
 
@@ -230,5 +230,59 @@ FOLDERS = [
         'named labelled images to vote, but none to classify',
         f'{TRAIN} --train-data photos/train',
         'add `--test-data`',
+    ),
+]
+FINE_TUNE = (
+    'python tools/train.py configs/cls/finetune_poa_folder.py --cfg-options '
+    'train_dataloader.dataset.data_root='
+)
+SUBNET = f'model.backbone.init_cfg.checkpoint=subnet://smallest@{RUN}'
+FINE_TUNING = [
+    Mistake(
+        'named the folder of one class',
+        f'{FINE_TUNE}photos/train/cats {SUBNET}',
+        'name the folder above the classes',
+    ),
+    Mistake(
+        'had images of one class only',
+        f'{FINE_TUNE}alone {SUBNET}',
+        'put those of all others into a folder, too',
+        photos('alone/birds'),
+    ),
+    Mistake(
+        'validated on a class that is not trained',
+        f'{FINE_TUNE}animals {SUBNET}',
+        'give both the same sub-folders',
+        photos('animals/train/birds', 'animals/train/dogs', 'animals/val/Birds'),
+    ),
+    Mistake(
+        'named a supernet without a sub-network',
+        f'{FINE_TUNE}photos {SUBNET.replace("subnet://smallest@", "")}',
+        'as the message says',
+    ),
+    Mistake(
+        'misspelled the sub-network',
+        f'{FINE_TUNE}photos {SUBNET.replace("smallest", "smalest")}',
+        'take one of those named',
+    ),
+    Mistake(
+        'set the number of classes to another one',
+        f'{FINE_TUNE}photos {SUBNET} model.head.num_classes=10',
+        'leave it out: it follows from the folders',
+    ),
+    Mistake(
+        'classified with a network that knows no classes',
+        'python tools/classify.py backbone.pth photos/val',
+        'as the message says',
+    ),
+    Mistake(
+        'mistyped the image',
+        'python tools/classify.py backbone.pth photos/val/cats/cat.png',
+        'correct it; it counts from the current folder',
+    ),
+    Mistake(
+        'asked for predictions in another kind of file',
+        'python tools/classify.py backbone.pth photos/val --out predictions.xlsx',
+        'end the name in `.csv`, which spreadsheets open',
     ),
 ]

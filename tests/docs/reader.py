@@ -18,6 +18,7 @@ from unittest import mock
 import torch
 from helpers import ROOT, globals_of_mmengine_restored, load_tool
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from pages import Block, Command
 
 from poa_mm import cli
@@ -29,6 +30,8 @@ READERS_OWN = (
     'ours.pth',
     'teacher_checkpoint.pth',
     'work_dirs/cascade_poa_vit-s/',
+    'work_dirs/finetune_poa_folder/',
+    'work_dirs/finetune_poa_vit-s/',
     'work_dirs/pets/',
     'work_dirs/poa_mixer-tiny_photos/',
     'work_dirs/poa_vit-l/',
@@ -175,6 +178,7 @@ class Reader:
 
     def load(self, name, args):
         """Read the arguments of a run on GPUs, and load its config with all options."""
+        MMLogger.get_current_instance()  # which asks for the numbers of GPUs, if there are any
         with mock.patch.object(torch.cuda, 'is_available', return_value=True):
             cfg = load_tool(name).load_config(self.parse(name, args))
         assert cfg.model.type

@@ -22,6 +22,7 @@ LONG_WALK = (
     'README.md',
     'docs/pretraining.md',
     'docs/choosing.md',
+    'docs/classification.md',
     'docs/evaluation.md',
     'docs/export.md',
     'docs/new_family.md',

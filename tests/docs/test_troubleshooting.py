@@ -25,7 +25,7 @@ def files(folder):
     A run that ends while it is built leaves a log and a copy of its config, which the next one of
     that name goes on with.
     """
-    started = folder.glob('work_dirs/poa_vit-*/**/*')
+    started = [*folder.glob('work_dirs/poa_vit-*/**/*'), *folder.glob('work_dirs/finetune_*/**/*')]
     paths = {path for path in folder.rglob('*') if path.is_file()} - set(started)
     return {path: path.stat().st_mtime_ns for path in paths}
 
