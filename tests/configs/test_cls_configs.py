@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 import torch
+import yaml
 from helpers import ROOT, load_config
 from mmcv.cnn.bricks.drop import DropPath
 from mmengine.optim import build_optim_wrapper
@@ -290,3 +291,46 @@ def test_test_images_are_those_of_frozen_features(tmp_path):
     ]
     assert made[0].shape == (3, 224, 224)
     assert torch.equal(made[0].flip(0), made[1])
+
+
+NAMES = [f'{kind}_poa_{size}' for kind in ('finetune', 'linear') for size in FINETUNE]
+
+
+def told(name):
+    """What the docstring expects."""
+    text = ast.get_docstring(ast.parse((FOLDER / f'{name}.py').read_text()))
+    paper, top1 = re.search(r'\nPaper: (.+); expected top-1 (\d\d\.\d) \(', text).groups()
+    return paper, float(top1)
+
+
+def test_the_metafile_and_the_paper_state_what_the_configs_do():
+    models = yaml.safe_load((FOLDER / 'metafile.yml').read_text())['Models']
+    ours = {m['Name']: m for m in models if m['Name'].startswith(('finetune', 'linear'))}
+    assert ours.keys() == set(NAMES)
+    for name, model in ours.items():
+        cfg, metadata = load(name), model['Metadata']
+        assert model['Config'] == f'configs/cls/{name}.py'
+        assert metadata['Parameters'] == sum(p.numel() for p in build(name).parameters())
+        length = metadata.get('Epochs', metadata.get('Iterations'))
+        assert length == cfg.train_cfg.get('max_epochs', cfg.train_cfg.get('max_iters'))
+        assert metadata['Batch Size'] == cfg.auto_scale_lr.base_batch_size
+        (result,) = model['Results']
+        assert result['Metrics']['Top 1 Accuracy'] == told(name)[1]
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_the_readme_states_what_the_configs_do(name):
+    readme = (FOLDER / 'README.md').read_text()
+    cfg, (paper, top1) = load(name), told(name)
+    (line, counts) = re.findall(rf'^\| `{name}\.py` \|(.+)\|$', readme, re.MULTILINE)
+    cells = [cell.strip() for cell in line.split('|')]
+    assert cells[:2] == [paper, str(top1)]
+    if name.startswith('finetune'):
+        epochs, batch, lr, decay, drop_path = FINETUNE[name.removeprefix('finetune_poa_')]
+        values = [float(cell) if cell != 'none' else 0.0 for cell in cells[2:]]
+        assert values == [epochs, batch, lr, decay, drop_path]
+    whole, trained, features, *_ = (cell.strip() for cell in counts.split('|'))
+    parameters = [(p.numel(), p.requires_grad) for p in build(name).parameters()]
+    assert float(whole) == pytest.approx(sum(n for n, _ in parameters) / 1e6, abs=0.006)
+    assert float(trained) == pytest.approx(sum(n for n, t in parameters if t) / 1e6, abs=0.006)
+    assert int(features) == cfg.model.head.in_channels
