@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Fine-tuning against training from scratch, with all, 10 % and 1 % of the labels of ten classes of
-# Tiny-ImageNet, three seeds: the table of configs/cls/README.md. About an hour of a CPU core.
+# Tiny-ImageNet, and the smallest sub-network taught by the fine-tuned largest one; three seeds: the table of configs/cls/README.md. About an hour of a CPU core.
 # TINY_IMAGENET names the folder of the images, SUPERNET a checkpoint of
 # configs/pretrain/poa_vit-tiny_tiny-imagenet.py. Writes below the folder given; a run that was
 # interrupted starts anew, finished ones are kept.
@@ -47,5 +47,11 @@ for SEED in 0 1 2; do
             train "scratch-$run" $net ${part%:*} ${part#*:} \
                 model.backbone.random_weights=True optim_wrapper.paramwise_cfg.layer_decay=1.0
         done
+    done
+    for part in 1:100 10:40 100:10; do
+        run=${part%:*}-seed$SEED
+        train "distilled-smallest-$run" smallest ${part%:*} ${part#*:} \
+            model.type=DistilledImageClassifier \
+            model.teacher="$(echo "$OUT/fine-tuned-largest-$run"/best_*.pth)"
     done
 done

@@ -18,7 +18,7 @@ from poa_mm import cli
 from poa_mm.files import check_folder
 
 RUN = re.compile(r'(?P<start>fine-tuned|scratch|distilled)-(?P<net>.+)-(?P<percent>\d+)-seed\d+')
-HEAD = ('sub-network', 'labels', 'fine-tuned', 'from scratch', 'difference', 'ratio')
+HEAD = ('sub-network', 'labels', 'fine-tuned', 'from scratch', 'difference', 'ratio', 'distilled')
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -66,7 +66,8 @@ def table(found: dict[tuple[str, int], dict[str, list[float]]]) -> list[str]:
         if tuned and scratch:
             gap = f'{mean(tuned) - mean(scratch):+.1f}'
             ratio = f'{mean(tuned) / mean(scratch):.2f}'
-        lines.append((f'`{net}`', f'{percent} %', spread(tuned), spread(scratch), gap, ratio))
+        row = (f'`{net}`', f'{percent} %', spread(tuned), spread(scratch), gap, ratio)
+        lines.append((*row, spread(values['distilled'])))
     return ['| ' + ' | '.join(line) + ' |' for line in lines]
 
 

@@ -22,13 +22,14 @@ def test_means_and_differences(tmp_path, capsys):
     write_run(tmp_path, 'fine-tuned-smallest-10-seed1', 54.0)
     write_run(tmp_path, 'fine-tuned-smallest-10-seed2', 99.0, ended=False)
     write_run(tmp_path, 'scratch-smallest-10-seed0', 26.0)
+    write_run(tmp_path, 'distilled-smallest-10-seed0', 55.0)
     write_run(tmp_path, 'scratch-w64-d4-1-seed0', 12.0)
     (tmp_path / 'images').mkdir()
     assert tool.main([str(tmp_path)]) == 0
     _, _, *rows = capsys.readouterr().out.splitlines()
     assert rows == [
-        '| `smallest` | 10 % | 52.0 ± 2.8 | 26.0 | +26.0 | 2.00 |',
-        '| `w64-d4` | 1 % |  | 12.0 |  |  |',
+        '| `smallest` | 10 % | 52.0 ± 2.8 | 26.0 | +26.0 | 2.00 | 55.0 |',
+        '| `w64-d4` | 1 % |  | 12.0 |  |  |  |',
     ]
 
 
