@@ -15,7 +15,7 @@ from poa_mm.export import export_subnet
 
 @pytest.mark.parametrize(('to', 'suffix'), [('safetensors', 'safetensors'), ('mmpretrain', 'pth')])
 @pytest.mark.parametrize('family', SUPERNETS)
-@settings(deadline=None, max_examples=6)
+@settings(deadline=None, max_examples=3)
 @given(data=st.data())
 def test_round_trip(data, family, to, suffix, tmp_path_factory):
     net = build(family, torch.float64)

@@ -144,7 +144,7 @@ def test_positions_of_a_grid_that_is_no_square(size, tmp_path):
 
 
 @pytest.mark.parametrize('family', SUPERNETS)
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=4)
 @given(data=st.data())
 def test_round_trip(data, family, tmp_path_factory):
     net = build(family, torch.float64)

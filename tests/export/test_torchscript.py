@@ -13,7 +13,7 @@ from poa_mm.export import export_subnet
 
 
 @pytest.mark.parametrize('family', SUPERNETS)
-@settings(deadline=None, max_examples=4)
+@settings(deadline=None, max_examples=2)
 @given(data=st.data())
 def test_features_and_map_at_any_batch_size(data, family, tmp_path_factory):
     net = build(family)
