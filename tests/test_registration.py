@@ -43,6 +43,21 @@ found['missing'] = utils.ResLayerExtraNorm is None
 import mmdet.models
 from mmdet.registry import MODELS as DETECTORS
 found['given'] = DETECTORS.get('ResLayerExtraNorm') is utils.ResLayerExtraNorm is not None
+
+import mmpretrain.datasets, mmdet.datasets, mmseg.datasets
+found['rare'] = loaded('imagecorruptions', 'imgaug', 'numba')
+try:
+    from mmdet.datasets.transforms.generate_line import ImageAug, LineString
+except ModuleNotFoundError:
+    found['lanes'] = None
+else:
+    import numpy
+    resize = {'name': 'Resize', 'parameters': {'size': {'height': 8, 'width': 16}}, 'p': 1.0}
+    pipeline = ImageAug([resize]).pipeline
+    import imgaug.augmenters as iaa
+    resized = pipeline.augment_image(numpy.zeros((4, 4, 3), 'uint8'))
+    line = type(LineString([(0, 1), (2, 3)])).__module__
+    found['lanes'] = [isinstance(pipeline, iaa.Sequential), resized.shape, line]
 print(json.dumps(found))
 """
 
@@ -53,7 +68,8 @@ def found():
         [sys.executable, '-W', 'ignore', '-c', SCRIPT], capture_output=True, text=True, cwd=ROOT
     )
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    *printed, last = done.stdout.splitlines()
+    return {**json.loads(last), 'printed': printed}
 
 
 def test_importing_the_package_imports_nothing_else(found):
@@ -86,3 +102,18 @@ def test_nothing_is_imported_that_only_others_need(found):
 def test_parts_of_detectors_in_mmpretrain_wait_for_mmdet(found):
     assert found['missing']
     assert found['given']
+
+
+def test_importing_prints_nothing(found):
+    """Neither our package nor mmpretrain, mmdet and mmseg with their data sets."""
+    assert found['printed'] == []
+
+
+def test_imgaug_and_imagecorruptions_wait_for_a_transform_that_uses_them(found):
+    assert found['rare'] == []
+
+
+def test_lane_transforms_work_as_before(found):
+    if found['lanes'] is None:
+        pytest.skip('mmdet without lanes')
+    assert found['lanes'] == [True, [8, 16, 3], 'imgaug.augmentables.lines']

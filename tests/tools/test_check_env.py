@@ -203,7 +203,10 @@ def test_rich_table(check_env: ModuleType, capsys: pytest.CaptureFixture[str]) -
     assert '[Errno 2] x' in printed
 
 
-def test_this_environment() -> None:
-    result = subprocess.run([sys.executable, TOOL], capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stdout
-    assert metadata.version('torch') in result.stdout
+def test_this_environment(
+    check_env: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, 'argv', [str(TOOL)])
+    code, printed = check_env.main(), capsys.readouterr().out
+    assert code == 0, printed
+    assert metadata.version('torch') in printed
