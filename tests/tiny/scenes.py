@@ -14,6 +14,7 @@ from skimage import data as photos
 CLASSES = ('triangle', 'square', 'hexagon')
 CORNERS = (3, 4, 6)
 SIZE = 128
+WIDTH, CHANNELS = 96, 32  # of the backbone and of all heads
 _numbers = itertools.count()  # mmengine keeps loggers by the name of the experiment
 OVERFIT = ROOT / 'configs' / 'det' / 'cascade_poa_vit-tiny_overfit.py'
 
@@ -85,10 +86,35 @@ def write_config(path, coco, text=''):
     classes = f'classes={CLASSES!r}'
     path.write_text(f"""
 _base_ = {str(OVERFIT)!r}
-heads = [{{**head, 'num_classes': {len(CLASSES)}}} for head in _base_.model.roi_head.bbox_head]
+heads = [
+    {{**head, 'num_classes': {len(CLASSES)}, 'in_channels': {CHANNELS},
+     'conv_out_channels': {CHANNELS}, 'fc_out_channels': 64}}
+    for head in _base_.model.roi_head.bbox_head
+]
+pyramid, fpn = _base_.model.neck
 model = dict(
-    roi_head=dict(bbox_head=heads, mask_head=dict(num_classes={len(CLASSES)})),
-    test_cfg=dict(rcnn=dict(score_thr=0.0)),
+    backbone=dict(arch=dict(embed_dims={WIDTH}, feedforward_channels={2 * WIDTH})),
+    neck=[
+        {{**pyramid, 'embed_dim': {WIDTH}}},
+        {{**fpn, 'in_channels': {[WIDTH] * 4}, 'out_channels': {CHANNELS}}},
+    ],
+    rpn_head=dict(in_channels={CHANNELS}, feat_channels={CHANNELS}),
+    roi_head=dict(
+        bbox_roi_extractor=dict(out_channels={CHANNELS}),
+        bbox_head=heads,
+        mask_roi_extractor=dict(out_channels={CHANNELS}),
+        mask_head=dict(
+            num_classes={len(CLASSES)}, in_channels={CHANNELS}, conv_out_channels={CHANNELS}
+        ),
+    ),
+    train_cfg=dict(
+        rpn_proposal=dict(max_per_img=100),
+        rcnn=[
+            {{**stage, 'sampler': {{**stage.sampler, 'num': 32}}}}
+            for stage in _base_.model.train_cfg.rcnn
+        ],
+    ),
+    test_cfg=dict(rpn=dict(max_per_img=100), rcnn=dict(score_thr=0.0)),
 )
 resize = dict(type='Resize', scale=({SIZE}, {SIZE}), keep_ratio=True)
 train_dataloader = dict(

@@ -133,16 +133,16 @@ def test_mixed_precision_trains_near_float32(train):
 WORLD = 2
 SUPERNET = {
     'type': 'ElasticVisionTransformer',
-    'arch': {'embed_dims': 256, 'num_layers': 5, 'num_heads': 4, 'feedforward_channels': 1024},
+    'arch': {'embed_dims': 128, 'num_layers': 5, 'num_heads': 4, 'feedforward_channels': 256},
     'img_size': 32,
     'patch_size': 16,
-    'widths': [192, 256],
+    'widths': [96, 128],
     'depths': [4, 5],
     'layer_scale_init_value': 1.0,
 }
 FROM_SUBNET = """
-source = dict(_delete_=True, type='Pretrained', checkpoint='subnet://w192-d4@{path}')
-model['backbone'] = dict(init_cfg=source)
+source = dict(_delete_=True, type='Pretrained', checkpoint='subnet://w96-d4@{path}')
+model['backbone']['init_cfg'] = source
 custom_hooks = [dict(type='PretrainedCheckHook'), dict(type='ClassCheckHook')]
 train_cfg = dict(max_iters=1, val_interval=1)
 """
@@ -187,7 +187,7 @@ def test_ranks_start_from_one_sub_network_and_stay_together(coco, tmp_path):
         torch.load(tmp_path / f'rank{rank}.pt', weights_only=True) for rank in range(WORLD)
     )
     assert set(first['images']).isdisjoint(second['images'])
-    expected = nets['teacher'].subnet_state_dict('w192-d4')
+    expected = nets['teacher'].subnet_state_dict('w96-d4')
     for rank in (first, second):
         for name in ('patch_embed.projection.weight', 'layers.3.ffn.layers.1.weight', 'cls_token'):
             assert torch.equal(rank['start'][f'backbone.{name}'], expected[name])
