@@ -2,6 +2,7 @@
 """Classify images with a fine-tuned network or a saved linear probe."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,7 +53,7 @@ def classify(args: argparse.Namespace) -> None:
 
     device = args.device or cli.default_device()
     classifier = open_classifier(args.checkpoint, args.config, device)
-    images = find_images(args.images)
+    images = find_images([path.expanduser() for path in args.images])
     many = len(images) > args.batch_size
     done: list[Prediction] = []
     try:
@@ -98,19 +99,20 @@ def check(args: argparse.Namespace) -> None:
 
 
 def find_images(paths: Sequence[Path]) -> dict[str, str]:
-    """Return the path of each image with its name within the folder that it was found in."""
+    """Return the path of each image, with its path within the folder that all are in."""
     from poa_mm.datasets.listing import list_images
 
-    images: dict[str, str] = {}
+    images: list[str] = []
     for path in paths:
-        path = path.expanduser()
         if path.is_file():
-            images[str(path)] = path.name
+            images.append(str(path))
             continue
         listing = list_images(str(path))
         listing.report()
-        images |= {listing.path(image): image for image in listing.images}
-    return images
+        images += [listing.path(image) for image in listing.images]
+    folders = [str(path.absolute() if path.is_dir() else path.absolute().parent) for path in paths]
+    common = os.path.commonpath(folders)
+    return {image: os.path.relpath(Path(image).absolute(), common) for image in images}
 
 
 def show(prediction: 'Prediction', name: str, args: argparse.Namespace, alone: bool) -> None:

@@ -8,6 +8,7 @@ nor the folders to build the model again.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
@@ -46,21 +47,29 @@ def _complete_data(cfg: Config) -> None:
     """Give all data sets the same folder, split and classes, and the model their number."""
     train = _dataset(cfg, LOADERS[0])
     others = [d for name in LOADERS[1:] if (d := _dataset(cfg, name)).get('type') == FOLDERS]
+    root = train.data_root
     for dataset in others:
         if dataset.get('data_root') is None:
-            dataset.data_root = train.data_root
-        if dataset.data_root != train.data_root:
-            dataset.held_out = None  # all that is there
-            if dataset.get('part') == 'val':
-                train.held_out = None
+            dataset.data_root = root
+        root = dataset.data_root  # without one of its own, a test is on what is validated on
+        if _is_same(dataset.data_root, train.data_root):
+            continue
+        dataset.held_out = None  # all that is there
+        if dataset.get('part') == 'val':
+            train.held_out = None
     for dataset in others:
-        if dataset.data_root == train.data_root:
+        if _is_same(dataset.data_root, train.data_root):
             dataset.update({key: train[key] for key in SPLITTING if key in train})
     given = (train.get('metainfo') or {}).get('classes')
     classes = tuple(given or find_classes(find_layout(train.data_root)))
     for dataset in (train, *others):
         dataset.metainfo = {'classes': classes}
     _set_num_classes(cfg, classes)
+
+
+def _is_same(one: str, other: str) -> bool:
+    """Tell whether two paths, however they are written, are the same folder."""
+    return Path(one).expanduser().resolve() == Path(other).expanduser().resolve()
 
 
 def _set_num_classes(cfg: Config, classes: Sequence[str]) -> None:

@@ -67,3 +67,25 @@ def test_the_sub_network_is_the_extracted_one(supernet, photos, tmp_path):
             assert dataset.metainfo.classes == ('cat', 'dog', 'emu')
             assert dataset.data_root == str(photos)
     assert torch.equal(*features)
+
+
+def parts(cfg):
+    """What each data set takes: its folder, and the share that is held out."""
+    datasets = [cfg[f'{name}_dataloader'].dataset for name in ('train', 'val', 'test')]
+    return [(dataset.data_root, dataset.held_out) for dataset in datasets]
+
+
+def test_images_to_validate_on_from_elsewhere(photos):
+    train, val = str(photos / 'train'), str(photos / 'val')
+    cfg = folder_config('none', train, **{'train_dataloader.dataset.held_out': 0.5})
+    cfg.model.backbone.type = 'VisionTransformer'  # named: nothing is read of a checkpoint
+    again = copy.deepcopy(cfg)
+    complete(cfg)
+    assert parts(cfg) == [(train, 0.5)] * 3
+    again.val_dataloader.dataset.data_root = val
+    same = copy.deepcopy(again)
+    complete(again)
+    assert parts(again) == [(train, None), (val, None), (val, None)]  # no image that is trained on
+    same.val_dataloader.dataset.data_root = f'{train}/../train/'  # else both would take all
+    complete(same)
+    assert [share for _, share in parts(same)] == [0.5] * 3

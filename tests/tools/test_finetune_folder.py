@@ -127,6 +127,14 @@ def test_one_image_as_json(folder, tmp_path, capsys):
     assert re.search(rf'  {best["score"]:.3f}  {best["class"]}\n', capsys.readouterr().out)
 
 
+def test_drawings_of_images_of_one_name(folder, tmp_path):
+    images = [folder / 'photos' / 'val' / name / '100.png' for name in CLASSES]
+    drawn = tmp_path / 'drawn'
+    assert run('classify', folder / 'run' / 'epoch_2.pth', *images, '--show-dir', drawn) is None
+    names = [path.relative_to(drawn).as_posix() for path in sorted(drawn.rglob('*.png'))]
+    assert names == [f'{name}/100.png.png' for name in CLASSES]
+
+
 def test_a_checkpoint_of_something_else(folder, tmp_path):
     image = folder / 'photos' / 'val' / CLASSES[0] / '100.png'
     assert 'holds a supernet, which knows no classes' in run(
