@@ -79,9 +79,12 @@ class ClassifierCheckHook(Hook):
         _settle_preprocessor(model.data_preprocessor, num_classes)
         classes = _classes(dataset)
         if classes and len(classes) != num_classes:
+            advice = f'set model.head.num_classes={len(classes)}'
+            if name != TRAINING:
+                advice = 'it needs the folders of all classes, or their names as metainfo.classes'
             raise ValueError(
                 f'{name} has {len(classes)} classes ({_listed(classes)}), the model {num_classes}: '
-                f'set model.head.num_classes={len(classes)}'
+                f'{advice}'
             )
         return num_classes
 

@@ -31,19 +31,24 @@ class DistilledImageClassifier(ImageClassifier):
         distill_weight: w, from 0 to 1.
 
     Raises:
-        ValueError: T or w is out of its range. When weights are initialised, a file that holds no
-            classifier, or one of other classes or images.
+        ValueError: No teacher is named; T or w is out of its range. When weights are initialised, a
+            file that holds no classifier, or one of other classes or images.
         FileNotFoundError: When weights are initialised, if there is no such file.
     """
 
     def __init__(
         self,
         *args: Any,
-        teacher: str,
+        teacher: str | None = None,
         temperature: float = 1.0,
         distill_weight: float = 0.5,
         **kwargs: Any,
     ) -> None:
+        if not teacher:
+            raise ValueError(
+                f'{type(self).__name__} needs model.teacher, the checkpoint of a classifier that '
+                'was fine-tuned before'
+            )
         if not temperature > 0:
             raise ValueError(f'temperature must be positive, got {temperature}')
         if not 0 <= distill_weight <= 1:

@@ -50,7 +50,7 @@ def test_the_loss_is_the_divergence_of_softened_answers():
 def student(teacher, **options):
     cfg = load_config('cls/finetune_poa_vit-s.py')
     shrink(cfg.model, 'vit')
-    cfg.model.update(type='DistilledImageClassifier', teacher=str(teacher), **options)
+    cfg.model.update(type='DistilledImageClassifier', teacher=teacher and str(teacher), **options)
     return build_model(cfg.model)
 
 
@@ -136,10 +136,11 @@ def test_a_wrong_teacher_is_refused_before_training(folder, tmp_path):
 @pytest.mark.parametrize(
     ('options', 'words'),
     [
+        ({'teacher': None}, 'needs model.teacher, the checkpoint of a classifier'),
         ({'temperature': 0}, 'temperature must be positive, got 0'),
         ({'distill_weight': 1.5}, 'distill_weight must be from 0 to 1, got 1.5'),
     ],
 )
 def test_options_out_of_range(options, words):
     with pytest.raises(ValueError, match=words):
-        student('t.pth', **options)
+        student(**{'teacher': 't.pth', **options})

@@ -1,5 +1,8 @@
 """tools/train.py and tools/test.py on fine-tuning configs."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -90,6 +93,23 @@ def test_classes_of_another_number_are_refused_before_training(run, tmp_path):
         'model.head.num_classes=3'
     )
     assert not list(tmp_path.glob('*.pth'))
+
+
+def test_a_test_needs_all_classes_or_their_names(run, tmp_path):
+    config, whole = run
+    shutil.copytree(Path(config).parent / 'val', tmp_path / 'val')
+    shutil.rmtree(tmp_path / 'val' / 'red')
+    data = f'test_dataloader.dataset.data_root={tmp_path}/val'
+    args = [config, whole / 'epoch_3.pth', '--work-dir', tmp_path, '--cfg-options', data]
+    answer = call('test', *args)
+    assert answer == (
+        'error: the test data has 2 classes (blue, green), the model 3: it needs the folders of '
+        'all classes, or their names as metainfo.classes'
+    )
+    names = 'test_dataloader.dataset.metainfo.classes'
+    assert call('test', *args, f'{names}=[blue,green,red]') is None
+    answer = call('test', *args, f'{names}=[red,green,blue]')
+    assert "class 0 is 'blue' in the one and 'red' in the other" in answer
 
 
 def test_a_wrong_checkpoint_is_refused_before_training(run, tmp_path):
