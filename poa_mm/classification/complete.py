@@ -26,7 +26,8 @@ SPLITTING = ('held_out', 'split_seed')  # what all parts of a folder must agree 
 def complete(cfg: Config) -> None:
     """Fill in the classes of ``ClassFolders`` and a backbone of the type ``FromCheckpoint``.
 
-    A config without these, or a complete one, stays as it is.
+    A config without these, or a complete one, stays as it is. ``model.train_cfg.augments=[]`` means
+    that no images are mixed.
 
     Args:
         cfg: Config with all options applied, changed in place.
@@ -41,6 +42,8 @@ def complete(cfg: Config) -> None:
     model = cfg.get('model') or {}
     if (model.get('backbone') or {}).get('type') == OPEN:
         _complete_network(cfg)
+    if not (model.get('train_cfg') or {}).get('augments', ...):
+        cfg.model.train_cfg = None  # mmpretrain would draw one of no ways to mix images
 
 
 def _complete_data(cfg: Config) -> None:

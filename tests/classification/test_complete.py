@@ -89,3 +89,16 @@ def test_images_to_validate_on_from_elsewhere(photos):
     same.val_dataloader.dataset.data_root = f'{train}/../train/'  # else both would take all
     complete(same)
     assert [share for _, share in parts(same)] == [0.5] * 3
+
+
+@pytest.mark.parametrize('augments', [[], None])
+def test_no_ways_to_mix_images_mix_none(augments):
+    cfg = load_config('cls/finetune_poa_vit-s.py')
+    mixing = copy.deepcopy(cfg.model.train_cfg)
+    complete(cfg)
+    assert cfg.model.train_cfg == mixing
+    cfg.model.train_cfg.augments = augments
+    complete(cfg)
+    model = cfg.model
+    model.backbone = {'type': 'VisionTransformer', 'arch': 'deit-tiny'}
+    assert build_model(model).data_preprocessor.batch_augments is None
