@@ -1,4 +1,4 @@
-"""Each network goes through the exporter of ONNX once in a session, which takes it seconds."""
+"""Each network goes through the exporter of ONNX once for each test file: it takes seconds."""
 
 import hashlib
 from unittest import mock
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 
-@pytest.fixture(autouse=True, scope='session')
+@pytest.fixture(autouse=True, scope='module')
 def _one_trace_for_each_network():
     export, programs = torch.onnx.export, {}
 
