@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Fine-tuning against training from scratch, with all, 10 % and 1 % of the labels of ten classes of
-# Tiny-ImageNet, and the smallest sub-network taught by the fine-tuned largest one; three seeds: the table of configs/cls/README.md. About an hour of a CPU core.
+# Tiny-ImageNet, and the smallest sub-network taught by the fine-tuned largest one; three seeds: the table of configs/cls/README.md. About an hour and a half of a CPU core.
 # TINY_IMAGENET names the folder of the images, SUPERNET a checkpoint of
 # configs/pretrain/poa_vit-tiny_tiny-imagenet.py. Writes below the folder given; a run that was
-# interrupted starts anew, finished ones are kept.
+# interrupted starts anew, finished ones are kept. SEEDS=0 in one shell and SEEDS=1 in another share
+# the work.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 OUT=${1:?usage: TINY_IMAGENET=IMAGES SUPERNET=CHECKPOINT benchmarks/finetune.sh FOLDER}
@@ -38,7 +39,7 @@ train() {
     touch "$OUT/$1/done"
 }
 
-for SEED in 0 1 2; do
+for SEED in ${SEEDS:-0 1 2}; do
     for net in smallest largest; do
         for part in 1:100 10:40 100:10; do # percent of the labels : epochs
             run=$net-${part%:*}-seed$SEED
