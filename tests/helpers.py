@@ -4,10 +4,12 @@ import contextlib
 import copy
 import functools
 import importlib.util
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.utils import ManagerMixin
 
 ROOT = Path(__file__).parents[1]
@@ -53,6 +55,25 @@ def _owners_of_globals(owner) -> Iterator[type]:
     yield owner
     for child in owner.__subclasses__():
         yield from _owners_of_globals(child)
+
+
+@contextlib.contextmanager
+def recorded_log(level=logging.DEBUG):
+    """What mmengine's current logger logs, as a list of the name of the level and the text."""
+    messages = []
+
+    class Recorder(logging.Handler):
+        def emit(self, record):
+            record.getMessage().encode('utf-8')  # as a terminal does
+            messages.append((record.levelname, record.getMessage()))
+
+    logger = MMLogger.get_current_instance()
+    handler = Recorder(level)
+    logger.addHandler(handler)
+    try:
+        yield messages
+    finally:
+        logger.removeHandler(handler)
 
 
 def install_metadata(folder, package, group, *entries):

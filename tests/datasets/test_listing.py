@@ -1,13 +1,12 @@
 """Which files below a folder are images, whatever links and oddities lie between them."""
 
-import logging
 import os
 import socket
 
 import pytest
+from helpers import recorded_log
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mmengine.logging import MMLogger
 from PIL import features
 
 from poa_mm.datasets.listing import EXTENSIONS, list_images
@@ -22,18 +21,8 @@ def touch(*paths):
 @pytest.fixture
 def log():
     """Level and text of each message; what a terminal with UTF-8 cannot take is an error."""
-    messages = []
-
-    class Recorder(logging.Handler):
-        def emit(self, record):
-            record.getMessage().encode('utf-8')
-            messages.append((record.levelname, record.getMessage()))
-
-    logger = MMLogger.get_current_instance()
-    handler = Recorder()
-    logger.addHandler(handler)
-    yield messages
-    logger.removeHandler(handler)
+    with recorded_log() as messages:
+        yield messages
 
 
 def test_links_are_followed_and_have_an_end(tmp_path, log):
