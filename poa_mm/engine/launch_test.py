@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.hooks import LoggerHook
 from mmengine.runner import Runner
 
 from poa_mm.engine import launch
@@ -142,4 +144,22 @@ def build_test_runner(cfg: Config, checkpoint: str, launcher: str = 'none') -> R
     cfg.load_from, cfg.resume = checkpoint, False
     runner = launch.build_runner(cfg, launcher, launch.TestRunner)
     load_pretrained(inner_model(runner.model), checkpoint)
+    _write_once(runner)
     return runner
+
+
+def _write_once(runner: Runner) -> None:
+    """Have the first process alone write the metrics of a test.
+
+    mmengine's hook writes them from every process to one file, which is torn if they do so at the
+    same moment.
+    """
+    if is_main_process():
+        return
+    for hook in runner.hooks:
+        if isinstance(hook, LoggerHook):
+            hook.after_test_epoch = _write_nothing
+
+
+def _write_nothing(runner: Runner, metrics: object = None) -> None:
+    """Stand in for ``LoggerHook.after_test_epoch``."""
