@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Fine-tuning against training from scratch, with all, 10 % and 1 % of the labels of ten classes of
-# Tiny-ImageNet, and the smallest sub-network taught by the fine-tuned largest one; three seeds: the table of configs/cls/README.md. About an hour and a half of a CPU core.
+# Tiny-ImageNet, and the smallest sub-network taught by the fine-tuned largest one; three seeds. About two hours of a CPU core.
 # TINY_IMAGENET names the folder of the images, SUPERNET a checkpoint of
 # configs/pretrain/poa_vit-tiny_tiny-imagenet.py. Writes below the folder given; a run that was
 # interrupted starts anew, finished ones are kept. SEEDS=0 in one shell and SEEDS=1 in another share
@@ -10,7 +10,6 @@ cd "$(dirname "$0")/.."
 OUT=${1:?usage: TINY_IMAGENET=IMAGES SUPERNET=CHECKPOINT benchmarks/finetune.sh FOLDER}
 CONFIG=configs/cls/finetune_poa_folder.py
 PYTHON=${PYTHON:-python}
-SIZE=32 # half the side of the images: a quarter of the time
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 
 for split in train val; do
@@ -32,7 +31,7 @@ train() {
         train_dataloader.dataset.data_root="$OUT/images" \
         train_dataloader.dataset.subset="$OUT/$3.txt" \
         model.backbone.init_cfg.checkpoint="subnet://$2@$SUPERNET" \
-        model.backbone.img_size=$SIZE model.backbone.drop_path_rate=0.0 model.train_cfg=None \
+        model.backbone.drop_path_rate=0.0 model.train_cfg=None \
         train_cfg.max_epochs="$4" train_cfg.val_interval="$4" \
         default_hooks.checkpoint.interval="$4" \
         train_dataloader.num_workers=1 val_dataloader.num_workers=1 "${@:5}"
