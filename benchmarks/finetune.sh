@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Fine-tuning against training from scratch, with all, 10 % and 1 % of the labels of ten classes of
-# Tiny-ImageNet, and the smallest sub-network taught by the fine-tuned largest one; three seeds. About two hours of a CPU core.
+# Tiny-ImageNet, and the smallest sub-network taught by the fine-tuned largest one; three seeds.
+# About an hour and a half of a CPU core.
 # TINY_IMAGENET names the folder of the images, SUPERNET a checkpoint of
 # configs/pretrain/poa_vit-tiny_tiny-imagenet.py. Writes below the folder given; a run that was
 # interrupted starts anew, finished ones are kept. SEEDS=0 in one shell and SEEDS=1 in another share
@@ -34,7 +35,8 @@ train() {
         model.backbone.drop_path_rate=0.0 model.train_cfg=None \
         train_cfg.max_epochs="$4" train_cfg.val_interval="$4" \
         default_hooks.checkpoint.interval="$4" \
-        train_dataloader.num_workers=1 val_dataloader.num_workers=1 "${@:5}"
+        train_dataloader.num_workers=0 train_dataloader.persistent_workers=False \
+        val_dataloader.num_workers=0 val_dataloader.persistent_workers=False "${@:5}"
     touch "$OUT/$1/done"
 }
 
