@@ -15,7 +15,7 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 
 for split in train val; do
     mkdir -p "$OUT/images/$split"
-    find "$TINY_IMAGENET/$split" -mindepth 1 -maxdepth 1 -type d | sort | head -n 10 |
+    find "$(realpath "$TINY_IMAGENET/$split")" -mindepth 1 -maxdepth 1 -type d | sort | head -n 10 |
         xargs -I{} ln -sfn {} "$OUT/images/$split"
 done
 for percent in 1 10 100; do
