@@ -101,9 +101,7 @@ def _beside_baselines(
 ) -> Iterator[DenseRow]:
     (pixels,) = evaluator.rows(PixelPatches(measured))
     random = untrained_networks(measured, networks)
-    untrained = iter(()) if random is None else evaluator.rows(random)
+    untrained = evaluator.rows(random) if random is not None else None
     for row in rows:
-        beside = {PIXELS_KEY: pixels.ious}
-        for other in [next(untrained)] if random else []:
-            beside = {UNTRAINED_KEY: other.ious, **beside}
-        yield replace(row, baselines=beside)
+        beside = {} if untrained is None else {UNTRAINED_KEY: next(untrained).ious}
+        yield replace(row, baselines={**beside, PIXELS_KEY: pixels.ious})
