@@ -9,7 +9,8 @@ from mmpretrain.structures import DataSample
 from torch import Tensor
 from torch.nn import functional
 
-from poa_mm.classification.teacher import Teacher, check_teacher, open_teacher
+from poa_mm.classification.open_classifier import Network
+from poa_mm.classification.teacher import check_teacher, open_teacher
 from poa_mm.registry import MODELS
 
 
@@ -62,14 +63,14 @@ class DistilledImageClassifier(ImageClassifier):
         """Initialise the student, and open the teacher."""
         super().init_weights()
         check_teacher(self._teacher.get(), self, self._teacher.path)
-        parameters = sum(p.numel() for p in self._teacher.get().net.parameters())
+        parameters = sum(p.numel() for p in self._teacher.get().model.parameters())
         text = f'taught by {self._teacher.path}, {parameters / 1e6:.2f} M parameters'
         print_log(text, logger='current')
 
     @property
     def teacher_classes(self) -> tuple[str, ...]:
         """Names of the teacher's classes, empty where its checkpoint does not say."""
-        return self._teacher.get().classes
+        return self._teacher.get().names
 
     def loss(self, inputs: Tensor, data_samples: list[DataSample]) -> dict[str, Tensor]:
         """Compute the losses of a batch.
@@ -120,12 +121,12 @@ class _Aside:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._teacher: Teacher | None = None
+        self._teacher: Network | None = None
 
     def __deepcopy__(self, memo: dict) -> '_Aside':
         return self
 
-    def get(self) -> Teacher:
+    def get(self) -> Network:
         """Open the teacher, once."""
         if self._teacher is None:
             # Building it must not move the random stream that the run goes on with.
@@ -135,6 +136,6 @@ class _Aside:
 
     def scores(self, inputs: Tensor) -> Tensor:
         """Return the logits of the teacher, on the device of the images."""
-        net = self.get().net.to(inputs.device)
+        net = self.get().model.to(inputs.device)
         with torch.no_grad():
             return net(inputs, mode='tensor')

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.dataset import Compose
@@ -25,6 +25,22 @@ LOADING = ('LoadImageFromFile', 'LoadImage')  # transforms; images come decoded
 # Settings of a model that start or train it: the weights are loaded at once.
 TRAINING = ('init_cfg', 'pretrained', 'train_cfg', 'batch_augments')
 FINE_TUNE = 'train a classifier on it with configs/cls/finetune_poa_folder.py'
+
+
+class Network(NamedTuple):
+    """The network of a trained classifier, and what its checkpoint says of it.
+
+    Attributes:
+        model: A classifier of mmpretrain in evaluation mode, with its data preprocessor.
+        names: Names of its classes, in the order of its scores; empty where nothing names them.
+        cfg: Config of the run.
+        source: What that was read from, for messages.
+    """
+
+    model: BaseClassifier
+    names: tuple[str, ...]
+    cfg: Mapping[str, Any]
+    source: str
 
 
 @dataclass(frozen=True)
@@ -63,14 +79,20 @@ def open_classifier(
         ValueError: The checkpoint of something else, weights that do not fit the config, or another
             number of names than of classes.
     """
+    model, names, cfg, source = open_network(checkpoint, config)
+    model.to(device)
+    return Classifier(model, names or _numbers(model, checkpoint), _pipeline(cfg, source))
+
+
+def open_network(checkpoint: str | PathLike, config: str | PathLike | None = None) -> Network:
+    """Open the network of a classifier alone, on the CPU; see :func:`open_classifier`."""
     content = read_file(checkpoint)
     _check_kind(content, checkpoint)
     cfg, source = _config(content, checkpoint, config)
     model = _build(cfg, source)
     load_pretrained(model, str(checkpoint))
-    model.to(device)
     model.eval()
-    return Classifier(model, _classes(content, cfg, model, checkpoint), _pipeline(cfg, source))
+    return Network(model, _names(content, model, checkpoint), cfg, source)
 
 
 def _check_kind(content: Any, path: str | PathLike) -> None:
@@ -96,11 +118,13 @@ def _config(
         except ValueError as error:  # it holds objects, which no text can say
             if not beside.is_file():
                 raise ValueError(
-                    f'the config in {checkpoint} cannot be read ({error}): name one with --config'
+                    f'the config in {checkpoint} cannot be read ({error}): put that of its '
+                    f'run at {beside}'
                 ) from error
     if not beside.is_file():
         raise FileNotFoundError(
-            f'{checkpoint} holds no config, and there is none at {beside}: name one with --config'
+            f'{checkpoint} holds no config, and there is none at {beside}: copy that of '
+            'its run there'
         )
     return read_config(beside), str(beside)
 
@@ -139,10 +163,10 @@ def _pipeline(cfg: Mapping[str, Any], source: str) -> Compose:
     raise ValueError(f'{source} has no pipeline of {" or ".join(LOADERS)}: how to prepare images?')
 
 
-def _classes(
-    content: Mapping[str, Any], cfg: Mapping[str, Any], model: Any, path: str | PathLike
+def _names(
+    content: Mapping[str, Any], model: BaseClassifier, path: str | PathLike
 ) -> tuple[str, ...]:
-    """Return the names of the classes, or their numbers where nothing names them."""
+    """Return the names of the classes, if the checkpoint has them."""
     meta = (content.get('meta') or {}).get('dataset_meta') or {}
     names = meta.get('classes') or meta.get('CLASSES') or ()
     number = getattr(model.head, 'num_classes', None)
@@ -151,8 +175,12 @@ def _classes(
             f'{path} names {len(names)} classes, but its head has {number}: it is of another data '
             'set than its config'
         )
-    if names:
-        return tuple(map(str, names))
+    return tuple(map(str, names))
+
+
+def _numbers(model: BaseClassifier, path: str | PathLike) -> tuple[str, ...]:
+    """Number the classes that nothing names."""
+    number = getattr(model.head, 'num_classes', None)
     if number is None:
         raise ValueError(f'{path} does not say how many classes it knows')
     return tuple(map(str, range(number)))

@@ -79,7 +79,7 @@ def test_weight_and_temperature_mix_labels_and_answers(tmp_path):
 def test_the_teacher_is_no_part_of_the_model(folder, tmp_path):
     """Nor of its checkpoint and average; a test needs no teacher."""
     save_teacher(tmp_path / 't.pth')
-    before = open_teacher(str(tmp_path / 't.pth')).net.state_dict()
+    before = open_teacher(str(tmp_path / 't.pth')).model.state_dict()
     cfg = tiny_config('finetune_poa_vit-s', folder, tmp_path / 'run', epochs=1)
     plain = build_model(copy.deepcopy(cfg.model)).state_dict()
     cfg.dump(tmp_path / 'c.py')
@@ -90,7 +90,7 @@ def test_the_teacher_is_no_part_of_the_model(folder, tmp_path):
     assert content['state_dict'].keys() == plain.keys()
     averaged = {key for key in content['ema_state_dict'] if key != 'steps'}
     assert averaged == {f'module.{key}' for key in plain}
-    after = open_teacher(str(tmp_path / 't.pth')).net
+    after = open_teacher(str(tmp_path / 't.pth')).model
     assert all(torch.equal(value, before[name]) for name, value in after.state_dict().items())
     (tmp_path / 't.pth').unlink()
     args = [
@@ -102,7 +102,7 @@ def test_the_teacher_is_no_part_of_the_model(folder, tmp_path):
     assert call('test', *args) is None
     assert tool_score(tmp_path / 'x') == pytest.approx(last(tmp_path / 'run'))
     # The student may teach in its turn.
-    assert open_teacher(str(tmp_path / 'run' / 'epoch_1.pth')).classes == CLASSES
+    assert open_teacher(str(tmp_path / 'run' / 'epoch_1.pth')).names == CLASSES
 
 
 def test_a_wrong_teacher_is_refused_before_training(folder, tmp_path):
@@ -118,8 +118,8 @@ def test_a_wrong_teacher_is_refused_before_training(folder, tmp_path):
     torch.save(content, tmp_path / 'other.pth')
     for name, words in (
         ('none', 'no checkpoint of the teacher at'),
-        ('supernet', 'is no checkpoint of a fine-tuning, which holds its config'),
-        ('bare', 'is no checkpoint of a fine-tuning, which holds its config'),
+        ('supernet', 'holds a supernet, which knows no classes'),
+        ('bare', 'holds no config, and there is none at'),
         ('four', 'has 4 classes, the model 3: fine-tune both on the same classes'),
         ('order', "class 0 is 'blue' in the one and 'red' in the other"),
         ('mean', 'takes images with mean=[0.0, 0.0, 0.0], the model with [123.67'),
