@@ -4,11 +4,11 @@ from mmpretrain.models.backbones import VisionTransformer
 from torch import cat, where
 
 
-def slice_by_hand(state, subnet, arch):
+def slice_by_hand(state, subnet, arch, alpha_scaling=True):
     """Weights of a stock ViT out of those of a supernet (Eq. 2, 3 and 4)."""
     width, full = subnet.width, arch['embed_dims']
     hidden = arch['feedforward_channels'] * width // full
-    alpha = full / width
+    alpha = full / width if alpha_scaling else 1.0
     blocks = [0]
     if subnet.depth > 1:
         steps = range(subnet.depth)
@@ -54,7 +54,8 @@ def stock_by_hand(supernet, subnet, **arguments):
         'feedforward_channels': full['feedforward_channels'] * subnet.width // full['embed_dims'],
     }
     stock = VisionTransformer(arch, **arguments).to(supernet.pos_embed.dtype)
-    stock.load_state_dict(slice_by_hand(supernet.state_dict(), subnet, full))
+    alpha = supernet.alpha_scaling
+    stock.load_state_dict(slice_by_hand(supernet.state_dict(), subnet, full, alpha))
     stock.eval()
     return stock
 
@@ -62,7 +63,8 @@ def stock_by_hand(supernet, subnet, **arguments):
 def differentiable(stock, supernet, subnet):
     """``stock`` with the slices themselves as weights: gradients reach the supernet."""
     weights = dict(supernet.named_parameters())
-    for name, value in slice_by_hand(weights, subnet, supernet.arch_settings).items():
+    sliced = slice_by_hand(weights, subnet, supernet.arch_settings, supernet.alpha_scaling)
+    for name, value in sliced.items():
         owner, _, leaf = name.rpartition('.')
         module = stock.get_submodule(owner)
         delattr(module, leaf)

@@ -6,9 +6,9 @@ from os import PathLike
 from torch import Tensor, nn
 
 from poa_mm.checkpoints.subnet_scheme import SCHEME
-from poa_mm.elastic import ElasticInputLinear
+from poa_mm.elastic import ElasticInputLinear, set_alpha_scaling
 from poa_mm.file_kinds import kind_of_content, with_kind
-from poa_mm.files import read_file
+from poa_mm.files import SUPERNET_INFO, read_file
 
 HIDDEN = 2  # layers of a projection head that a GELU follows
 PREFIX = 'teacher.head.heads.'
@@ -19,7 +19,7 @@ def load_projection(
 ) -> list[dict[str, Tensor]]:
     """Load the hidden layers with which a projection head of the teacher begins.
 
-    The first one is sliced and scaled by its α as in training (Sec. 3.2).
+    The first one is sliced and, if α was on in training, scaled by its α (Sec. 3.2).
 
     Args:
         source: Training or converted checkpoint, by its path or by ``subnet://NAME@CHECKPOINT``, as
@@ -54,14 +54,18 @@ def load_projection(
         {key: state[f'{PREFIX}{head}.mlp.{2 * place}.{key}'] for key in ('weight', 'bias')}
         for place in range(num_layers)
     ]
-    layers[0] = _sliced(layers[0], width, path)
+    backbone = content.get(SUPERNET_INFO, {}).get('backbone', {})
+    layers[0] = _sliced(layers[0], width, path, backbone.get('alpha_scaling', True))
     return layers
 
 
-def _sliced(layer: dict[str, Tensor], width: int, path: str) -> dict[str, Tensor]:
+def _sliced(
+    layer: dict[str, Tensor], width: int, path: str, alpha_scaling: bool
+) -> dict[str, Tensor]:
     outputs, full = layer['weight'].shape
     if width > full:
         raise ValueError(f'the projection heads of {path} take {full} channels, fewer than {width}')
     elastic = ElasticInputLinear(full, outputs, device='meta')
+    set_alpha_scaling(elastic, alpha_scaling)
     elastic.weight, elastic.bias = (nn.Parameter(layer[key]) for key in ('weight', 'bias'))
     return {key: value.detach().clone() for key, value in elastic.sliced(width).items()}

@@ -13,6 +13,7 @@ from poa_mm.elastic.layers import (
     ElasticQKV,
     make_elastic,
     num_sliced,
+    set_alpha_scaling,
 )
 from poa_mm.elastic.sampling import SubnetSampler
 from poa_mm.elastic.space import (
@@ -48,6 +49,7 @@ __all__ = [
     'make_elastic',
     'num_sliced',
     'select_subnets',
+    'set_alpha_scaling',
     'subnet_of_name',
     'well_known_name',
 ]

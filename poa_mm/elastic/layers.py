@@ -6,7 +6,8 @@ its parameters to match, so nothing is set on a module and nothing is remembered
 it, so an extracted network equals the trained sub-network by construction.
 
 Where the input of a layer is reduced, its weight is scaled by α = D_max / D_i. Scaling the weight,
-not the input, keeps that equality exact to the bit in every precision.
+not the input, keeps that equality exact to the bit in every precision. :func:`set_alpha_scaling`
+switches α off in a whole network, when that is built: the ablation of Table 16.
 
 An elastic layer is its stock class with another ``forward``: :func:`make_elastic` swaps the class
 of existing modules, so parameters, names, initialisation and hooks stay those of the stock network.
@@ -39,6 +40,7 @@ class _ElasticInput:
     """
 
     row_groups = 1
+    alpha_scaling = True  # see set_alpha_scaling
     weight: Any  # defined by the stock layer
     bias: Any
 
@@ -60,7 +62,11 @@ class _ElasticInput:
             for name, parameter in parameters.items()
         }
         # Biases are never scaled.
-        parameters['weight'] = parameters['weight'][:, :width] * (self.full_width / width)
+        weight = parameters['weight'][:, :width]
+        if self.alpha_scaling:
+            parameters['weight'] = weight * (self.full_width / width)
+        else:  # a copy as well: kernels may round otherwise with the strides of a view
+            parameters['weight'] = weight.contiguous()
         return parameters
 
     def _rows(self, width: int) -> int:
@@ -217,6 +223,24 @@ def make_elastic(network: nn.Module, elastic: Mapping[type[nn.Module], type[nn.M
             if isinstance(module, stock):
                 module.__class__ = replacement
                 break
+
+
+def set_alpha_scaling(network: nn.Module, scaling: bool) -> None:
+    """Have all elastic layers of a network scale sliced inputs' weights by α, or none of them.
+
+    Args:
+        network: A network with elastic layers. Its copies have the same setting.
+        scaling: ``False`` is the ablation of Table 16: Eq. 2 and those like it without their α.
+
+    Example:
+        >>> layer = ElasticLinear(8, 32)
+        >>> set_alpha_scaling(layer, False)
+        >>> torch.equal(layer.sliced(6)['weight'], layer.weight[:24, :6])
+        True
+    """
+    for module in network.modules():
+        if isinstance(module, _ElasticInput):
+            module.alpha_scaling = scaling
 
 
 @torch.no_grad()

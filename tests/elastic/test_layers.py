@@ -21,6 +21,7 @@ from poa_mm.elastic import (
     ElasticQKV,
     make_elastic,
     num_sliced,
+    set_alpha_scaling,
 )
 
 D, D_I = 8, 6
@@ -208,6 +209,21 @@ def test_a_slice_is_the_stock_layer_bit_for_bit(pair):
         layer.to(dtype)
         stock.to(dtype).load_state_dict(layer.sliced(x.shape[-1]))
         assert torch.equal(layer(x.to(dtype)), stock(x.to(dtype)))
+
+
+def test_without_alpha_a_slice_is_the_plain_one(pair):
+    layer, stock, x = pair
+    scaled = layer.sliced(x.shape[-1])
+    set_alpha_scaling(layer, False)
+    plain = layer.sliced(x.shape[-1])
+    stock.load_state_dict(plain)
+    assert torch.equal(layer(x), stock(x))
+    alpha = 1.0 if isinstance(layer, nn.LayerNorm) else ALPHA
+    assert torch.equal(plain['weight'] * alpha, scaled['weight'])
+    assert num_sliced(layer, x.shape[-1]) == sum(part.numel() for part in plain.values())
+    assert not copy.deepcopy(layer).sliced(x.shape[-1])['weight'].ne(plain['weight']).any()
+    set_alpha_scaling(layer, True)
+    assert torch.equal(layer.sliced(x.shape[-1])['weight'], scaled['weight'])
 
 
 def test_a_slice_is_the_stock_layer_under_autocast(pair):

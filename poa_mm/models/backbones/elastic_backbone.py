@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from poa_mm.elastic import AXES, Depth, SearchSpace, Subnet, num_sliced
+from poa_mm.elastic import AXES, Depth, SearchSpace, Subnet, num_sliced, set_alpha_scaling
 from poa_mm.models.backbones.family import ElasticFamily
 from poa_mm.models.backbones.input_images import check_images
 from poa_mm.models.backbones.pretrained import load_into
@@ -31,7 +31,13 @@ class ElasticBackbone(ElasticFamily):
 
     A family defines what is abstract in :class:`ElasticFamily`. The rest follows: the space of
     sub-networks, their extraction, initialisation and the config.
+
+    Attributes:
+        alpha_scaling: Whether weights are scaled by α where their input is reduced; see
+            :meth:`use_alpha`.
     """
+
+    alpha_scaling = True
 
     def __call__(self, x: Tensor, *args: Any, **kwargs: Any) -> Any:
         """Run one sub-network on images (B, C, H, W); see the family's ``forward``.
@@ -111,6 +117,25 @@ class ElasticBackbone(ElasticFamily):
             weighted=weighted,
         )
 
+    def use_alpha(self, scaling: bool) -> None:
+        """Scale by α, or do not. Call it in a constructor, once the layers are elastic.
+
+        The switch is for the ablation of Table 16. The paper does not say which layers that spares
+        α. Here they are all that have it, with the first layers of the projection heads, which
+        Sec. 3.2 adapts as it does those of the backbone: POA takes the setting of its backbone for
+        its heads. The intact network and the extracted ones know no α, so nothing else changes.
+
+        Args:
+            scaling: ``False`` slices weights without scaling them.
+
+        Raises:
+            ValueError: Neither True nor False.
+        """
+        if not isinstance(scaling, bool):
+            raise ValueError(f'alpha_scaling must be True or False, got {scaling!r}')
+        self.alpha_scaling = scaling
+        set_alpha_scaling(self, scaling)
+
     def share(self, channels: int, subnet: Subnet) -> int:
         """Return how many of a layer's ``channels`` a sub-network keeps."""
         return channels * subnet.width // self.full_width
@@ -189,6 +214,8 @@ class ElasticBackbone(ElasticFamily):
             'gamma': self.space.gamma,
             'out_indices': list(self.out_indices),
             'with_mask_token': self.with_mask_token,
+            # Where it is off alone: families of other packages need not have the switch.
+            **({} if self.alpha_scaling else {'alpha_scaling': False}),
             **self.stock_args,
         }
 

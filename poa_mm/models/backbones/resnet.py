@@ -87,6 +87,8 @@ class ElasticResNet(ElasticBackbone, BottleneckResNet):
             and is not extracted.
         with_cp: Recompute each block in the backward pass instead of keeping its activations.
         norm_cfg: GroupNorm and its number of groups.
+        alpha_scaling: Scale weights by α where their input is reduced (Eq. 12). ``False`` is the
+            ablation of Table 16; see :meth:`ElasticBackbone.use_alpha`.
         **kwargs: The other arguments of mmpretrain's ``ResNet``.
 
     Raises:
@@ -105,6 +107,7 @@ class ElasticResNet(ElasticBackbone, BottleneckResNet):
         with_mask_token: bool = False,
         with_cp: bool = False,
         norm_cfg: Mapping[str, Any] = GROUP_NORM,
+        alpha_scaling: bool = True,
         **kwargs: Any,
     ) -> None:
         unknown = sorted(set(arch) - set(PAPER_ARCH))
@@ -117,6 +120,7 @@ class ElasticResNet(ElasticBackbone, BottleneckResNet):
         self.stock_args = stock_arguments({**kwargs, 'norm_cfg': norm_cfg})
         for block in self.blocks:
             _make_elastic(block)
+        self.use_alpha(alpha_scaling)
         self.with_cp = with_cp
         if with_mask_token:
             if math.prod(self.strides) % 2:

@@ -1,7 +1,6 @@
 """Elastic Swin Transformer (paper App. A)."""
 
 import copy
-import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -35,14 +34,13 @@ from poa_mm.models.backbones.swin_layers import (
     ElasticSwinBlock,
     ElasticWindowMSA,
     check_swin,
-    fit_windows,
+    fit_swin,
     shift_arguments,
 )
 from poa_mm.models.backbones.vit_layers import ElasticPatchEmbed
 from poa_mm.registry import ELASTIC_BACKBONES, MODELS
 
 SWIN_SIZES = {'swin-t': Subnet(96, 12), 'swin-s': Subnet(96, 24), 'swin-b': Subnet(128, 24)}
-OUTPUT_NORM = re.compile(r'norm\d+\.')
 
 
 @MODELS.register_module()
@@ -75,6 +73,8 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
         official: Define patch embedding, window shifts and depths of learning rates as the authors'
             code does.
         with_cp: Recompute each block in the backward pass instead of keeping its activations.
+        alpha_scaling: Scale weights by α where their input is reduced (Eq. 2). ``False`` is the
+            ablation of Table 16; see :meth:`ElasticBackbone.use_alpha`.
         **kwargs: The other arguments of mmpretrain's ``SwinTransformer``. Crops of 96 pixels need
             ``pad_small_map=True``.
 
@@ -93,6 +93,7 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
         with_mask_token: bool = False,
         official: bool = False,
         with_cp: bool = False,
+        alpha_scaling: bool = True,
         **kwargs: Any,
     ) -> None:
         check_swin(arch, {**kwargs, 'out_indices': out_indices})
@@ -114,6 +115,7 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
         )
         for block in self.blocks:
             make_elastic(block.attn.w_msa.qkv, {ElasticLinear: ElasticQKV})
+        self.use_alpha(alpha_scaling)
         self.with_cp = with_cp
         if with_mask_token:
             self.mask_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
@@ -247,14 +249,7 @@ class ElasticSwinTransformer(ElasticBackbone, SwinTransformer):
         Norms of stages whose maps the supernet does not give, which pre-training therefore has not
         trained, stay as they are initialised.
         """
-        own = stock.state_dict()
-        norms = {name: fresh for name, fresh in own.items() if OUTPUT_NORM.match(name)}
-        inside = {
-            name: fit_windows(name, tensor, own)
-            for name, tensor in state.items()
-            if not OUTPUT_NORM.match(name)
-        }
-        return {**inside, **{name: state.get(name, fresh) for name, fresh in norms.items()}}
+        return fit_swin(state, stock.state_dict())
 
     def _check_stock(self, subnet: Subnet | str | None) -> Subnet:
         """Check that a stock network can compute what a sub-network does, and return the latter."""

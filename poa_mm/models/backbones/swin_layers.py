@@ -1,6 +1,7 @@
 """Parts of the elastic Swin Transformer."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ from poa_mm.models.backbones.options import (
 )
 from poa_mm.models.backbones.vit_layers import add_residual
 
+OUTPUT_NORM = re.compile(r'norm\d+\.')
 ELASTIC_STAGE = 2  # the third one, which holds most blocks
 ARCH = ('embed_dims', 'depths', 'num_heads')
 # Arguments of mmpretrain's class without an elastic form, and those that any value fits.
@@ -191,7 +193,23 @@ def check_swin(arch: Any, options: Mapping[str, Any]) -> None:
         )
 
 
-def fit_windows(name: str, tensor: Tensor, own: Mapping[str, Tensor]) -> Tensor:
+def fit_swin(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Fit weights of a sub-network to a stock Swin Transformer of other outputs and windows.
+
+    Args:
+        state: State dict of the sub-network.
+        own: State dict of the stock network; norms of outputs that ``state`` lacks are its own.
+    """
+    norms = {name: state.get(name, own[name]) for name in own if OUTPUT_NORM.match(name)}
+    inside = {
+        name: _fit_windows(name, tensor, own)
+        for name, tensor in state.items()
+        if not OUTPUT_NORM.match(name)
+    }
+    return {**inside, **norms}
+
+
+def _fit_windows(name: str, tensor: Tensor, own: Mapping[str, Tensor]) -> Tensor:
     """Fit a weight of a Swin Transformer to one whose windows may be of another size.
 
     Args:

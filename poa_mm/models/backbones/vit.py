@@ -65,6 +65,8 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
         with_mask_token: Have a token that stands in for masked patches. It belongs to pre-training
             and is not extracted.
         with_cp: Recompute each block in the backward pass instead of keeping its activations.
+        alpha_scaling: Scale weights by α where their input is reduced (Eq. 2). ``False`` is the
+            ablation of Table 16; see :meth:`ElasticBackbone.use_alpha`.
         **kwargs: The other arguments of mmpretrain's ``VisionTransformer``.
 
     Raises:
@@ -94,6 +96,7 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
         drop_path_uniform: bool = False,
         with_mask_token: bool = False,
         with_cp: bool = False,
+        alpha_scaling: bool = True,
         **kwargs: Any,
     ) -> None:
         check_vit(arch, {**kwargs, 'out_indices': out_indices})
@@ -117,6 +120,7 @@ class ElasticVisionTransformer(ElasticBackbone, VisionTransformer):
             make_elastic(layer.attn.qkv, {ElasticLinear: ElasticQKV})
         if drop_path_uniform:
             set_drop_path(self.layers, kwargs.get('drop_path_rate', 0.0))
+        self.use_alpha(alpha_scaling)
         self.with_cp = with_cp
         if with_mask_token:
             self.mask_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))

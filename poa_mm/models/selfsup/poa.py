@@ -9,7 +9,7 @@ from mmengine import dist
 from mmpretrain.models.selfsup import BaseSelfSupervisor
 from torch import Tensor, nn
 
-from poa_mm.elastic import Subnet, SubnetSampler
+from poa_mm.elastic import Subnet, SubnetSampler, set_alpha_scaling
 from poa_mm.models.backbones import ElasticBackbone
 from poa_mm.models.backbones.supernet_layers import image_channels
 from poa_mm.models.heads import MultiProjectionHead
@@ -54,7 +54,7 @@ class POA(BaseSelfSupervisor):
     :class:`~poa_mm.engine.POAHook` updates it after each optimiser step.
 
     Args:
-        backbone: Config of an elastic backbone.
+        backbone: Config of an elastic backbone. Its ``alpha_scaling`` holds for the heads, too.
         head: Config of the projection heads; ``in_features`` defaults to the backbone's width.
         intact_weight: λ of Eq. 10.
         student_temp: τ_s.
@@ -132,6 +132,7 @@ class POA(BaseSelfSupervisor):
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg,
         )
+        set_alpha_scaling(self.head, self.backbone.alpha_scaling)
         self.intact_weight = intact_weight
         self.student_temp = student_temp
         self.koleo_weight = koleo_weight

@@ -44,10 +44,10 @@ def crops(dtype=torch.float64, batch=BATCH):
     ]
 
 
-def logits_by_hand(head, features):
+def logits_by_hand(head, features, scaled=True):
     """One projection head: α on the first layer's input, GELU, L2 norm, weight-normalised rows."""
     first, _, second, _, third = head.mlp
-    alpha = first.in_features / features.shape[1]
+    alpha = first.in_features / features.shape[1] if scaled else 1.0
     hidden = F.gelu(F.linear(features * alpha, first.weight[:, : features.shape[1]], first.bias))
     x = F.linear(F.gelu(F.linear(hidden, second.weight, second.bias)), third.weight, third.bias)
     x = x / x.square().sum(dim=1, keepdim=True).sqrt()
@@ -128,6 +128,7 @@ def step_by_hand(poa, ranks):
     """
     features = [features_by_hand(poa, *rank) for rank in ranks]
     pairs = 2 + 2 * VIEWS
+    scaled = poa.backbone.alpha_scaling  # the teacher is intact and has no α
     results = [{'terms': [], 'total': 0.0} for _ in ranks]
     for index, head in enumerate(poa.head.heads):
         teacher_head = poa.teacher.head.heads[index]
@@ -144,7 +145,7 @@ def step_by_hand(poa, ranks):
             classes, patches = features[number]
             targets = class_targets[number].split(batch)
             students = {
-                name: [logits_by_hand(head, view) for view in classes[name]]
+                name: [logits_by_hand(head, view, scaled) for view in classes[name]]
                 for name in ('intact', 'elastic')
             }
             row = {}
@@ -162,7 +163,7 @@ def step_by_hand(poa, ranks):
                 row[f'{name}_patch'], position = 0.0, 0
                 for view in masks.tolist():
                     for _ in range(sum(view)):
-                        logit = logits_by_hand(head, patches[name][position][None])[0]
+                        logit = logits_by_hand(head, patches[name][position][None], scaled)[0]
                         term = cross_entropy(patch_targets[number][position], logit)
                         row[f'{name}_patch'] += term / sum(view) / len(masks)
                         position += 1
@@ -203,7 +204,16 @@ def assert_equal_to_hand(terms, by_hand):
 @pytest.mark.parametrize('masks', [None, masks_for()], ids=['no masks', 'masks'])
 @pytest.mark.parametrize('name', ['w16-d2', 'w24-d4', 'w32-d3'])
 def test_every_term_the_total_and_the_gradient(name, masks):
-    poa = build(**SETTINGS).double()
+    check_a_step(build(**SETTINGS).double(), name, masks)
+
+
+def test_the_same_without_alpha():
+    backbone = {**TINY_POA['backbone'], 'alpha_scaling': False}
+    check_a_step(build(**SETTINGS, backbone=backbone).double(), 'w24-d3', masks_for())
+
+
+def check_a_step(poa, name, masks):
+    """All terms, the total and the gradient of it are those by hand."""
     views = crops()
     subnet = poa.backbone.space[name]
     terms = poa.losses(torch.cat(views[:2]), torch.cat(views[2:]), masks, subnet, TAU_T)
