@@ -122,16 +122,27 @@ def load_backbone(path: str | PathLike) -> nn.Module:
         >>> type(backbone).__name__, backbone.embed_dims, backbone.num_layers
         ('VisionTransformer', 16, 2)
     """
-    if Path(path).suffix == tensor_file.SUFFIX:
-        content = _read_safetensors(path)
-    else:
-        content = _read(path)
-        check_sums(path)
-    backbone = _build(build_stock, _info(content, path, BACKBONE_INFO), path)
+    content = read_backbone(path)
+    backbone = _build(build_stock, content[BACKBONE_INFO], path)
     _fill(backbone, content['state_dict'], path)
     # For poa_mm.image_transform.
     setattr(backbone, PREPROCESSING_INFO, content.get(PREPROCESSING_INFO))
     return backbone
+
+
+def read_backbone(path: str | PathLike) -> dict[str, Any]:
+    """Read what the file of an extracted sub-network holds; see :func:`load_backbone`.
+
+    Returns:
+        ``state_dict``, the config of the stock class as ``BACKBONE_INFO``, and what it expects of
+        images as ``PREPROCESSING_INFO``, if the file says so.
+    """
+    if Path(path).suffix == tensor_file.SUFFIX:
+        return _read_safetensors(path)
+    content = _read(path)
+    check_sums(path)
+    _info(content, path, BACKBONE_INFO)
+    return content
 
 
 def save_backbone(

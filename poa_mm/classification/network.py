@@ -4,19 +4,21 @@ import copy
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from mmpretrain.models.backbones import ResNet, VisionTransformer
 from torch import nn
 
-from poa_mm.checkpoints.checkpoint import load_backbone, load_supernet
+from poa_mm.checkpoints.checkpoint import load_backbone, load_supernet, read_backbone
 from poa_mm.checkpoints.preprocessing import (
     Preprocessing,
     imagenet_preprocessing,
     preprocessing_of,
     stored_preprocessing,
 )
+from poa_mm.checkpoints.safetensors_file import SUFFIX
 from poa_mm.checkpoints.subnet_scheme import SCHEME, split_address
 from poa_mm.files import BACKBONE_INFO, SUPERNET_INFO, read_file
 from poa_mm.models.backbones.elastic_backbone import plain_data
@@ -84,7 +86,7 @@ def _of_subnet(
 
 
 def _of_file(path: str, img_size: int | None) -> tuple[dict[str, Any], Preprocessing, list[str]]:
-    content = read_file(path)
+    content = None if Path(path).suffix == SUFFIX else read_file(path)
     if isinstance(content, Mapping) and SUPERNET_INFO in content:
         supernet = load_supernet(path)
         raise ValueError(
@@ -92,7 +94,7 @@ def _of_file(path: str, img_size: int | None) -> tuple[dict[str, Any], Preproces
             f'{SCHEME}{supernet.space.smallest}@{path} (or smallest, largest; '
             f'{len(supernet.space)} up to {supernet.space.largest})'
         )
-    net, cfg = load_backbone(path), plain_data(content[BACKBONE_INFO])
+    net, cfg = load_backbone(path), plain_data(read_backbone(path)[BACKBONE_INFO])
     images, notes = stored_preprocessing(path), []
     if images is None:
         images = _sized(imagenet_preprocessing(net), cfg.get('img_size'))

@@ -13,6 +13,7 @@ from tiny.photos import write_photos
 from poa_mm.checkpoints import save_backbone
 from poa_mm.checkpoints.preprocessing import preprocessing_of
 from poa_mm.classification.complete import complete
+from poa_mm.export import export_subnet
 from poa_mm.models.backbones.pretrained import load_into
 from poa_mm.registry import ELASTIC_BACKBONES, build_model
 
@@ -53,9 +54,12 @@ def test_the_sub_network_is_the_extracted_one(supernet, photos, tmp_path):
     save_backbone(net, 'smallest', tmp_path / 's.pth', preprocessing=images.as_dict())
     from_file = folder_config(tmp_path / 's.pth', photos)
     complete(from_file)
+    export_subnet(net, 'smallest', tmp_path / 's.safetensors', 'safetensors', checkpoint=path)
+    from_export = folder_config(tmp_path / 's.safetensors', photos)
+    complete(from_export)
     inputs = torch.randn(2, 3, *images.image_size)
     features = []
-    for cfg in (from_supernet, from_file):
+    for cfg in (from_supernet, from_file, from_export):
         model = build_model(cfg.model)
         load_into(model.backbone, model.backbone.init_cfg)
         model.eval()
@@ -66,7 +70,8 @@ def test_the_sub_network_is_the_extracted_one(supernet, photos, tmp_path):
             dataset = cfg[f'{name}_dataloader'].dataset
             assert dataset.metainfo.classes == ('cat', 'dog', 'emu')
             assert dataset.data_root == str(photos)
-    assert torch.equal(*features)
+    assert torch.equal(features[0], features[1])
+    assert torch.equal(features[0], features[2])
 
 
 def parts(cfg):

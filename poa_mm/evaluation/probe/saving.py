@@ -1,6 +1,5 @@
 """Save the chosen heads of a run as classifiers of mmpretrain."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -8,7 +7,8 @@ from typing import Any
 
 import torch
 
-from poa_mm.checkpoints.safetensors_file import SUFFIX, read_tensors
+from poa_mm.checkpoints.checkpoint import read_backbone
+from poa_mm.checkpoints.safetensors_file import SUFFIX
 from poa_mm.evaluation.networks.measured import Measured, MeasuredSupernet, Network
 from poa_mm.evaluation.probe.classifier import (
     StockNetwork,
@@ -88,14 +88,11 @@ def stock_network(measured: Measured, network: Network, head: TrainedHead) -> St
         except ValueError:  # the stock class cannot express it
             return None
     path = Path(measured.source)
-    if path.suffix == SUFFIX:
-        state, metadata = read_tensors(path)
-        return stock_of_state(json.loads(metadata[BACKBONE_INFO]), state, source)
-    if not path.is_file() or kind_of_file(path) is not None:
+    if path.suffix != SUFFIX and (
+        not path.is_file() or kind_of_file(path) is not None or BACKBONE_INFO not in read_file(path)
+    ):
         return None
-    content = read_file(path)
-    if BACKBONE_INFO not in content:
-        return None
+    content = read_backbone(path)
     return stock_of_state(content[BACKBONE_INFO], content['state_dict'], source)
 
 
