@@ -6,7 +6,7 @@ from mmengine.config import Config
 
 PARTS = ROOT / 'configs' / '_base_'
 ENTRIES = [
-    *sorted(path for path in ROOT.glob('configs/*/*.py') if path.parent != PARTS),
+    *sorted(path for path in (ROOT / 'configs').rglob('*.py') if PARTS not in path.parents),
     *sorted(ROOT.glob('docs/examples/poa_*.py')),
 ]
 MOST_LEVELS = 2

@@ -32,19 +32,6 @@ def test_vit_l_has_the_paper_s_sub_networks(vit_l):
     assert set(vit_l.space) == {Subnet(64 * w, d) for w in range(6, 17) for d in range(12, 25)}
 
 
-@pytest.mark.parametrize(
-    ('steps', 'number'), [((64, 1), 143), ((128, 2), 42), ((192, 3), 20), ((192, 4), 16)]
-)
-def test_candidate_intervals_of_table_19(steps, number):
-    cfg = load('poa_vit-l').model.backbone
-    cfg.update(widths=list(range(384, 1025, steps[0])), depths=list(range(12, 25, steps[1])))
-    with torch.device('meta'):
-        net = MODELS.build(cfg)
-    assert len(net.space) == number
-    assert net.space.intact == Subnet(1024, 24)
-    assert net.space.intact not in net.space.candidates
-
-
 @pytest.mark.parametrize('size', ['small', 'base', 'large'])
 def test_named_sub_networks_are_timm_s_with_layer_scale(vit_l, size):
     name = f'vit-{size[0]}'

@@ -1,0 +1,18 @@
+"""Slices without the scaling factor α of Eq. 2: Table 16, row 2.
+
+Command: tools/dist_train.sh configs/pretrain/ablations/poa_vit-l_no-alpha.py 32
+Data: as poa_vit-l.py
+Expected, ViT-S, ViT-B and ViT-L (the paper's figures; we have not repeated the run):
+    k-NN 75.3, 80.8, 82.3; linear probing 75.9, 81.7, 83.6
+    of POA itself, poa_vit-l.py: k-NN 76.8, 80.9, 82.3; linear probing 77.6, 81.7, 83.6
+Hardware: as poa_vit-l.py
+"""
+
+_base_ = [
+    '../../_base_/models/poa_vit-l.py',
+    '../../_base_/datasets/image_folder.py',
+    '../../_base_/schedule_poa.py',
+    '../../_base_/pretrain_runtime.py',
+]
+
+model = dict(backbone=dict(alpha_scaling=False))  # and its heads
