@@ -2,8 +2,10 @@
 
 import ast
 import re
+from pathlib import Path
 
 import pytest
+import yaml
 from helpers import ROOT, load_config
 
 from poa_mm.checkpoints.build import build_on_meta
@@ -81,9 +83,8 @@ def flat(value, key=''):
         pairs = enumerate(value)
     else:
         return {key: value}
-    return {
-        k: v for name, part in pairs for k, v in flat(part, f'{key}.{name}'.lstrip('.')).items()
-    }
+    parts = [flat(part, f'{key}.{name}'.lstrip('.')) for name, part in pairs]
+    return {name: setting for part in parts for name, setting in part.items()}
 
 
 def changes(path, base):
@@ -108,6 +109,17 @@ def test_there_is_one_config_for_each_row():
         rows[number].add(row)
     ours = {'3': 'full', '16': 'with', '17': 'λ = 0.8', '18': 'γ = 3', '19': '143 candidates'}
     assert {number: set(TABLES[number].rows) - {row} for number, row in ours.items()} == rows
+
+
+@pytest.mark.parametrize('folder', ['ablations', 'baselines'])
+def test_the_metafile_and_the_readme_list_them(folder):
+    models = yaml.safe_load((FOLDER / 'metafile.yml').read_text())['Models']
+    listed = {model['Config'] for model in models if f'/{folder}/' in model['Config']}
+    paths = (FOLDER / folder).glob('*.py')
+    assert {path.relative_to(ROOT).as_posix() for path in paths} == listed
+    readme = (FOLDER / 'README.md').read_text()
+    groups = [re.sub(r'-\d+$', '', Path(config).stem) for config in listed]
+    assert all(f'`{group}' in readme for group in groups)
 
 
 @pytest.mark.parametrize('name', ABLATIONS)

@@ -1,8 +1,8 @@
 """ViT-L alone: DINOv2's method with the data and the schedule of POA (Tables 1c and 20).
 
-One student, the whole network, and one head of 65,536 prototypes. The paper's text does
-not say which heads, drop path and batch its own runs of DINOv2 had; all that is not below is as in
-POA. Drop path is 0.2, as in poa_vit-l.py.
+One student, the whole network, and one head of 65,536 prototypes. The paper's text does not say
+which heads, drop path and batch its own runs of DINOv2 had. Drop path is 0.2, as in poa_vit-l.py;
+all that is not below is as in POA.
 
 Command: tools/dist_train.sh configs/pretrain/baselines/dinov2_vit-l.py 32
     With the four heads of POA: add
@@ -21,10 +21,7 @@ _base_ = [
 ]
 
 model = dict(
-    backbone=dict(
-        widths=[1024],
-        depths=[24],
-    ),
+    backbone=dict(widths=[1024], depths=[24]),
     head=dict(num_prototypes=[65536]),
     elastic_student=False,
 )
