@@ -60,6 +60,8 @@ class Tracer(TorchDispatchMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
+        if _has_values(args):  # such as masks on the CPU, whose indices are counted
+            return func(*args, **kwargs)
         rule = _rule(func, _frozen(args), _frozen(tuple(kwargs.items())))
         self.flops += rule.flops
         out = func(*args, **kwargs) if rule.outputs is None else _thawed(rule.outputs)
@@ -82,6 +84,15 @@ class Tracer(TorchDispatchMode):
         if key in self.followed:
             self.followed.remove(key)
             self.bytes -= size
+
+
+def _has_values(args: tuple[Any, ...]) -> bool:
+    """Tell whether an operation reads tensors that are not on the meta device."""
+    return any(
+        isinstance(part, Tensor) and part.device.type != 'meta' and part.ndim > 0
+        for arg in args
+        for part in (arg if isinstance(arg, list | tuple) else (arg,))
+    )
 
 
 class _Spec(NamedTuple):
@@ -139,10 +150,14 @@ def _thawed(value: Any) -> Any:
 
 
 class FusedAttention(TorchFunctionMode):
-    """Trace attention as one fused kernel, as CPUs and GPUs run it."""
+    """Trace attention as one fused kernel, as CPUs and GPUs run it.
+
+    That is of (B, heads, N, d). What has more dimensions, such as windows of images with a mask
+    each, runs there, too, as two matrix products.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is F.scaled_dot_product_attention:
+        if func is F.scaled_dot_product_attention and args[0].ndim == 4:
             return _fused_attention(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
 

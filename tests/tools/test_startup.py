@@ -79,6 +79,7 @@ WRONG = {
     ('pick_subnet.py', 'none.pth', '--max-params', '3M'): 'no checkpoint at none.pth',
     ('pick_subnet.py', 'none.py', '--max-params', '3M'): 'no config at none.py',
     ('pick_subnet.py', 'there.pth', '--accuracy', 'none.csv'): 'no CSV file at none.csv',
+    ('pretrain_cost.py', 'none.py'): 'no config at none.py',
     ('profile_subnets.py', 'none.py'): 'no config at none.py',
     ('seg_linear_sweep.py', 'none.py'): 'no config at none.py',
     ('test.py', 'none.py', 'there.pth'): 'no config at none.py',

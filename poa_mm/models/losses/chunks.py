@@ -8,6 +8,7 @@ All logits here are without a temperature, which :mod:`~poa_mm.models.losses.pro
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -27,6 +28,15 @@ def full_precision(x: Tensor) -> Tensor:
     float64 is kept.
     """
     return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def without_autocast(device: str) -> AbstractContextManager:
+    """Compute in the precision of the operands on a type of device, also on one without autocast.
+
+    Such a one is the meta device, on which the cost of a step is counted.
+    """
+    available = torch.amp.is_autocast_available(device)
+    return torch.autocast(device, enabled=False) if available else nullcontext()
 
 
 def prototype_logits(features: Tensor, prototypes: Tensor) -> Tensor:

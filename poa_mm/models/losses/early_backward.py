@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from poa_mm.models.losses.chunks import without_autocast
+
 
 def backward_now(loss: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
     """Run the backward pass of a loss at once, free its graph, and return the loss.
@@ -23,12 +25,18 @@ def backward_now(loss: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
         The loss, which may be back-propagated once; a second time raises a RuntimeError.
     """
     device = loss.device.type
-    half = torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.float16
+    half = _autocast_type(device) == torch.float16
     if half or not loss.requires_grad:
         return loss
-    with torch.autocast(device, enabled=False):
+    with without_autocast(device):
         gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
     return _Done.apply(loss.detach(), list(gradients), *parameters)
+
+
+def _autocast_type(device: str) -> torch.dtype | None:
+    """Return the data type of autocast where it is on."""
+    on = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return torch.get_autocast_dtype(device) if on else None
 
 
 class _Done(torch.autograd.Function):

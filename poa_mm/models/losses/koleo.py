@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from poa_mm.models.losses.chunks import full_precision
+from poa_mm.models.losses.chunks import full_precision, without_autocast
 from poa_mm.models.losses.distillation import NUM_GLOBAL
 
 EPS = 1e-8  # bounds the loss of two equal features, whose distance is zero
@@ -23,7 +23,7 @@ def koleo_loss(features: Tensor) -> Tensor:
         ValueError: A single feature has no neighbour.
     """
     check_koleo_batch(len(features))
-    with torch.autocast(features.device.type, enabled=False):
+    with without_autocast(features.device.type):
         x = F.normalize(full_precision(features), dim=-1)
         with torch.no_grad():
             similarity = x @ x.T

@@ -1,0 +1,145 @@
+"""The cost of a step of pre-training against PyTorch's count of the same step, really run."""
+
+import copy
+
+import pytest
+from helpers import load_config
+from mmengine.config import Config
+from tiny.families import TINY_RESNET, TINY_SWIN
+from tiny.networks import TINY_POA
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from poa_mm.registry import MODELS
+from poa_mm.selection.step_cost import (
+    Batch,
+    batch_of,
+    expected_step_cost,
+    model_on_meta,
+    spanning_subnets,
+    step_cost,
+)
+
+SIDE = {'vit': 16, 'resnet': 64, 'swin': 64}
+BACKBONES = {'vit': TINY_POA['backbone'], 'resnet': TINY_RESNET, 'swin': TINY_SWIN}
+
+
+def config(family, **changes):
+    backbone = copy.deepcopy(BACKBONES[family])
+    if family != 'resnet':
+        backbone['drop_path_rate'] = 0.4
+    if family == 'vit':
+        backbone['drop_path_uniform'] = True
+    return Config({'model': {**copy.deepcopy(TINY_POA), 'backbone': backbone, **changes}})
+
+
+def batch(family, images=5):
+    side = SIDE[family]
+    return Batch(images, 3, (side, side), (side // 2, side // 2), num_local=3)
+
+
+def counted_by_torch(cfg, seen, subnet):
+    """Multiplications and additions of a step on the CPU, for one image."""
+    model = MODELS.build(copy.deepcopy(cfg.model)).train()
+    masks = model.block_masks(2 * seen.images, model.backbone.mask_grid(*seen.global_size), 0)
+    counter = FlopCounterMode(display=False)
+    with sdpa_kernel(SDPBackend.MATH), counter:
+        model.losses(*seen.crops('cpu'), masks, subnet, 0.07)['total'].backward()
+    return counter.get_total_flops() / seen.images
+
+
+@pytest.mark.parametrize(('subnet', 'elastic'), [('w8-d3-4-6-3', True), (None, False)])
+def test_a_resnet_costs_what_pytorch_counts(subnet, elastic):
+    cfg = config('resnet', elastic_student=elastic)
+    found = step_cost(model_on_meta(cfg), batch('resnet'), subnet)
+    assert found.flops == counted_by_torch(cfg, batch('resnet'), subnet)
+
+
+def test_a_vit_costs_that_and_the_logits_of_attention_once_more():
+    """Fused attention computes q kᵀ again in the backward pass, which PyTorch's math kernel keeps.
+
+    Blocks are 4 of 32 channels and 2 of 16; images have 17 and 5 tokens, and 3 of 5 (of views 6 of
+    10 and 9 of 15) run in a block at a drop path of 0.4.
+    """
+    seen = batch('vit')
+    cfg = config('vit')
+    found = step_cost(model_on_meta(cfg), seen, 'w16-d2')
+    tokens = 6 * 17**2 + 9 * 5**2
+    again = 2 * tokens * (4 * 32 + 2 * 16) / seen.images
+    assert found.flops == counted_by_torch(cfg, seen, 'w16-d2') + again
+
+
+@pytest.mark.parametrize('family', ['vit', 'resnet'])
+def test_the_mean_over_all_sub_networks(family):
+    """Eq. 14 written out: every candidate traced by itself, times its probability."""
+    cfg = config(family)
+    model = model_on_meta(cfg)
+    space = model.backbone.space
+    expected = sum(
+        chance * step_cost(model, batch(family), subnet).flops
+        for subnet, chance in zip(space.candidates, space.probabilities(), strict=True)
+    )
+    assert expected_step_cost(model, batch(family)).flops == pytest.approx(expected, rel=1e-9)
+
+
+def test_drop_path_that_rises_is_nearly_linear_in_the_depth():
+    model = model_on_meta(config('swin'))
+    space = model.backbone.space
+    seen = batch('swin', images=50)
+    expected = sum(
+        chance * step_cost(model, seen, subnet).flops
+        for subnet, chance in zip(space.candidates, space.probabilities(), strict=True)
+    )
+    assert expected_step_cost(model, seen).flops == pytest.approx(expected, rel=0.01)
+
+
+def test_one_network_has_no_elastic_student():
+    cfg = config('vit')
+    without = model_on_meta(cfg, elastic_student=False)
+    alone = expected_step_cost(without, batch('vit'))
+    assert alone == step_cost(without, batch('vit'))
+    assert alone.flops < expected_step_cost(model_on_meta(cfg), batch('vit')).flops
+
+
+def test_sub_networks_that_span_the_others():
+    """Three widths times a constant and the depth, or those of the two stages that differ."""
+    space = model_on_meta(load_config('pretrain/poa_resnet-152.py')).backbone.space
+    assert len(spanning_subnets(space)) == 3 * 3
+    space = model_on_meta(config('vit')).backbone.space
+    spanning = spanning_subnets(space)
+    assert len(spanning) == 3 * 2
+    assert space.largest in spanning
+
+
+def test_crops_are_those_of_the_config():
+    cfg = load_config('pretrain/poa_vit-l.py')
+    assert batch_of(cfg) == Batch(50, 3, (224, 224), (96, 96), 8)
+    cfg.train_dataloader.dataset.pipeline.pop(0)
+    with pytest.raises(ValueError, match='has no MultiCrop in the pipeline'):
+        batch_of(cfg)
+
+
+def vit_flops(side, width, depth, images, gradients):
+    """A ViT of 16-pixel patches on images, by the book; the students' drop path is 0.2."""
+    tokens = (side // 16) ** 2 + 1
+    layers, attention = 2 * 12 * width**2 * tokens, 2 * 2 * width * tokens**2
+    patches = 2 * 768 * width * (tokens - 1)
+    if not gradients:
+        return images * (depth * (layers + attention) + patches)
+    return images * (0.8 * depth * (3 * layers + 3.5 * attention) + 2 * patches)
+
+
+def test_the_paper_s_run():
+    """But for its heads, which have no size here."""
+    cfg = load_config('pretrain/poa_vit-l.py')
+    cfg.model.head.update(num_prototypes=[2], hidden=1, bottleneck=1)
+    seen = batch_of(cfg)
+    students = {
+        size: vit_flops(224, *size, 2, True) + vit_flops(96, *size, 8, True)
+        for size in ((384, 12), (1024, 24))
+    }
+    one = vit_flops(224, 1024, 24, 2, False) + students[1024, 24]
+    found = step_cost(model_on_meta(cfg, elastic_student=False), seen).flops
+    assert found == pytest.approx(one, rel=1e-3)
+    found = step_cost(model_on_meta(cfg), seen, 'vit-s').flops
+    assert found == pytest.approx(one + students[384, 12], rel=1e-3)
