@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from mmengine.config import Config
+from rich import box
 from rich.table import Table
 from torch import nn
 
@@ -197,9 +198,13 @@ def _row(run: _Run, assumed: Assumptions, measure: Measurement | None) -> CostRo
 
 
 def _images(cfg: Config, batch: Batch) -> int:
-    """Count the images of a whole run: iterations times the batch of all GPUs."""
-    total = cfg.get('auto_scale_lr', {}).get('base_batch_size', batch.images)
-    return cfg.train_cfg.max_iters * total
+    """Count the images of a whole run: iterations times the batch of all GPUs.
+
+    A step may accumulate several iterations, and its batch is that of all of them.
+    """
+    accumulated = cfg.optim_wrapper.get('accumulative_counts', 1)
+    of_step = cfg.get('auto_scale_lr', {}).get('base_batch_size', batch.images * accumulated)
+    return cfg.train_cfg.max_iters * of_step // accumulated
 
 
 def _size(module: nn.Module) -> int:
@@ -209,38 +214,53 @@ def _size(module: nn.Module) -> int:
 def cost_table(rows: Sequence[CostRow]) -> Table:
     """Make a table for the screen."""
     assumed = rows[0].assumed
-    table = Table(title='Cost of pre-training')
+    table = Table(title='Cost of pre-training', box=box.SIMPLE, pad_edge=False)
     table.caption = (
         f'GPU h: {assumed.share:.0%} of the {assumed.peak / 1e12:g} TFLOP/s of {assumed.gpu}; '
         'GiB: without what allocator and kernels add'
     )
-    table.add_column('run', no_wrap=True)
-    columns = ['nets', 'images\n(M)', 'GFLOP /\nimage', 'GPU h', 'GiB ≥']
     measured = rows[0].measured
     if measured is not None:
-        columns += ['s /\nstep', 'hours', 'GiB']
         table.caption += (
-            f'; last three: measured, {measured.device}, {measured.batch_size} images a step'
+            f'; measured: {measured.device}, {measured.batch_size} images a step; hours on one'
         )
-    for column in columns:
+    table.add_column('run', no_wrap=True)
+    for column in _texts(rows[0]):
         table.add_column(column, justify='right')
     for row in rows:
-        table.add_row(*_texts(row))
+        table.add_row(f'… {row.variant}' if row.variant else row.name, *_texts(row).values())
     alone = [row for row in rows if row.networks == 1 and not row.variant]
     if len(alone) > 1:
         table.add_section()
-        hours = sum(row.hours for row in alone)
-        table.add_row('each network alone', str(len(alone)), '', '', f'{hours:.4g}')
+        hours = _figure(sum(row.hours for row in alone))
+        table.add_row('each network alone', str(len(alone)), '', '', hours)
     return table
 
 
-def _texts(row: CostRow) -> list[str]:
-    """Return the cells of a row for the screen."""
-    texts = [f'… {row.variant}' if row.variant else row.name, str(row.networks)]
-    texts += [f'{row.images / 1e6:.3g}', f'{row.flops / 1e9:.4g}', f'{row.hours:.4g}']
-    texts.append(f'{row.memory / GIB:.3g}')
+def _texts(row: CostRow) -> dict[str, str]:
+    """Return the cells of a row for the screen, by column."""
+    texts = {
+        'nets': str(row.networks),
+        'M\nimages': _figure(row.images / 1e6),
+        'GFLOP /\nimage': _figure(row.flops / 1e9),
+        'GPU\nhours': _figure(row.hours),
+        'GiB ≥': _figure(row.memory / GIB),
+    }
     if row.measured is not None:
-        peak = row.measured.peak_bytes
-        texts += [f'{row.measured.seconds:.3g}', f'{row.measured_hours:.4g}']
-        texts.append('' if peak is None else f'{peak / GIB:.3g}')
+        texts['measured\ns / step'] = _figure(row.measured.seconds)
+        texts['\nhours'] = _figure(row.measured_hours)
+        if row.measured.peak_bytes is not None:
+            texts['\nGiB'] = _figure(row.measured.peak_bytes / GIB)
     return texts
+
+
+def _figure(number: float) -> str:
+    """Format a number with three digits, or all before the point.
+
+    Example:
+        >>> _figure(1669.1), _figure(31.96), _figure(0.0001205)
+        ('1669', '32', '0.00012')
+    """
+    return (
+        f'{number:.0f}' if number >= 1000 else f'{number:.3g}' if number >= 1 else f'{number:.2g}'
+    )

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.optim import build_optim_wrapper
-from mmengine.registry import DefaultScope
+from mmengine.registry import OPTIMIZERS, DefaultScope
+from torch import nn
 
 from poa_mm.models.selfsup import POA
 from poa_mm.registry import build_model
@@ -58,7 +58,8 @@ def step_time(
 ) -> StepTime:
     """Run steps of a config on noise: losses, backward passes, optimiser and teacher's update.
 
-    Reading and cutting images is left out, as it goes on beside a GPU. Masked patches are on.
+    Reading and cutting images is left out, as it goes on beside a GPU. Masked patches are on. A GPU
+    computes in the precision of the config, other devices in float32.
 
     Args:
         cfg: Config of pre-training.
@@ -78,19 +79,23 @@ def step_time(
         torch.cuda.reset_peak_memory_stats(device)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         model = build_model({**cfg.model, **changes}).to(device)
-        assert isinstance(model, POA)
-        # Groups of parameters cost no time.
-        ungrouped = ('constructor', 'paramwise_cfg')
-        wrapper_cfg = {k: v for k, v in cfg.optim_wrapper.items() if k not in ungrouped}
-        wrapper = build_optim_wrapper(model, wrapper_cfg)
+    assert isinstance(model, POA)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = OPTIMIZERS.build({**cfg.optim_wrapper.optimizer, 'params': trained})
+    dtype = getattr(torch, cfg.optim_wrapper.get('dtype') or 'float32')
+    half = cuda and dtype != torch.float32  # in float32 elsewhere, as runs are
+    clip = (cfg.optim_wrapper.get('clip_grad') or {}).get('max_norm', float('inf'))
     global_crops, local_crops = batch.crops(device)
     views = [*global_crops.split(batch.images), *local_crops.split(batch.images)]
     seconds = []
     for _ in range(WARMUP + steps):
         start = _now(cuda)
-        with wrapper.optim_context(model):
-            terms = model.loss(views)
-        wrapper.update_params(terms['loss'])
+        with torch.autocast(torch.device(device).type, dtype, enabled=half):
+            loss = model.loss(views)['loss']
+        loss.backward()
+        nn.utils.clip_grad_norm_(trained, clip)
+        optimizer.step()
+        optimizer.zero_grad()
         model.update_teacher(momentum=0.99)
         seconds.append(_now(cuda) - start)
     return StepTime(

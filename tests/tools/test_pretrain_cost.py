@@ -48,6 +48,10 @@ def test_a_run_on_many_gpus_has_the_images_of_all():
     (row,) = cost_rows([('vit-s', cfg)], Assumptions('mine', 1e12, 1.0))
     assert row.images == 346 * 800 * 1600
     assert row.batch_size == 50
+    cfg.optim_wrapper.accumulative_counts = 2  # of twice as many iterations: on half of the GPUs
+    cfg.train_cfg.max_iters *= 2
+    (accumulated,) = cost_rows([('vit-s', cfg)], Assumptions('mine', 1e12, 1.0))
+    assert accumulated.images == row.images
 
 
 def test_networks_trained_alone_are_summed_up():
@@ -59,7 +63,7 @@ def test_networks_trained_alone_are_summed_up():
         cfg.train_cfg.max_iters = 10 * width
         cfgs.append((f'w{width}', cfg))
     assert model_on_meta(cfg).backbone.space.intact == Subnet(64, 4)
-    rows = list(cost_rows(cfgs, Assumptions('mine', 1e9, 1.0)))
+    rows = list(cost_rows(cfgs, Assumptions('mine', 1e3, 1.0)))
     table = cost_table(rows)
     assert [cell for column in table.columns for cell in column.cells][2] == 'each network alone'
     hours = list(table.columns[4].cells)
@@ -69,7 +73,8 @@ def test_networks_trained_alone_are_summed_up():
 def test_steps_are_measured_and_written(run, tmp_path):
     path = tmp_path / 'cost.csv'
     options = ['--measure', 1, '--batch-size', 2, '--device', 'cpu', '--csv', path]
-    code, printed = run(CONFIG, *options, '--cfg-options', 'model.head.num_prototypes=[64]')
+    settings = ['model.head.num_prototypes=[64]', 'optim_wrapper.type=GuardedAmpOptimWrapper']
+    code, printed = run(CONFIG, *options, '--cfg-options', *settings)
     assert (code, printed.err) == (0, '')
     assert CONFIG.stem in printed.out.replace('\n', '')
     rows = read_csv(path, ['gpu_hours', 'measured_seconds'])
