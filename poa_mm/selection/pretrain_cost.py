@@ -214,16 +214,14 @@ def _size(module: nn.Module) -> int:
 def cost_table(rows: Sequence[CostRow]) -> Table:
     """Make a table for the screen."""
     assumed = rows[0].assumed
-    table = Table(title='Cost of pre-training', box=box.SIMPLE, pad_edge=False)
+    table = Table(title='Cost of pre-training', box=box.SIMPLE, padding=0)
     table.caption = (
         f'GPU h: {assumed.share:.0%} of the {assumed.peak / 1e12:g} TFLOP/s of {assumed.gpu}; '
         'GiB: without what allocator and kernels add'
     )
     measured = rows[0].measured
     if measured is not None:
-        table.caption += (
-            f'; measured: {measured.device}, {measured.batch_size} images a step; hours on one'
-        )
+        table.caption += f'; here: {measured.device}, {measured.batch_size} images a step'
     table.add_column('run', no_wrap=True)
     for column in _texts(rows[0]):
         table.add_column(column, justify='right')
@@ -242,25 +240,27 @@ def _texts(row: CostRow) -> dict[str, str]:
     texts = {
         'nets': str(row.networks),
         'M\nimages': _figure(row.images / 1e6),
-        'GFLOP /\nimage': _figure(row.flops / 1e9),
+        'GFLOP\n/ image': _figure(row.flops / 1e9),
         'GPU\nhours': _figure(row.hours),
         'GiB ≥': _figure(row.memory / GIB),
     }
     if row.measured is not None:
-        texts['measured\ns / step'] = _figure(row.measured.seconds)
-        texts['\nhours'] = _figure(row.measured_hours)
+        texts['here\ns/step'] = _figure(row.measured.seconds)
+        texts['here\nhours'] = _figure(row.measured_hours)
         if row.measured.peak_bytes is not None:
-            texts['\nGiB'] = _figure(row.measured.peak_bytes / GIB)
+            texts['here\nGiB'] = _figure(row.measured.peak_bytes / GIB)
     return texts
 
 
 def _figure(number: float) -> str:
-    """Format a number with three digits, or all before the point.
+    """Format a positive number with three digits, or all before the point.
 
     Example:
         >>> _figure(1669.1), _figure(31.96), _figure(0.0001205)
-        ('1669', '32', '0.00012')
+        ('1669', '32', '<0.01')
     """
-    return (
-        f'{number:.0f}' if number >= 1000 else f'{number:.3g}' if number >= 1 else f'{number:.2g}'
-    )
+    if number < 0.01:
+        return '<0.01'
+    if number < 1:
+        return f'{number:.2f}'
+    return f'{number:.0f}' if number >= 1000 else f'{number:.3g}'
