@@ -1,24 +1,17 @@
 """Picture of an image beside the classes that a classifier gives it."""
 
-import functools
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.font_manager import fontManager
 
-from poa_mm.errors import printable
+from poa_mm.visualization.canvas import fonts, shorten
 
 __all__ = ['draw_predictions']
 
 LONGEST = 28  # letters of a class
-# Of those on this machine, the first that has a letter is taken: names may be in any script.
-FONTS = (
-    *('DejaVu Sans', 'Noto Sans CJK SC', 'Noto Sans CJK JP', 'Noto Sans', 'WenQuanYi Zen Hei'),
-    *('Arial Unicode MS', 'PingFang SC', 'Hiragino Sans', 'Microsoft YaHei', 'Yu Gothic'),
-)
 LONG_SIDE = 600  # pixels of an image in the picture, at most
 BLUE, GREY = '#2b6cb0', '#a0aec0'
 
@@ -44,20 +37,9 @@ def draw_predictions(
     right.set(xlim=(0, 1), ylim=(max(len(classes), 5) - 0.5, -0.5), xticks=[], yticks=[])
     right.spines[:].set_visible(False)
     for place, name, score in zip(places, classes, scores, strict=True):
-        text = {'parse_math': False, 'fontfamily': _fonts(), 'va': 'bottom'}
-        right.text(0, place - 0.31, _short(name), **text)
+        text = {'parse_math': False, 'fontfamily': fonts(), 'va': 'bottom'}
+        right.text(0, place - 0.31, shorten(name, LONGEST), **text)
         right.text(1, place - 0.31, f'{100 * score:.1f} %', **{**text, 'ha': 'right'})
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of letters in no font of this machine
         figure.savefig(path)
-
-
-@functools.cache
-def _fonts() -> list[str]:
-    known = {font.name for font in fontManager.ttflist}
-    return [font for font in FONTS if font in known]
-
-
-def _short(name: str) -> str:
-    name = printable(name)
-    return name if len(name) <= LONGEST else f'{name[: LONGEST - 1]}…'

@@ -26,6 +26,7 @@ LONG_WALK = (
     'docs/evaluation.md',
     'docs/export.md',
     'docs/new_family.md',
+    'docs/visualization.md',
     'configs/pretrain/README.md',
 )
 ELSEWHERE = ('docs/troubleshooting.md',)  # test_troubleshooting.py makes its mistakes

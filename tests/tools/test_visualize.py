@@ -1,0 +1,91 @@
+"""tools/visualize.py on tiny checkpoints: pictures, the data beside them, mistakes in one line."""
+
+import numpy as np
+import pytest
+from helpers import load_tool
+from PIL import Image
+from tiny.checkpoints import save_supernet
+from tiny.families import TINY_RESNET
+from tiny.photos import write_photos
+from tool_outcome import outcome
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('run')
+    save_supernet(folder / 'vit.pth')
+    save_supernet(folder / 'resnet.pth', TINY_RESNET)
+    write_photos(folder / 'photos', splits=(), number=2)
+    (folder / 'photos' / 'cat' / '0bad.png').write_bytes(b'no image')
+    return folder
+
+
+@pytest.fixture
+def draw(run, monkeypatch):
+    """Calls the tool in the folder of the run; returns its error."""
+    monkeypatch.chdir(run)
+    tool = load_tool('visualize')
+    return lambda *args: outcome(tool.main, [*map(str, args)])
+
+
+def verify(path):
+    with Image.open(path) as image:
+        image.verify()
+
+
+def test_attention_of_sub_networks_at_another_size(draw, run, capsys):
+    options = ['--subnets', 'smallest,w32-d4', '--image-size', 24]
+    assert not draw('attention', 'vit.pth', 'photos', *options)
+    said = capsys.readouterr()
+    assert '0bad.png cannot be read as an image' in said.err
+    verify(run / 'attention_vit.png')
+    with np.load(run / 'attention_vit.npz') as found:
+        assert len(found['images']) == 4
+        assert found['attention_0_w16-d2'].shape == (2, 6, 6)
+        assert found['attention_2_w32-d4'].shape == (4, 6, 6)
+    assert draw('attention', 'vit.pth', 'photos') == (
+        'error: attention_vit.png exists already; write elsewhere, or replace it with --overwrite '
+        '(in Python overwrite=True)'
+    )
+
+
+def test_one_image_of_a_family_without_attention(draw, run, capsys):
+    image = 'photos/dog/1.png'
+    options = ['--image-size', 64, '--out', 'instead.svg']
+    assert not draw('attention', 'resnet.pth', image, *options)
+    assert 'drawn is the PCA of its patches' in capsys.readouterr().err
+    assert '<svg' in (run / 'instead.svg').read_text()
+    with np.load(run / 'instead.npz') as found:
+        assert found['colours_0_w16-d3-4-7-3'].shape == (4, 4, 3)
+        assert found['images'].tolist() == [image]
+
+
+def test_principal_components(draw, run):
+    assert not draw('pca', 'vit.pth', 'photos', '--foreground', '--max-images', 2)
+    verify(run / 'pca_vit.png')
+    with np.load(run / 'pca_vit.npz') as found:
+        assert np.isnan(found['colours_0_w32-d4']).any()
+        assert 0.1 < found['variance_w32-d4'].sum() < 1 + 1e-9
+
+
+@pytest.mark.parametrize(
+    ('args', 'message'),
+    [
+        (['attention', 'none.pth', 'photos'], 'no checkpoint at none.pth'),
+        (['attention', 'vit.pth', 'none'], 'no image or folder at none'),
+        (['pca', 'vit.pth', 'photos', '--out', 'a.jpg'], '--out must end with .png, .svg, .pdf'),
+        (['pca', 'vit.pth', 'photos', '--image-size', '0'], '--image-size must be positive'),
+        (['attention', 'vit.pth', 'photos', '--subnets', 'w99-d1'], 'w99-d1'),
+        (['attention', 'vit.pth', 'photos/cat/0bad.png'], '0bad.png cannot be read as an image'),
+    ],
+)
+def test_mistakes(draw, args, message):
+    assert message in draw(*args, '--overwrite')
+
+
+@pytest.mark.parametrize('kind', ['attention', 'pca'])
+def test_help_of_a_kind_fits_a_screen(kind, capsys):
+    assert outcome(load_tool('visualize').main, [kind, '--help']) is None
+    text = capsys.readouterr().out
+    assert len(text.splitlines()) <= 40
+    assert '--traceback' in text
