@@ -1,6 +1,7 @@
 """The elastic Swin Transformer as the authors' code defines it: what runs, what is extracted."""
 
 import copy
+import functools
 
 import pytest
 import torch
@@ -45,6 +46,9 @@ def build(**overrides):
     return randomise(MODELS.build(cfg)).double().eval()
 
 
+built_once = functools.cache(build)  # for all examples of a property, which change nothing
+
+
 def images(size=64):
     generator = torch.Generator().manual_seed(1)
     return torch.randn(2, 3, size, size, generator=generator).double()
@@ -70,7 +74,7 @@ def inputs_of_blocks(net, subnet, **kwargs):
     st.sampled_from([(3,), (0, 1, 2, 3)]),
 )
 def test_all_run_and_those_of_the_intact_width_are_extracted(subnet, size, stages):
-    net = build(out_indices=stages)
+    net = built_once(out_indices=stages)
     outputs = net(images(size), subnet)
     assert [out.shape[1] for out in outputs] == [subnet.width * 2**stage for stage in stages]
     if subnet.width < 32:
@@ -88,7 +92,7 @@ def test_all_run_and_those_of_the_intact_width_are_extracted(subnet, size, stage
 @settings(deadline=None, max_examples=15)
 @given(st.sampled_from([subnet for subnet in SUBNETS if subnet.width == 32]))
 def test_tokens_of_extracted_networks(subnet):
-    net = build()
+    net = built_once()
     class_tokens, patches = net.tokens(images(), subnet)
     (feature_map,) = net.extract(subnet)(images())
     torch.testing.assert_close(class_tokens, feature_map.mean(dim=(2, 3)), rtol=0, atol=1e-10)
