@@ -1,12 +1,13 @@
 """A reader who follows a page block by block, in a checkout after ``make demo``.
 
 A command runs as the tool itself, in this process, with what the page says. A page takes seconds,
-because two things differ from a reader's machine. Training of the tiny networks stops after one
+because some things differ from a reader's machine. Training of the tiny networks stops after one
 step, under the name of the checkpoint that the whole run would leave. Of a run on the paper's data
 or several GPUs, and of a benchmark, the arguments are read and the config is loaded with all of its
-options.
+options. Figures are laid out, but saved without content; images are read without further processes.
 """
 
+import functools
 import os
 import re
 import sys
@@ -17,9 +18,11 @@ from unittest import mock
 
 import torch
 from helpers import ROOT, globals_of_mmengine_restored, load_tool
+from matplotlib.figure import Figure
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from pages import Block, Command
+from torch.utils.data import DataLoader
 
 from poa_mm import cli
 from poa_mm.registry import ELASTIC_BACKBONES, MODELS
@@ -52,6 +55,22 @@ SMALL_PHOTOS = [
 ]
 
 
+start_loader = DataLoader.__init__
+
+
+def save_empty(figure, path, **settings):
+    """Stand in for drawing a figure, which tests/visualization and tests/tools look at."""
+    Path(path).touch()
+
+
+@functools.wraps(start_loader)  # its arguments are read where a config is checked
+def read_in_this_process(
+    loader, *args, num_workers=0, persistent_workers=False, prefetch_factor=None, **settings
+):
+    """Stand in for processes that read images: the sets of the pages are of a batch or two."""
+    start_loader(loader, *args, **settings)
+
+
 class Reader:
     """Does what a page says, in the working directory, and counts what it has done."""
 
@@ -59,6 +78,8 @@ class Reader:
         self.patch = patch
         self.done = 0
         self.names = {}
+        patch.setattr(Figure, 'savefig', save_empty)
+        patch.setattr(DataLoader, '__init__', read_in_this_process)
 
     def follow(self, block: Block):
         if block.kind == 'bash':

@@ -46,7 +46,7 @@ def write_photos(folder):
 def write_fashion_mnist(folder):
     """As downloaded: gzipped IDX files of bytes."""
     folder.mkdir(parents=True)
-    for split, count in (('train', 240), ('t10k', 20)):
+    for split, count in (('train', 120), ('t10k', 20)):
         arrays = {
             'images-idx3': RNG.integers(0, 256, (count, 28, 28), dtype=np.uint8),
             'labels-idx1': np.arange(count, dtype=np.uint8) % 10,
