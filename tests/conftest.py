@@ -5,14 +5,20 @@ and its logger, message hub and visualiser as the current ones: from then on nam
 and hooks draw with it. Tests and modules leave them as they found them.
 """
 
+import functools
 import gc
 import re
+import sys
 from types import SimpleNamespace
 from unittest import mock
 
 import pytest
 from helpers import globals_of_mmengine_restored
 from mmengine.logging import MMLogger
+
+from poa_mm.compat.on_import import after_import
+
+ONNX_OPERATORS = 'torch.onnx._internal.exporter._registration'
 
 
 def pytest_collection_modifyitems(items):
@@ -54,6 +60,16 @@ def _configs_without_layout():
 
     with mock.patch('yapf.yapflib.yapf_api.FormatCode', keep):
         yield
+
+
+def pytest_configure():
+    """Let the exporter of ONNX list its operators once, not for each network: half a second."""
+    after_import(ONNX_OPERATORS, _keep_operators)
+
+
+def _keep_operators():
+    registry = sys.modules[ONNX_OPERATORS].ONNXRegistry
+    registry.from_torchlib = staticmethod(functools.cache(registry.from_torchlib))
 
 
 @pytest.fixture(autouse=True, scope='module')
