@@ -16,7 +16,7 @@ class SubnetSampler:
     checkpoint holds no generator.
 
     Args:
-        space: The sub-networks; its intact network is never drawn.
+        space: The sub-networks.
         order: ``'shuffled'`` walks a shuffled list in which a candidate stands ``round(s_ij)``
             times, so each one is visited in every pass (the authors' code); ``'independent'``
             draws every step anew with the probabilities of Eq. 14 (the paper's text).
@@ -24,6 +24,7 @@ class SubnetSampler:
             authors' code). More sub-networks train per step, but all ranks wait for the one with
             the largest. ``False``: all ranks share one, so none waits.
         seed: Seed of the draws.
+        with_intact: Draw the intact network as well, which POA trains in a branch of its own.
 
     Raises:
         ValueError: Unknown ``order``, or a space with nothing to draw.
@@ -35,25 +36,33 @@ class SubnetSampler:
     """
 
     def __init__(
-        self, space: SearchSpace, order: str = 'shuffled', per_rank: bool = True, seed: int = 0
+        self,
+        space: SearchSpace,
+        order: str = 'shuffled',
+        per_rank: bool = True,
+        seed: int = 0,
+        with_intact: bool = False,
     ) -> None:
         if order not in ORDERS:
             raise ValueError(f'order must be one of {ORDERS}, got {order!r}')
-        if not space.candidates:
+        drawn = tuple(space) if with_intact else space.candidates
+        if not drawn:
             raise ValueError(f'{space!r} holds nothing but the intact network: nothing to draw')
         self.space = space
         self.order = order
         self.per_rank = per_rank
         self.seed = seed
+        self._drawn = drawn
         self._tickets = tuple(
-            subnet for subnet in space.candidates for _ in range(round(space.weight(subnet)))
+            subnet for subnet in drawn for _ in range(round(space.weight(subnet)))
         )
 
     def __call__(self, step: int, rank: int = 0) -> Subnet:
         """Return the sub-network of ``step`` (from 0) on ``rank``."""
         stream = rank if self.per_rank else 0
         if self.order == 'independent':
-            return self.space.sample(random.Random(f'{self.seed}/{stream}/{step}'))
+            rng = random.Random(f'{self.seed}/{stream}/{step}')
+            return self.space.sample(rng, self._drawn)
         number, position = divmod(step, len(self._tickets))
         return _shuffled(self._tickets, f'{self.seed}/{stream}/{number}')[position]
 

@@ -224,30 +224,36 @@ class SearchSpace(Sequence[Subnet]):
         axes = {'width': (self.widths, subnet.width), 'depth': (self.depths, subnet.depth)}
         return math.prod(self._axis_weight(*axes[axis]) for axis in self.weighted)
 
-    def probabilities(self) -> tuple[float, ...]:
-        """Return the probability of each of :attr:`candidates`, its share of all weights."""
-        weights = [self.weight(subnet) for subnet in self.candidates]
+    def probabilities(self, among: Sequence[Subnet] | None = None) -> tuple[float, ...]:
+        """Return the probability of each of these, its share of all weights.
+
+        Args:
+            among: Members; :attr:`candidates` by default.
+        """
+        weights = [self.weight(subnet) for subnet in (self.candidates if among is None else among)]
         total = sum(weights)
         return tuple(weight / total for weight in weights)
 
-    def sample(self, rng: RandomState) -> Subnet:
-        """Draw one candidate by its :meth:`weight`.
+    def sample(self, rng: RandomState, among: Sequence[Subnet] | None = None) -> Subnet:
+        """Draw one sub-network by its :meth:`weight`.
 
         Args:
             rng: ``random.Random``, a NumPy ``Generator`` or a torch ``Generator``.
+            among: The members to draw from; :attr:`candidates` by default.
 
         Raises:
-            ValueError: The intact network is the only member.
+            ValueError: There is none to draw, as the intact network is the only member.
         """
-        if not self.candidates:
+        among = self.candidates if among is None else among
+        if not among:
             raise ValueError(f'{self!r} holds nothing but the intact network: nothing to draw')
         if isinstance(rng, torch.Generator):
             point = torch.rand((), generator=rng, device=rng.device).item()
         else:
             point = rng.random()
-        cumulative = list(accumulate(self.probabilities()))
+        cumulative = list(accumulate(self.probabilities(among)))
         # Rounding can leave the last sum a hair below one, and the point above it.
-        return self.candidates[min(bisect_right(cumulative, point), len(cumulative) - 1)]
+        return among[min(bisect_right(cumulative, point), len(cumulative) - 1)]
 
     def _axis_weight(self, axis: Sequence[Depth], value: Depth) -> float:
         if len(axis) == 1:

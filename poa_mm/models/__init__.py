@@ -9,10 +9,13 @@ from poa_mm.models.backbones import (
 )
 from poa_mm.models.heads import MultiProjectionHead
 from poa_mm.models.necks import ProbeFeatures
-from poa_mm.models.selfsup import POA, BlockMasks
+from poa_mm.models.selfsup import POA, POAV1, POAV2, POAV3, BlockMasks, SelfDistillation
 
 __all__ = [
     'POA',
+    'POAV1',
+    'POAV2',
+    'POAV3',
     'BlockMasks',
     'BottleneckResNet',
     'ElasticBackbone',
@@ -21,4 +24,5 @@ __all__ = [
     'ElasticVisionTransformer',
     'MultiProjectionHead',
     'ProbeFeatures',
+    'SelfDistillation',
 ]

@@ -17,18 +17,18 @@ from poa_mm.engine.hooks.view_check import check_views
 from poa_mm.engine.inner_model import inner_model
 from poa_mm.engine.optim_wrapper import LAST_LAYER, StepGuard
 from poa_mm.engine.schedules import cosine, linear
-from poa_mm.models.selfsup import POA
+from poa_mm.models.selfsup import SelfDistillation
 from poa_mm.registry import HOOKS
 
 
-def poa_of(runner: Runner, hook: Hook) -> POA:
-    """Return the POA model that a runner trains.
+def poa_of(runner: Runner, hook: Hook) -> SelfDistillation:
+    """Return the model that a runner trains: POA or one of its variants.
 
     Raises:
         TypeError: It trains something else.
     """
     model = inner_model(runner.model)
-    if not isinstance(model, POA):
+    if not isinstance(model, SelfDistillation):
         raise TypeError(f'{type(hook).__name__} works on POA, not on {type(model).__name__}')
     return model
 
@@ -47,7 +47,7 @@ class POAHook(Hook):
     """Update the teacher after each optimiser step; schedule m, τ_t and what is frozen.
 
     See Sec. 4.1, App. C.3 and C.7. The update is that of
-    :meth:`~poa_mm.models.selfsup.POA.update_teacher`, which also updates the running means of
+    :meth:`~poa_mm.models.SelfDistillation.update_teacher`, which also updates the running means of
     ``centering``. All schedules depend on the runner's iteration only, so a resumed run continues
     exactly where it stopped. Logs ``momentum``, ``teacher_temp`` and the largest ``weight_decay``.
 

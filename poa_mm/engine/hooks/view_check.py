@@ -13,10 +13,10 @@ from poa_mm.models.backbones.elastic_backbone import ElasticBackbone
 from poa_mm.models.backbones.supernet_layers import image_channels
 from poa_mm.models.backbones.vit_layers import ElasticPatchEmbed
 from poa_mm.models.losses import check_koleo_batch
-from poa_mm.models.selfsup import POA
+from poa_mm.models.selfsup import SelfDistillation
 
 
-def check_views(model: POA, dataloader: Any) -> None:
+def check_views(model: SelfDistillation, dataloader: Any) -> None:
     """Check crops, channels and batch: the first step would fail with them, or none notice.
 
     Args:
@@ -53,7 +53,7 @@ def _compare_batch(dataset: Any, batch_size: int) -> None:
         )
 
 
-def _check_channels(model: POA, channels: int) -> None:
+def _check_channels(model: SelfDistillation, channels: int) -> None:
     """Compare the channels of the crops with those of the network and of its normalisation."""
     taken = image_channels(model.teacher.backbone)
     if channels != taken:

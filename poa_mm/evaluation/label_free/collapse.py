@@ -30,7 +30,8 @@ class TeacherState(NamedTuple):
     """What a few batches show of a teacher.
 
     Attributes:
-        rankme: RankMe of the class tokens of the global views, from 1 to the backbone's width.
+        rankme: RankMe of the class tokens of the global views, from 1 to the backbone's width. Of a
+            teacher that runs as sub-networks, the mean over their widths.
         entropy: Mean entropy of the targets of these in each head, as a share of log K.
         in_use: Prototypes that are the first choice of a class token, in each head, as a share of
             the most that there could be: K, or the number of tokens if that is smaller.
@@ -71,7 +72,7 @@ class TeacherWatch:
         """Take a batch.
 
         Args:
-            class_tokens: Of the global views, (2B, D).
+            class_tokens: Of the global views, (2B, D); D may differ between batches.
             heads: The teacher's targets of each head.
         """
         self._num_prototypes = tuple(len(head.class_tokens.shift) for head in heads)
@@ -90,27 +91,41 @@ class TeacherWatch:
         Returns:
             None if no class token was finite, as after a loss that is NaN.
         """
-        parts = (torch.cat(self._tokens), torch.cat(self._entropies, 1), torch.cat(self._first, 1))
-        ranks = dist.all_gather_object(tuple(part.cpu() for part in parts))
-        tokens = torch.cat([rank[0] for rank in ranks])
+        parts = (torch.cat(self._entropies, 1), torch.cat(self._first, 1))
+        ranks = dist.all_gather_object(
+            (_by_width(self._tokens), *(part.cpu() for part in parts)),
+        )
+        widths = _by_width([tokens for rank in ranks for tokens in rank[0].values()])
         entropies = torch.cat([rank[1] for rank in ranks], dim=1)
         first = torch.cat([rank[2] for rank in ranks], dim=1)
-        tokens = tokens[tokens.isfinite().all(dim=1)]
+        finite_tokens = [tokens[tokens.isfinite().all(dim=1)] for tokens in widths.values()]
+        ranks_of = [
+            rankme(tokens) if tokens.any() else 1.0 for tokens in finite_tokens if len(tokens)
+        ]
         finite = entropies.isfinite().all(dim=0)
-        if not len(tokens) or not finite.any():
+        if not ranks_of or not finite.any():
             return None
         entropies, first = entropies[:, finite], first[:, finite]
         most = torch.tensor(self._num_prototypes, dtype=entropies.dtype)
         shares = entropies.mean(dim=1) / most.log()
         used = [len(choices.unique()) for choices in first]
         return TeacherState(
-            rankme(tokens) if tokens.any() else 1.0,
+            sum(ranks_of) / len(ranks_of),
             tuple(shares.tolist()),
             tuple(
                 n / min(k, first.shape[1]) for n, k in zip(used, self._num_prototypes, strict=True)
             ),
             self._num_prototypes,
         )
+
+
+def _by_width(tokens: Sequence[Tensor]) -> dict[int, Tensor]:
+    """Join features (N, D) of each width D, on the CPU."""
+    widths = sorted({part.shape[1] for part in tokens})
+    return {
+        width: torch.cat([part for part in tokens if part.shape[1] == width]).cpu()
+        for width in widths
+    }
 
 
 def targets_of(targets: TeacherTargets) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """What to change when a teacher has collapsed."""
 
 from poa_mm.models.losses import SinkhornKnopp
-from poa_mm.models.selfsup import POA
+from poa_mm.models.selfsup import SelfDistillation
 
 __all__ = ['advice']
 
@@ -12,7 +12,7 @@ SLOWER = (
 )
 
 
-def advice(kind: str, model: POA) -> str:
+def advice(kind: str, model: SelfDistillation) -> str:
     """Say which settings to change, and what they are now.
 
     Args:

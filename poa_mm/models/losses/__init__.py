@@ -24,15 +24,17 @@ from poa_mm.models.losses.probabilities import (
     student_log_probs,
     teacher_probs,
 )
+from poa_mm.models.losses.reach_all import reach_all
 from poa_mm.models.losses.sinkhorn import sinkhorn_knopp, sinkhorn_shifts
 from poa_mm.models.losses.terms import (
     StudentHead,
     TeacherHead,
+    cross_view_terms,
     elastic_terms,
     intact_terms,
     patch_loss,
 )
-from poa_mm.models.losses.total import elastic_part, intact_part
+from poa_mm.models.losses.total import cross_view_sum, elastic_part, intact_part, student_part
 
 __all__ = [
     'NUM_GLOBAL',
@@ -49,6 +51,8 @@ __all__ = [
     'check_koleo_batch',
     'cross_view_global_loss',
     'cross_view_local_loss',
+    'cross_view_sum',
+    'cross_view_terms',
     'elastic_part',
     'elastic_terms',
     'full_precision',
@@ -58,11 +62,13 @@ __all__ = [
     'koleo_of_global_views',
     'patch_loss',
     'prototype_logits',
+    'reach_all',
     'same_view_loss',
     'sinkhorn_knopp',
     'sinkhorn_shifts',
     'soft_cross_entropy',
     'student_log_probs',
+    'student_part',
     'sum_over_chunks',
     'teacher_probs',
 ]

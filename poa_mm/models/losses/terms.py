@@ -43,27 +43,38 @@ class StudentHead(NamedTuple):
     patches: StudentLogProbs | None = None
 
 
-def intact_terms(
-    teacher: Sequence[TeacherHead], intact: Sequence[StudentHead], divisors: Tensor | None
+def cross_view_terms(
+    name: str,
+    teacher: Sequence[TeacherHead],
+    student: Sequence[StudentHead],
+    divisors: Tensor | None,
 ) -> Terms:
-    """Compute the terms of the intact student, (H,) each: one number a head.
+    """Compute the terms of a student that learns across views, (H,) each: one number a head.
 
     Args:
+        name: What the terms' names begin with.
         teacher: Targets of each head.
-        intact: Predictions of each head.
+        student: Predictions of each head.
         divisors: See :func:`patch_loss`; ``None`` without masked patches.
 
     Returns:
-        ``intact_global``, ``intact_local`` and, with masked patches, ``intact_patch``.
+        ``<name>_global``, ``<name>_local`` and, with masked patches, ``<name>_patch``.
     """
     rows = []
-    for targets, student in zip(teacher, intact, strict=True):
-        read = (targets.class_tokens.logits, *_class_logits(student))
-        terms = _mean_over_images(partial(_intact_sums, targets, student), read)
+    for targets, predictions in zip(teacher, student, strict=True):
+        read = (targets.class_tokens.logits, *_class_logits(predictions))
+        terms = _mean_over_images(partial(_cross_view_sums, name, targets, predictions), read)
         if divisors is not None:
-            terms['intact_patch'] = patch_loss(targets.patches, student.patches, divisors)
+            terms[f'{name}_patch'] = patch_loss(targets.patches, predictions.patches, divisors)
         rows.append(terms)
     return _by_name(rows)
+
+
+def intact_terms(
+    teacher: Sequence[TeacherHead], intact: Sequence[StudentHead], divisors: Tensor | None
+) -> Terms:
+    """Compute the :func:`cross_view_terms` of the intact student, under its name."""
+    return cross_view_terms('intact', teacher, intact, divisors)
 
 
 def elastic_terms(
@@ -116,14 +127,14 @@ def patch_loss(
     return sum_over_chunks(sums, len(features), 2 * len(prototypes))['patch']
 
 
-def _intact_sums(teacher: TeacherHead, intact: StudentHead, images: slice) -> Terms:
-    """Sum the intact student's terms of some images."""
+def _cross_view_sums(name: str, teacher: TeacherHead, student: StudentHead, images: slice) -> Terms:
+    """Sum a student's terms of some images across views."""
     targets = teacher.class_tokens[:, images]
-    global_log_probs, local_log_probs = _class_log_probs(intact, images)
+    global_log_probs, local_log_probs = _class_log_probs(student, images)
     num_local = len(local_log_probs)
     return {
-        'intact_global': cross_view_global_loss(targets, global_log_probs, num_local).sum(),
-        'intact_local': cross_view_local_loss(targets, local_log_probs).sum(),
+        f'{name}_global': cross_view_global_loss(targets, global_log_probs, num_local).sum(),
+        f'{name}_local': cross_view_local_loss(targets, local_log_probs).sum(),
     }
 
 

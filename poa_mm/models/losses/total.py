@@ -10,24 +10,50 @@ from torch import Tensor
 from poa_mm.models.losses.chunks import Terms
 
 
+def cross_view_sum(name: str, terms: Terms, ibot_weight: float) -> Tensor:
+    """Sum what a student learns across views, global and local, and its masked patches.
+
+    Args:
+        name: Of :func:`~poa_mm.models.losses.cross_view_terms`, which has computed them.
+        terms: Among others, those.
+        ibot_weight: Weight of the masked patches beside the class tokens.
+
+    Returns:
+        One number a head, (H,).
+    """
+    loss = terms[f'{name}_global'] + terms[f'{name}_local']
+    if f'{name}_patch' in terms:
+        loss = loss + ibot_weight * terms[f'{name}_patch']
+    return loss
+
+
+def student_part(
+    name: str, terms: Terms, weight: float, ibot_weight: float, koleo_weight: float
+) -> Tensor:
+    """Weigh the part of a student that learns across views alone, with patches and KoLeo.
+
+    Args:
+        name: Of :func:`~poa_mm.models.losses.cross_view_terms`, which has computed its terms.
+        terms: Among others, those, and ``<name>_koleo`` if it counts.
+        weight: Weight of all but KoLeo.
+        ibot_weight: Weight of the masked patches beside the class tokens.
+        koleo_weight: Weight of ``<name>_koleo``.
+
+    Returns:
+        Scalar: the mean over heads, and KoLeo.
+    """
+    loss = cross_view_sum(name, terms, ibot_weight).mean()
+    return weight * loss + koleo_weight * terms.get(f'{name}_koleo', 0.0)
+
+
 def intact_part(
     terms: Terms, intact_weight: float, ibot_weight: float, koleo_weight: float
 ) -> Tensor:
     """Weigh the intact student's part: λ(L_IS^g + L_IS^l), with patches and KoLeo.
 
-    Args:
-        terms: From :func:`~poa_mm.models.losses.intact_terms`, and ``intact_koleo`` if it counts.
-        intact_weight: λ.
-        ibot_weight: Weight of the masked patches beside the class tokens.
-        koleo_weight: Weight of ``intact_koleo``.
-
-    Returns:
-        Scalar: the mean over heads, and KoLeo.
+    See :func:`student_part`; the weight is λ.
     """
-    loss = terms['intact_global'] + terms['intact_local']
-    if 'intact_patch' in terms:
-        loss = loss + ibot_weight * terms['intact_patch']
-    return intact_weight * loss.mean() + koleo_weight * terms.get('intact_koleo', 0.0)
+    return student_part('intact', terms, intact_weight, ibot_weight, koleo_weight)
 
 
 def elastic_part(
@@ -56,9 +82,7 @@ def elastic_part(
     """
     loss = torch.zeros_like(terms['elastic_global'])
     if from_teacher:
-        loss = loss + terms['elastic_global'] + terms['elastic_local']
-        if 'elastic_patch' in terms:
-            loss = loss + ibot_weight * terms['elastic_patch']
+        loss = loss + cross_view_sum('elastic', terms, ibot_weight)
     if from_intact:
         loss = loss + terms['same_view_global'] + terms['same_view_local']
     return (1 - intact_weight) * loss.mean() + koleo_weight * terms.get('elastic_koleo', 0.0)

@@ -2,5 +2,7 @@
 
 from poa_mm.models.selfsup.block_masks import BlockMasks
 from poa_mm.models.selfsup.poa import POA
+from poa_mm.models.selfsup.self_distillation import SelfDistillation
+from poa_mm.models.selfsup.variants import POAV1, POAV2, POAV3
 
-__all__ = ['POA', 'BlockMasks']
+__all__ = ['POA', 'POAV1', 'POAV2', 'POAV3', 'BlockMasks', 'SelfDistillation']

@@ -1,4 +1,4 @@
-"""What each of POA's branches sees and computes."""
+"""What each branch of self-distillation sees and computes."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
@@ -88,6 +88,24 @@ def nothing_masked(backbone: ElasticBackbone, global_crops: Tensor) -> Masking:
     return Masking(torch.zeros(shape, dtype=torch.bool, device=global_crops.device))
 
 
+class Batch(NamedTuple):
+    """What a training step sees.
+
+    Attributes:
+        global_crops: View 1 of all images, then view 2, (2B, C, G, G).
+        local_crops: View-major, (V·B, C, L, L).
+        masking: Patches of the global views that the students predict.
+        subnet: The elastic student; ``None`` if no sub-network trains.
+        teacher_temp: τ_t.
+    """
+
+    global_crops: Tensor
+    local_crops: Tensor
+    masking: Masking
+    subnet: Subnet | None
+    teacher_temp: float
+
+
 class Features(NamedTuple):
     """What one branch computes for a batch.
 
@@ -164,35 +182,36 @@ def branch_features(
 @torch.no_grad()
 def teacher_heads(
     teacher: HasBackboneAndHead,
-    global_crops: Tensor,
-    masking: Masking,
+    batch: Batch,
     centering: SinkhornKnopp | Centering,
-    temperature: float,
     watch: Watch | None = None,
+    subnet: Subnet | None = None,
+    prefix: str = '',
 ) -> list[TeacherHead]:
     """Run the teacher, and return its targets in each head.
 
     Args:
         teacher: The teacher.
-        global_crops: (2B, C, G, G).
-        masking: Patches that the students are to predict. The teacher sees all.
+        batch: Its global views, of which the teacher sees all patches, and τ_t.
         centering: Finds the shifts of the targets.
-        temperature: τ_t.
         watch: Called with the class tokens of the global views, (2B, D), and the result.
+        subnet: The sub-network that sees the views; ``None`` is the intact one.
+        prefix: Comes before the kinds of tokens, ``'class'`` and ``'patch'``, for ``centering``.
     """
-    features = branch_features(teacher, global_crops, masking=masking._replace(masks=None))
+    unmasked = batch.masking._replace(masks=None)
+    features = branch_features(teacher, batch.global_crops, subnet=subnet, masking=unmasked)
     prototypes = teacher.head.prototypes()
-    kinds = {'class': features.global_}
+    kinds = {f'{prefix}class': features.global_}
     if features.patch:
-        kinds['patch'] = features.patch
-    shifts = centering(kinds, prototypes, temperature)
+        kinds[f'{prefix}patch'] = features.patch
+    shifts = centering(kinds, prototypes, batch.teacher_temp)
     heads = []
     for index, weight in enumerate(prototypes):
-        tokens = {'class': features.global_[index].unflatten(0, (NUM_GLOBAL, -1))}
+        tokens = {f'{prefix}class': features.global_[index].unflatten(0, (NUM_GLOBAL, -1))}
         if features.patch:
-            tokens['patch'] = features.patch[index]
+            tokens[f'{prefix}patch'] = features.patch[index]
         targets = (
-            TeacherTargets(PrototypeLogits(part, weight), temperature, shifts[kind][index])
+            TeacherTargets(PrototypeLogits(part, weight), batch.teacher_temp, shifts[kind][index])
             for kind, part in tokens.items()
         )
         heads.append(TeacherHead(*targets))

@@ -1,4 +1,4 @@
-"""Checks of POA's settings and inputs, and the backbone that they build."""
+"""Checks of the settings of self-distillation and inputs, and the backbone that they build."""
 
 from typing import cast
 
@@ -11,12 +11,8 @@ from poa_mm.registry import ELASTIC_BACKBONES, build_model
 CENTERINGS = ('sinkhorn_knopp', 'centering')
 
 
-def check_settings(
-    intact_weight: float, student_temp: float, koleo: float, ibot: float, centering: str
-) -> None:
+def check_settings(student_temp: float, koleo: float, ibot: float, centering: str) -> None:
     """Check that weights, temperature and centering are valid, or raise a ValueError."""
-    if not 0 <= intact_weight <= 1:
-        raise ValueError(f'intact_weight must be within 0…1, got {intact_weight}')
     if student_temp <= 0:
         raise ValueError(f'student_temp must be positive, got {student_temp}')
     for name, weight in (('koleo_weight', koleo), ('ibot_weight', ibot)):
