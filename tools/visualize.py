@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Draw what networks see: attention, principal components of patches.
+"""Draw what networks see: attention, principal components of patches, correspondences.
 
 CHECKPOINT is a supernet's checkpoint, the file of an extracted or exported network, or a model of
 timm. Beside each picture (*.png, *.svg, *.pdf) lies a file with the data behind it.
@@ -7,7 +7,7 @@ timm. Beside each picture (*.png, *.svg, *.pdf) lies a file with the data behind
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,11 +17,10 @@ from poa_mm.evaluation.what import check_what
 from poa_mm.files import check_free
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from poa_mm.evaluation import Measured, Network
-    from poa_mm.evaluation.pictures.shown_images import Frame, ShownImage
+    from poa_mm.evaluation.pictures.shown_images import ShownImage
 
+MATCHES = 'patches of two images that match'
 SUFFIXES = ('.png', '.svg', '.pdf')
 NO_ATTENTION = 'attends to no whole image that could be watched: drawn is the PCA of its patches'
 EPILOG = 'KIND --help tells the options of a kind; all have --out, --overwrite, --traceback.'
@@ -36,6 +35,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add_images(add_kind(kinds, 'attention', attention, 'heads of the last block, in colours'))
     pca = add_images(add_kind(kinds, 'pca', draw_pca, 'patch tokens as colours'))
     pca.add_argument('--foreground', action='store_true', help='leave the background out')
+    pairs = add_kind(kinds, 'correspondences', correspondences, MATCHES, data='.csv')
+    pairs.add_argument('images', nargs='+', metavar='IMAGE', help='one, or two')
+    pairs.add_argument('--pairs', type=int, default=20, metavar='N', help='at most (default: 20)')
+    pairs.add_argument('--seed', type=int, default=0, help='of two views of one image (default: 0)')
     return parser.parse_args(argv)
 
 
@@ -92,7 +95,7 @@ def check(args: argparse.Namespace) -> None:
     for path in getattr(args, 'images', ()):
         if not Path(path).expanduser().exists():
             raise FileNotFoundError(f'no image or folder at {path}')
-    for option in ('image_size', 'max_images'):
+    for option in ('image_size', 'max_images', 'pairs'):
         value = getattr(args, option, None)
         if value is not None and value < 1:
             raise ValueError(f'--{option.replace("_", "-")} must be positive, got {value}')
@@ -112,11 +115,12 @@ def attention(args: argparse.Namespace) -> None:
     colour (Fig. 8), and each head has a map (Fig. 9). Networks without such attention (Swin,
     ResNet, exports) get the principal components of their patches in its place.
     """
+    from poa_mm.evaluation.pictures import command_line as shared
     from poa_mm.evaluation.pictures.watched_attention import watched_tokens
     from poa_mm.visualization.attention import AttentionMap, plot_attention
 
-    measured, networks, frame = open_all(args)
-    images = read_images(args.images, frame, args.max_images)
+    measured, networks = shared.open_chosen(args)
+    images = shared.read_images(args.images, shared.open_frame(args, measured), args.max_images)
     maps = []
     for image in images:
         for network in networks:
@@ -127,8 +131,8 @@ def attention(args: argparse.Namespace) -> None:
                 return
             grid = weights[0].unflatten(1, tokens.grid).cpu().numpy()
             maps.append(AttentionMap(image.name, network.name, image.pixels, grid))
-    plot_attention(maps, args.out, f'Attention of the last block · {about(args, networks)}')
-    save_arrays(
+    plot_attention(maps, args.out, f'Attention of the last block · {shared.about(args, networks)}')
+    shared.save_arrays(
         args,
         images,
         {
@@ -143,8 +147,10 @@ def draw_pca(args: argparse.Namespace) -> None:
 
     Components and scale are those of all given images together: equal colours mean similar tokens.
     """
-    measured, networks, frame = open_all(args)
-    images = read_images(args.images, frame, args.max_images)
+    from poa_mm.evaluation.pictures import command_line as shared
+
+    measured, networks = shared.open_chosen(args)
+    images = shared.read_images(args.images, shared.open_frame(args, measured), args.max_images)
     colour_patches(args, measured, networks, images, args.foreground)
 
 
@@ -157,6 +163,7 @@ def colour_patches(
     title: str = 'Principal components of patch tokens as red, green and blue',
 ) -> None:
     """Draw the patches of images in colours, a column for each network."""
+    from poa_mm.evaluation.pictures import command_line as shared
     from poa_mm.visualization.patch_pca import patch_colours, plot_patch_colours
 
     found = {}
@@ -167,72 +174,37 @@ def colour_patches(
             grids.append(tokens.patches[0].unflatten(0, tokens.grid).float().cpu().numpy())
         found[network.name] = patch_colours(grids, foreground)
     pairs = [(image.name, image.pixels) for image in images]
-    plot_patch_colours(pairs, found, args.out, f'{title} · {about(args, networks)}')
+    plot_patch_colours(pairs, found, args.out, f'{title} · {shared.about(args, networks)}')
     colours = {
         f'colours_{number}_{name}': image
         for name, one in found.items()
         for number, image in enumerate(one.colours)
     }
     shares = {f'variance_{name}': one.shares for name, one in found.items()}
-    save_arrays(args, images, colours | shares)
+    shared.save_arrays(args, images, colours | shares)
 
 
-def open_all(
-    args: argparse.Namespace,
-) -> tuple['Measured', Sequence['Network'], 'Frame']:
-    """Open the networks; find out how images are cut for them."""
-    from poa_mm.evaluation.pictures.shown_images import Frame
+def correspondences(args: argparse.Namespace) -> None:
+    """Draw patches of two images that are mutual nearest neighbours, the most similar pairs.
 
-    chosen = args.subnets
-    args.subnets = chosen or 'all'
-    measured = command_line.open_networks(args)
-    networks = measured.networks
-    if chosen is None:
-        ends = (networks[0], networks[-1])
-        networks = (
-            networks[-1:] if args.default_subnets == 'largest' else tuple(dict.fromkeys(ends))
-        )
-    frame = Frame.of(measured)
-    if not frame.whole:
-        height, width = frame.preprocessing.image_size
-        print(f'note: {args.what} takes images of {height} × {width} pixels alone: they are cut')
-    return measured, networks, frame
+    Of one image, two views are compared: parts of it in different light, the second mirrored. Then
+    it is known which places match, and the data have the distance of each pair.
+    """
+    from poa_mm.evaluation.pictures import command_line as shared
+    from poa_mm.evaluation.pictures.matches import match_images, match_views
+    from poa_mm.visualization.correspondences import plot_correspondences
 
-
-def read_images(paths: Sequence[str], frame: 'Frame', most: int) -> list['ShownImage']:
-    """Read images; name those that are left out."""
-    from poa_mm.evaluation.pictures.shown_images import image_paths, shown_images
-
-    found = image_paths(paths)
-    if len(found) > most:
-        print(f'the first {most} of {len(found)} images are drawn; see --max-images')
-    images, reasons = shown_images(found[:most], frame)
-    for reason in reasons:
-        print(f'left out: {reason}', file=sys.stderr)
-    return images
-
-
-def about(args: argparse.Namespace, networks: Sequence['Network']) -> str:
-    """Name the checkpoint and its networks, for titles."""
-    names = ', '.join(
-        f'{network.name} ({network.known_as})' if network.known_as else network.name
-        for network in networks
-    )
-    branch = ', student' if args.branch == 'student' else ''
-    return f'{args.what}{branch} · {names}'
-
-
-def save_arrays(
-    args: argparse.Namespace, images: Sequence['ShownImage'], arrays: Mapping[str, 'np.ndarray']
-) -> None:
-    """Write the arrays behind a picture, and the files of its images, beside it."""
-    import numpy as np
-
-    from poa_mm.files import replaced
-
-    paths = np.array([image.path for image in images])
-    with replaced(args.out.with_suffix(args.data)) as partial, partial.open('wb') as file:
-        np.savez(file, images=paths, **arrays)  # type: ignore[arg-type] # arrays by name
+    if len(args.images) > 2:
+        raise ValueError(f'correspondences are of one or two images, got {len(args.images)}')
+    measured, networks = shared.open_chosen(args)
+    frame = shared.open_frame(args, measured)
+    match = match_views if len(args.images) == 1 else match_images
+    pixels, found, rows = match(measured, networks, frame, args)
+    names = ' and '.join(Path(path).name for path in args.images)
+    views = 'two views of ' * (len(args.images) == 1)
+    title = f'Matching patches of {views}{names} · {shared.about(args, networks)}'
+    plot_correspondences(pixels, found, args.out, title)
+    shared.save_rows(args, rows)
 
 
 if __name__ == '__main__':

@@ -1,5 +1,7 @@
 """tools/visualize.py on tiny checkpoints: pictures, the data beside them, mistakes in one line."""
 
+import csv
+
 import numpy as np
 import pytest
 from helpers import load_tool
@@ -26,6 +28,11 @@ def draw(run, monkeypatch):
     monkeypatch.chdir(run)
     tool = load_tool('visualize')
     return lambda *args: outcome(tool.main, [*map(str, args)])
+
+
+def table(path):
+    with path.open(newline='', encoding='utf-8') as file:
+        return list(csv.DictReader(file))
 
 
 def verify(path):
@@ -68,6 +75,21 @@ def test_principal_components(draw, run):
         assert 0.1 < found['variance_w32-d4'].sum() < 1 + 1e-9
 
 
+def test_correspondences_of_two_images_and_of_two_views(draw, run):
+    cats = ['photos/cat/0.png', 'photos/cat/1.png']
+    options = ['--subnets', 'smallest,largest', '--pairs', 3]
+    assert not draw('correspondences', 'vit.pth', *cats, *options, '--out', 'two.png')
+    rows = table(run / 'two.csv')
+    assert {row['network'] for row in rows} == {'w16-d2', 'w32-d4'}
+    similarity = [float(row['similarity']) for row in rows if row['network'] == 'w16-d2']
+    assert 1 <= len(similarity) <= 3
+    assert similarity == sorted(similarity, reverse=True)
+    assert not draw('correspondences', 'vit.pth', cats[0], '--out', 'views.png')
+    assert all(0 <= float(row['distance_percent']) <= 100 for row in table(run / 'views.csv'))
+    verify(run / 'two.png')
+    assert 'of one or two images, got 3' in draw('correspondences', 'vit.pth', *cats, cats[0])
+
+
 @pytest.mark.parametrize(
     ('args', 'message'),
     [
@@ -83,7 +105,7 @@ def test_mistakes(draw, args, message):
     assert message in draw(*args, '--overwrite')
 
 
-@pytest.mark.parametrize('kind', ['attention', 'pca'])
+@pytest.mark.parametrize('kind', ['attention', 'pca', 'correspondences'])
 def test_help_of_a_kind_fits_a_screen(kind, capsys):
     assert outcome(load_tool('visualize').main, [kind, '--help']) is None
     text = capsys.readouterr().out
