@@ -42,6 +42,7 @@ READERS_OWN = (
     'work_dirs/upernet_poa_vit-b/',
     'work_dirs/upernet_poa_vit-s/',
 )
+SEVERAL_FILES = 'benchmarks/claims/'  # whose scripts import one another
 SMALL = [
     'train_dataloader.batch_size=4',
     'train_dataloader.num_workers=0',
@@ -121,7 +122,7 @@ class Reader:
         elif program == 'torchrun':
             assert rest[0] == '--nproc_per_node'
             self.tool(Path(rest[2]).stem, rest[3:])
-        elif command.script.startswith('benchmarks/'):
+        elif command.script.startswith('benchmarks/') or rest[0].startswith(SEVERAL_FILES):
             script = Path(rest[0])
             self.parse(script.stem, rest[1:], script.parent)
         elif rest[0].startswith('benchmarks/'):
@@ -195,6 +196,7 @@ class Reader:
     def parse(self, name, args, folder='tools'):
         """Read the arguments of a tool."""
         self.patch.setattr(sys, 'argv', [f'{name}.py', *args])
+        self.patch.syspath_prepend(ROOT / folder)  # as Python does
         return load_tool(name, folder).parse_args()
 
     def load(self, name, args):

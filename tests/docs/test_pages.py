@@ -12,6 +12,7 @@ from PIL import Image
 from reader import Reader
 
 WALK = (
+    'docs/claims.md',
     'docs/detection.md',
     'docs/segmentation.md',
     'configs/cls/README.md',

@@ -1,0 +1,194 @@
+"""The paper's claims: manifest, runner, record and the rule of the verdicts."""
+
+import math
+import sys
+from importlib import import_module
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from helpers import ROOT, globals_of_mmengine_restored
+from PIL import Image
+from tool_outcome import outcome
+
+sys.path.append(str(ROOT / 'benchmarks' / 'claims'))
+job, manifest, record, run, runs, verdict = map(
+    import_module, ('job', 'manifest', 'record', 'run', 'runs', 'verdict')
+)
+Claim, Part, Row = manifest.Claim, manifest.Part, record.Row
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Two classes of 44 images, half of which suffice for 20 neighbours; the folder of runs."""
+    rng = np.random.default_rng(0)
+    for kind in ('cats', 'dogs'):
+        (tmp_path / 'images' / 'train' / kind).mkdir(parents=True)
+        for index in range(44):
+            pixels = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / f'images/train/{kind}/{index:02}.jpg')
+    monkeypatch.setenv(runs.VARIABLE, str(tmp_path / 'images'))
+    (tmp_path / 'runs').mkdir()
+    return tmp_path / 'runs'
+
+
+@pytest.fixture
+def jobs_in_this_process(monkeypatch):
+    """Do in this process what the runner starts one for."""
+
+    def start(words, **options):
+        with globals_of_mmengine_restored():
+            code = job.main(words[2:])
+        return SimpleNamespace(returncode=code, poll=lambda: code, terminate=lambda: None)
+
+    monkeypatch.setattr(run, 'subprocess', SimpleNamespace(Popen=start, STDOUT=None))
+    monkeypatch.setattr(run, 'WAIT', 0)
+
+
+def call(folder, *options):
+    return outcome(run.main, [str(folder), '--record', str(folder / 'r.csv'), *options])
+
+
+def test_every_run_builds_and_every_claim_names_runs_and_networks(folder):
+    runs.write_halves(runs.image_folder(), folder)
+    from mmengine.registry import init_default_scope
+
+    from poa_mm.registry import build_model
+
+    init_default_scope('mmpretrain')
+    hashes = set()
+    for name, one in manifest.RUNS.items():
+        cfg = runs.build_config(one, 0, runs.image_folder(), folder)
+        space = build_model(cfg.model).backbone.space
+        assert all(space[network] in space for network in one.networks), name
+        assert cfg.train_cfg.max_iters == cfg.param_scheduler[1].end
+        hashes.add((runs.config_hash(cfg), one.steps > 0))
+        again = runs.build_config(one, 1, folder, folder / 'elsewhere')
+        assert runs.config_hash(again) == runs.config_hash(cfg), name  # neither seed nor places
+    assert len(hashes) == len(manifest.RUNS)
+    for claim in manifest.CLAIMS:
+        assert sum(part.sign for part in claim.parts) == 0
+        for part in claim.parts:
+            assert set(part.networks) <= set(manifest.RUNS[part.run].networks), claim.name
+
+
+def row(name, seed, value, network='a', metric='cls'):
+    return Row(name, seed, network, metric, value, 1, 'c', 'd')
+
+
+@pytest.mark.parametrize(
+    ('expected', 'differences', 'word'),
+    [
+        # Mean 2, standard deviation 1, three seeds: 2 ± 2.920 · 1 / √3 = 0.314 … 3.686.
+        ('+', (1, 2, 3), 'holds'),
+        ('+', (-1, -2, -3), 'does not hold'),
+        ('+', (0, 2, 4), 'within noise'),
+        ('=', (1, 2, 3), 'within noise'),
+        ('=', (0.1, 0, -0.1), 'holds'),
+        ('=', (3, 3.1, 3.2), 'does not hold'),
+        ('>=', (3, 3.1, 3.2), 'holds'),
+        ('>=', (-3, -3.1, -3.2), 'does not hold'),
+        ('+', (1, 2), 'not yet'),
+    ],
+)
+def test_a_verdict_follows_the_paired_interval(expected, differences, word):
+    claim = Claim('', '', (Part('x', ('a', 'b')), Part('y', ('a',), -1)), expected, '')
+    rows = []
+    for seed, difference in enumerate(differences):
+        base = 10 * seed  # what a seed does to both is no noise
+        rows += [row('x', seed, base + difference - 1), row('x', seed, base + difference + 1, 'b')]
+        rows += [row('y', seed, base), row('y', seed, 99, metric='mean')]
+    found = verdict.judge(claim, rows, 'cls')
+    assert found.word == word
+    assert found.differences == pytest.approx(dict(enumerate(differences)))
+    if differences == (1, 2, 3):
+        half = 2.9199856 / math.sqrt(3)
+        assert (found.low, found.high) == pytest.approx((2 - half, 2 + half), abs=1e-6)
+
+
+def test_a_verdict_on_costs_is_a_ratio():
+    claim = Claim('', '', (Part('x', ()), Part('y', (), -1)), '<=', '', bound=1.3)
+    rows = [row('x', 0, 1.2, '', 'gflop')]
+    assert verdict.judge(claim, rows, 'cls')[:2] == ('not yet', {})
+    rows.append(row('y', 0, 1.0, '', 'gflop'))
+    assert verdict.judge(claim, rows, 'cls')[:2] == ('holds', {0: 1.2})
+    rows.append(row('y', 0, 0.9, '', 'gflop'))
+    assert verdict.judge(claim, rows, 'cls').word == 'does not hold'
+
+
+def test_a_killed_run_goes_on_to_the_same_numbers(
+    folder, jobs_in_this_process, monkeypatch, capsys
+):
+    from poa_mm.models import POA
+
+    options = ('--runs', 'poa', '--seeds', '0', '--steps', '2')
+    assert call(folder, *options) is None
+    assert '[1/1] poa-seed0: ' in capsys.readouterr().out
+    whole = record.read_rows(folder / 'r.csv')
+    assert {(one.network, one.metric) for one in whole} == {
+        *((network, metric) for network in manifest.ALL for metric in ('cls', 'mean')),
+        *(('', metric) for metric in ('gflop', 'minutes')),
+    }
+    assert call(folder, *options) is None  # nothing is trained again
+    assert '1 of 1 runs are in' in capsys.readouterr().out
+    assert record.read_rows(folder / 'r.csv') == whole
+
+    other = folder.with_name('killed')
+    update, steps = POA.update_teacher, []
+
+    def killed(self, momentum):
+        steps.append(self.step)
+        if len(steps) == 3:  # one is that of the initialisation
+            raise KeyboardInterrupt
+        update(self, momentum)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(POA, 'update_teacher', killed)
+        assert call(other, *options) == '1 of 1 runs failed: poa-seed0'
+    assert not record.read_rows(other / 'r.csv')
+    steps.clear()
+
+    def counted(self, momentum):
+        steps.append(self.step)
+        update(self, momentum)
+
+    monkeypatch.setattr(POA, 'update_teacher', counted)
+    assert call(other, *options) is None
+    assert len(steps) == 2  # the initialisation and the second step
+    rows = record.read_rows(other / 'r.csv')
+    assert rows == [one for one in whole if one.metric != 'minutes']
+
+
+def test_what_the_record_has_of_other_configs_or_images_is_stale(folder, capsys):
+    rows = [Row(name, 0, 'w32-d2', 'cls', 1.0, 800, 'old', 'old') for name in ('poa', 'dinov2')]
+    record.append_rows(folder / 'r.csv', rows)
+    assert call(folder, '--runs', 'poa', '--seeds', '0', '1', '--list') is None
+    assert capsys.readouterr().out.splitlines() == [
+        'poa-seed0: stale, of another config or other images; trained again',
+        f'0 of 2 runs are in {folder / "r.csv"}',
+        'poa-seed0: missing',
+        'poa-seed1: missing',
+    ]
+    assert list(record.current(rows, {'poa': 'old', 'dinov2': 'new'}, None)) == rows[:1]
+    assert not list(record.current(rows, {'poa': 'old'}, 'new'))
+
+
+@pytest.mark.parametrize(
+    ('options', 'error'),
+    [
+        (['--runs', 'pao'], 'error: there is no run pao; valid: untrained, poa, '),
+        (['--jobs', '0'], 'error: --jobs must be at least 1, got 0'),
+        (['--steps', '2', '--record', str(record.RECORD)], 'error: --steps makes trials'),
+    ],
+)
+def test_wrong_options_are_one_line(options, error, folder):
+    assert call(folder, *options).startswith(error)
+
+
+def test_missing_images_and_a_broken_record_are_one_line(folder, monkeypatch):
+    (folder / 'r.csv').write_text('run,seed\npoa,0\n')
+    assert 'is no record of runs' in call(folder, '--list')
+    monkeypatch.setenv(runs.VARIABLE, '/nowhere')
+    assert call(folder) == 'error: there is no image folder /nowhere/train'
+    monkeypatch.delenv(runs.VARIABLE)
+    assert 'TINY_IMAGENET is not set' in call(folder)
