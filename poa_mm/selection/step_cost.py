@@ -122,9 +122,10 @@ def step_cost(model: POA, batch: Batch, subnet: Subnet | str | None = None) -> S
 def expected_step_cost(model: POA, batch: Batch) -> StepCost:
     """Count a step in expectation over the sub-network that is drawn, and at its peak.
 
-    It is drawn by Eq. 14. A block more costs the same wherever it is, and a layer is elastic on one side or on both. So
-    costs are linear in the depth and quadratic in the width, and those of all sub-networks follow
-    from a few. That is exact but for drop path that rises over the blocks (Swin).
+    The model's sampler draws it (Eq. 14). A block more costs the same wherever it is, and a layer
+    is elastic on one side or on both. So costs are linear in the depth and quadratic in the width,
+    and those of all sub-networks follow from a few. That is exact but for drop path that rises over
+    the blocks (Swin).
 
     Args:
         model: From :func:`model_on_meta`.
