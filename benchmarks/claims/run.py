@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from manifest import RUNS
 from record import RECORD, current, done, read_rows
-from runs import build_config, config_hash, image_folder, write_halves
+from runs import all_hashes, image_folder, write_halves
 
 from poa_mm import cli
 
@@ -72,24 +72,20 @@ def run_all(args: argparse.Namespace) -> None:
             raise ValueError(f'--{name} must be at least 1, got {getattr(args, name)}')
     if args.steps and args.record == RECORD:
         raise ValueError('--steps makes trials, which do not belong in the record: give --record')
-    images = image_folder()
     args.folder = args.folder.resolve()
-    data = write_halves(images, args.folder)
-    tasks = missing(args, images, data)
+    data = write_halves(image_folder(), args.folder)
+    tasks = missing(args, data)
     if not args.list:
         work_off(args, tasks, data)
 
 
-def missing(args: argparse.Namespace, images: Path, data: str) -> list[Task]:
+def missing(args: argparse.Namespace, data: str) -> list[Task]:
     """Return the runs that the record lacks, whole seeds of the first runs first."""
     from job import with_steps
 
     runs = {name: with_steps(RUNS[name], args.steps) for name in RUNS if name in args.runs}
-    hashes = {
-        name: config_hash(build_config(run, 0, images, args.folder)) for name, run in runs.items()
-    }
     rows = read_rows(args.record)
-    fresh = done(current(rows, hashes, data))
+    fresh = done(current(rows, all_hashes(runs), data))
     asked = [Task(run, seed) for seed in args.seeds for run in runs]
     for task in asked:
         if task in done(rows) - fresh:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +107,12 @@ def config_hash(cfg: 'Config') -> str:
     plain['model'].get('sampler', {}).pop('seed', None)
     text = json.dumps(plain, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:LETTERS]
+
+
+def all_hashes(runs: Mapping[str, Run]) -> dict[str, str]:
+    """Return the hash of each run's config, for which no images are needed."""
+    nowhere = Path()
+    return {name: config_hash(build_config(run, 0, nowhere, nowhere)) for name, run in runs.items()}
 
 
 def _without_places(value: Any) -> Any:

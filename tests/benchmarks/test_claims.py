@@ -12,10 +12,11 @@ from PIL import Image
 from tool_outcome import outcome
 
 sys.path.append(str(ROOT / 'benchmarks' / 'claims'))
-job, manifest, record, run, runs, verdict = map(
-    import_module, ('job', 'manifest', 'record', 'run', 'runs', 'verdict')
+job, manifest, record, report, run, runs, verdict = map(
+    import_module, ('job', 'manifest', 'record', 'report', 'run', 'runs', 'verdict')
 )
 Claim, Part, Row = manifest.Claim, manifest.Part, record.Row
+FLOPS = (('poa', 1.2), ('dinov2', 1.0))
 
 
 @pytest.fixture
@@ -61,11 +62,18 @@ def test_every_run_builds_and_every_claim_names_runs_and_networks(folder):
         cfg = runs.build_config(one, 0, runs.image_folder(), folder)
         space = build_model(cfg.model).backbone.space
         assert all(space[network] in space for network in one.networks), name
-        assert cfg.train_cfg.max_iters == cfg.param_scheduler[1].end
+        assert cfg.train_cfg.max_iters == cfg.param_scheduler[-1].end
         hashes.add((runs.config_hash(cfg), one.steps > 0))
         again = runs.build_config(one, 1, folder, folder / 'elsewhere')
         assert runs.config_hash(again) == runs.config_hash(cfg), name  # neither seed nor places
     assert len(hashes) == len(manifest.RUNS)
+    flops = {
+        name: job.gflop(runs.build_config(manifest.RUNS[name], 0, folder, folder))
+        for name in ('poa', 'alone-middle', 'alone-smallest')
+    }
+    for name in ('alone-middle', 'alone-smallest'):
+        steps = manifest.STEPS * flops['poa'] / flops[name]
+        assert manifest.RUNS[f'{name}-flops'].steps == round(steps)
     for claim in manifest.CLAIMS:
         assert sum(part.sign for part in claim.parts) == 0
         for part in claim.parts:
@@ -192,3 +200,68 @@ def test_missing_images_and_a_broken_record_are_one_line(folder, monkeypatch):
     assert call(folder) == 'error: there is no image folder /nowhere/train'
     monkeypatch.delenv(runs.VARIABLE)
     assert 'TINY_IMAGENET is not set' in call(folder)
+
+
+def test_the_report_writes_what_the_record_says(tmp_path, capsys):
+    hashes = runs.all_hashes(manifest.RUNS)
+    rows = [
+        Row(name, seed, network, 'cls', value + seed, 1000, hashes[name], 'd')
+        for name, value in (('poa', 12.0), ('alone-smallest', 10.0))
+        for seed in range(3)
+        for network in manifest.RUNS[name].networks
+    ]
+    rows += [Row(name, 0, '', 'gflop', value, 1000, hashes[name], 'd') for name, value in FLOPS]
+    rows.append(Row('poa', 3, 'w32-d2', 'cls', 99.0, 1000, 'old', 'd'))
+    record.append_rows(tmp_path / 'r.csv', rows)
+    page = tmp_path / 'page.md'
+    page.write_text(f'before\n{report.BEGIN}nonsense\n{report.END}after\n')
+    options = ['--record', tmp_path / 'r.csv', '--page', page, '--plot', tmp_path / 'p.png']
+    assert outcome(report.main, [*map(str, options)]) is None
+    told = f'Of {len(manifest.CLAIMS)} claims: 2 hold, {len(manifest.CLAIMS) - 2} not yet.'
+    assert capsys.readouterr().out.strip() == told
+    text = page.read_text()
+    assert text.startswith('before\n')
+    assert text.endswith('after\n')
+    assert 'nonsense' not in text
+    for part in (
+        told,
+        '1 stale numbers',
+        '| > 0 | +2.00, +2.00, +2.00 | +2.00 (+2.00 … +2.00) | **holds** |',
+        '| ≤ 1.3 × | counted | 1.20 × | **holds** |',
+        '| `poa` | 13.0 ± 1.0 | 13.0 ± 1.0 | 13.0 ± 1.0 | 13.0 ± 1.0 |',
+        'Not yet in the record with 3 seeds: `untrained`, `dinov2`, `no-mph`, ',
+    ):
+        assert part in text
+    assert (tmp_path / 'p.png').stat().st_size > 10_000
+    plotted = (tmp_path / 'p.csv').read_text().splitlines()
+    assert plotted[1] == 'smallest > alone,holds,0,2.0000,2.0000,2.0000'
+    assert len(plotted) == 4
+    again = page.read_bytes()
+    assert outcome(report.main, [*map(str, options)]) is None
+    assert page.read_bytes() == again
+
+
+@pytest.mark.parametrize(
+    ('page', 'data', 'error'),
+    [
+        (None, 'd', 'no page at '),
+        ('no marks', 'd', 'lacks the lines <!-- report.py writes from here --> and '),
+        (report.BEGIN + report.END, 'other', 'has runs on 2 sets of images: d, other'),
+    ],
+)
+def test_reports_that_cannot_be_written_are_one_line(page, data, error, tmp_path):
+    poa = runs.all_hashes({'poa': manifest.RUNS['poa']})['poa']
+    rows = [Row('poa', 0, 'w32-d2', 'cls', 1.0, 1000, poa, one) for one in ('d', data)]
+    record.append_rows(tmp_path / 'r.csv', rows)
+    if page:
+        (tmp_path / 'page.md').write_text(page)
+    options = ['--record', tmp_path / 'r.csv', '--page', tmp_path / 'page.md']
+    assert error in outcome(report.main, [*map(str, options)])
+    assert not page or (tmp_path / 'page.md').read_text() == page
+
+
+def test_the_page_has_what_the_report_writes():
+    rows, stale = report.usable_rows(record.RECORD)
+    verdicts = {claim: verdict.judge(claim, rows, 'cls') for claim in manifest.CLAIMS}
+    text = '\n'.join(report.section(verdicts, rows, stale, 'cls'))
+    assert f'{report.BEGIN}\n{text}\n\n{report.END}' in report.PAGE.read_text(encoding='utf-8')
