@@ -77,7 +77,7 @@ def folder_features(
     listing.report()
     paths = [listing.path(image) for image in listing.images]
     loader: DataLoader = DataLoader(
-        _Images(paths, preprocessing), batch_size, num_workers=num_workers, collate_fn=list
+        FolderImages(paths, preprocessing), batch_size, num_workers=num_workers, collate_fn=list
     )
     device = next(net.parameters()).device
     rows: list[int] = []
@@ -121,7 +121,7 @@ def pooled(net: nn.Module, images: Tensor) -> Tensor:
     return out if out.ndim == 2 else out[:, 0]
 
 
-class _Images(Dataset):
+class FolderImages(Dataset):
     """Images as network inputs; in place of an unreadable one, the reason."""
 
     def __init__(self, paths: Sequence[str], preprocessing: Preprocessing) -> None:

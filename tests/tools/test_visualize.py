@@ -4,12 +4,18 @@ import csv
 
 import numpy as np
 import pytest
+import torch
 from helpers import load_tool
 from PIL import Image
 from tiny.checkpoints import save_supernet
 from tiny.families import TINY_RESNET
+from tiny.networks import poa_config
 from tiny.photos import write_photos
 from tool_outcome import outcome
+
+from poa_mm.registry import MODELS
+
+KINDS = ('attention', 'pca', 'correspondences', 'neighbours', 'prototypes', 'convergence')
 
 
 @pytest.fixture(scope='module')
@@ -90,6 +96,39 @@ def test_correspondences_of_two_images_and_of_two_views(draw, run):
     assert 'of one or two images, got 3' in draw('correspondences', 'vit.pth', *cats, cats[0])
 
 
+def test_neighbours_and_prototypes(draw, run):
+    options = ['--workers', 0, '--overwrite']
+    assert not draw('neighbours', 'vit.pth', 'photos/dog/0.png', 'photos', '--k', 2, *options)
+    rows = table(run / 'neighbours_vit.csv')
+    assert [row['network'] for row in rows] == ['w16-d2'] * 2 + ['w32-d4'] * 2
+    verify(run / 'neighbours_vit.png')
+    model = MODELS.build(poa_config())
+    info = {'backbone': model.backbone.config, 'config': {}}
+    torch.save({'state_dict': model.state_dict(), 'supernet': info}, run / 'poa.pth')
+    assert not draw('prototypes', 'poa.pth', 'photos', '--prototypes', 3, '--top', 2, *options)
+    rows = table(run / 'prototypes_poa.csv')
+    assert [(row['prototype'], row['kind']) for row in rows] == (
+        [('3', 'image')] * 2 + [('3', 'patch')] * 2
+    )
+    verify(run / 'prototypes_poa.png')
+    assert 'vit.pth has no projection heads' in draw('prototypes', 'vit.pth', 'photos', *options)
+    several = ['--subnets', 'all', *options]
+    assert 'for one sub-network, got 6' in draw('prototypes', 'poa.pth', 'photos', *several)
+
+
+def test_convergence(draw, run):
+    folder = run / 'work' / '20260101_000000' / 'vis_data'
+    folder.mkdir(parents=True)
+    (folder / 'scalars.json').write_text('{"knn/vit-s": 12.5, "step": 100}\n')
+    assert not draw('convergence', 'work')
+    assert table(run / 'work' / 'convergence.csv') == [
+        {'network': 'vit-s', 'iteration': '100', 'knn_top1_percent': '12.5'}
+    ]
+    assert not draw('convergence', 'work', 'work', '--out', 'both.svg')
+    assert '<svg' in (run / 'both.svg').read_text()
+    assert 'no run at none' in draw('convergence', 'none')
+
+
 @pytest.mark.parametrize(
     ('args', 'message'),
     [
@@ -105,7 +144,7 @@ def test_mistakes(draw, args, message):
     assert message in draw(*args, '--overwrite')
 
 
-@pytest.mark.parametrize('kind', ['attention', 'pca', 'correspondences'])
+@pytest.mark.parametrize('kind', KINDS)
 def test_help_of_a_kind_fits_a_screen(kind, capsys):
     assert outcome(load_tool('visualize').main, [kind, '--help']) is None
     text = capsys.readouterr().out
