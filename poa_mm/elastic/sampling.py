@@ -1,6 +1,7 @@
 """Which sub-network trains at which step."""
 
 import random
+from collections import Counter
 from functools import lru_cache
 
 from poa_mm.elastic.space import SearchSpace, Subnet
@@ -65,6 +66,15 @@ class SubnetSampler:
             return self.space.sample(rng, self._drawn)
         number, position = divmod(step, len(self._tickets))
         return _shuffled(self._tickets, f'{self.seed}/{stream}/{number}')[position]
+
+    def probabilities(self) -> dict[Subnet, float]:
+        """Return the share of steps that each sub-network is drawn in.
+
+        It is that of Eq. 14, in the order ``'shuffled'`` of rounded weights.
+        """
+        if self.order == 'independent':
+            return dict(zip(self._drawn, self.space.probabilities(self._drawn), strict=True))
+        return {net: count / len(self._tickets) for net, count in Counter(self._tickets).items()}
 
 
 @lru_cache(maxsize=16)  # outside the class, so that samplers can be copied and pickled

@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 from torch import nn
 
-from poa_mm.models.selfsup import POA
+from poa_mm.models.selfsup import SelfDistillation
 from poa_mm.selection.step_cost import Batch, batch_of, expected_step_cost, model_on_meta
 from poa_mm.selection.step_time import StepTime, step_time
 
@@ -65,7 +65,7 @@ class _Run(NamedTuple):
     cfg: Config
     changes: dict[str, Any]
     batch: Batch
-    model: POA
+    model: SelfDistillation
 
 
 def peak_flops(gpu: str) -> float:
@@ -160,7 +160,7 @@ def cost_rows(
         measure: How to measure steps; ``None`` measures none.
 
     Raises:
-        ValueError: A config that does not pre-train by POA; before anything is counted.
+        ValueError: A config that trains neither by POA nor by a variant; before anything is counted.
     """
     runs = []
     for name, cfg in configs:

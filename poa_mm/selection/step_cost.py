@@ -11,7 +11,7 @@ from poa_mm.checkpoints.build import build_on_meta
 from poa_mm.datasets import MultiCrop
 from poa_mm.elastic import SearchSpace, Subnet
 from poa_mm.models.losses import NUM_GLOBAL
-from poa_mm.models.selfsup import POA
+from poa_mm.models.selfsup import SelfDistillation
 from poa_mm.registry import TRANSFORMS
 from poa_mm.selection.cost_trace import FusedAttention, Tracer
 
@@ -81,23 +81,26 @@ def batch_of(cfg: Config) -> Batch:
     )
 
 
-def model_on_meta(cfg: Config, **changes: Any) -> POA:
+def model_on_meta(cfg: Config, **changes: Any) -> SelfDistillation:
     """Build the algorithm of a config without memory for weights, in training mode.
 
     Raises:
         ValueError: It does not pre-train.
     """
     model = build_on_meta({**cfg.model, **changes})
-    if not isinstance(model, POA):
-        raise ValueError(f'{cfg.filename} trains a {type(model).__name__}, not by POA')
+    if not isinstance(model, SelfDistillation):
+        name = type(model).__name__
+        raise ValueError(f'{cfg.filename} trains a {name}, not by POA or a variant of it')
     return model.train()
 
 
-def step_cost(model: POA, batch: Batch, subnet: Subnet | str | None = None) -> StepCost:
+def step_cost(
+    model: SelfDistillation, batch: Batch, subnet: Subnet | str | None = None
+) -> StepCost:
     """Count a step: all forward and backward passes of the networks, the heads and the losses.
 
     It is the step itself that is traced, on the meta device. So it has what the code really
-    computes: the teacher's global crops, all crops of the students, of which drop path leaves out
+    computes: the teachers' global crops, all crops of the students, of which drop path leaves out
     a share, masked patches, logits that are computed twice, and those of Sinkhorn-Knopp. Matrix
     products, convolutions and attention count; what is linear in the weights (the optimiser, the
     teacher's average) does not.
@@ -105,7 +108,7 @@ def step_cost(model: POA, batch: Batch, subnet: Subnet | str | None = None) -> S
     Args:
         model: From :func:`model_on_meta`.
         batch: What the step sees.
-        subnet: The elastic student; ``None`` if there is none.
+        subnet: The sub-network that trains; ``None`` if the algorithm draws none.
     """
     masks = None
     if model.ibot_weight:
@@ -119,7 +122,7 @@ def step_cost(model: POA, batch: Batch, subnet: Subnet | str | None = None) -> S
     return StepCost(tracer.flops / batch.images, tracer.peak)
 
 
-def expected_step_cost(model: POA, batch: Batch) -> StepCost:
+def expected_step_cost(model: SelfDistillation, batch: Batch) -> StepCost:
     """Count a step in expectation over the sub-network that is drawn, and at its peak.
 
     The model's sampler draws it (Eq. 14). A block more costs the same wherever it is, and a layer
@@ -140,7 +143,7 @@ def expected_step_cost(model: POA, batch: Batch) -> StepCost:
     law = np.linalg.lstsq(features, [cost.flops for cost in costs], rcond=None)[0]
     mean = sum(
         chance * _features(subnet, space)
-        for subnet, chance in zip(space.candidates, space.probabilities(), strict=True)
+        for subnet, chance in model.sampler.probabilities().items()
     )
     return StepCost(float(law @ mean), max(cost.activation_bytes for cost in costs))
 

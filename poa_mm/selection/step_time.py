@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import OPTIMIZERS, DefaultScope
 from torch import nn
 
-from poa_mm.models.selfsup import POA
+from poa_mm.models.selfsup import SelfDistillation
 from poa_mm.registry import build_model
 from poa_mm.selection.step_cost import Batch
 
@@ -79,8 +79,8 @@ def step_time(
         torch.cuda.reset_peak_memory_stats(device)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         model = build_model({**cfg.model, **changes}).to(device)
-    assert isinstance(model, POA)
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    assert isinstance(model, SelfDistillation)
+    trained = model.trained_parameters()
     optimizer = OPTIMIZERS.build({**cfg.optim_wrapper.optimizer, 'params': trained})
     dtype = getattr(torch, cfg.optim_wrapper.get('dtype') or 'float32')
     half = cuda and dtype != torch.float32  # in float32 elsewhere, as runs are

@@ -45,6 +45,28 @@ def test_independent_draws_follow_the_probabilities():
         assert abs(counts[subnet] - 3000 * probability) < 4 * deviation
 
 
+@pytest.mark.parametrize('order', ['shuffled', 'independent'])
+def test_the_intact_network_is_drawn_with_its_weight_if_it_takes_part(order):
+    sampler = SubnetSampler(SPACE, order, with_intact=True)
+    weights = {subnet: SPACE.weight(subnet) for subnet in SPACE}
+    total = sum(weights.values())
+    assert sampler.probabilities() == pytest.approx(
+        {subnet: weight / total for subnet, weight in weights.items()}
+    )
+    steps = 125 * round(total)
+    counts = Counter(sampler(step) for step in range(steps))
+    for subnet, probability in sampler.probabilities().items():
+        deviation = (steps * probability * (1 - probability)) ** 0.5
+        assert abs(counts[subnet] - steps * probability) < 4 * deviation
+
+
+def test_shares_of_a_shuffled_pass_are_those_of_its_rounded_weights():
+    sampler = SubnetSampler(SearchSpace([2, 4, 6], [1], gamma=2.2))  # weights 2.2, 1.6; intact 1
+    assert list(sampler.probabilities().values()) == [0.5, 0.5]
+    sampler = SubnetSampler(sampler.space, 'independent')
+    assert list(sampler.probabilities().values()) == pytest.approx([2.2 / 3.8, 1.6 / 3.8])
+
+
 def test_wrong_arguments():
     with pytest.raises(ValueError, match=r"'shuffled', 'independent'.*'random'"):
         SubnetSampler(SPACE, 'random')

@@ -1,6 +1,7 @@
 """The cost of a step of pre-training against PyTorch's count of the same step, really run."""
 
 import copy
+from collections import Counter
 
 import pytest
 from helpers import load_config
@@ -48,9 +49,18 @@ def counted_by_torch(cfg, seen, subnet):
     return counter.get_total_flops() / seen.images
 
 
-@pytest.mark.parametrize(('subnet', 'elastic'), [('w8-d3-4-6-3', True), (None, False)])
-def test_a_resnet_costs_what_pytorch_counts(subnet, elastic):
-    cfg = config('resnet', elastic_student=elastic)
+@pytest.mark.parametrize(
+    ('subnet', 'changes'),
+    [
+        ('w8-d3-4-6-3', {}),
+        (None, {'elastic_student': False}),
+        ('w8-d3-4-6-3', {'type': 'POAV1'}),
+        ('w8-d3-4-6-3', {'type': 'POAV2'}),
+        ('w8-d3-4-6-3', {'type': 'POAV3'}),
+    ],
+)
+def test_a_resnet_costs_what_pytorch_counts(subnet, changes):
+    cfg = config('resnet', **changes)
     found = step_cost(model_on_meta(cfg), batch('resnet'), subnet)
     assert found.flops == counted_by_torch(cfg, batch('resnet'), subnet)
 
@@ -69,21 +79,45 @@ def test_a_vit_costs_that_and_the_logits_of_attention_once_more():
     assert found.flops == counted_by_torch(cfg, seen, 'w16-d2') + again
 
 
-@pytest.mark.parametrize('family', ['vit', 'resnet'])
-def test_the_mean_over_all_sub_networks(family):
-    """Eq. 14 written out: every candidate traced by itself, times its probability."""
-    cfg = config(family)
-    model = model_on_meta(cfg)
+@pytest.mark.parametrize(
+    ('family', 'changes', 'intact_drawn'),
+    [
+        ('vit', {}, False),
+        ('resnet', {}, False),
+        ('vit', {'type': 'POAV1'}, True),
+        ('vit', {'type': 'POAV2', 'sampler': {'with_intact': False}}, False),
+    ],
+)
+def test_the_mean_over_all_sub_networks(family, changes, intact_drawn):
+    """Eq. 14 written out: every sub-network that is drawn, traced by itself, times its share."""
+    changes = {**changes, 'sampler': {'order': 'independent', **changes.get('sampler', {})}}
+    model = model_on_meta(config(family, **changes))
     space = model.backbone.space
+    drawn = [subnet for subnet in space if intact_drawn or subnet != space.intact]
+    weights = [space.weight(subnet) for subnet in drawn]
     expected = sum(
-        chance * step_cost(model, batch(family), subnet).flops
-        for subnet, chance in zip(space.candidates, space.probabilities(), strict=True)
+        weight / sum(weights) * step_cost(model, batch(family), subnet).flops
+        for subnet, weight in zip(drawn, weights, strict=True)
     )
     assert expected_step_cost(model, batch(family)).flops == pytest.approx(expected, rel=1e-9)
 
 
+def test_the_mean_of_a_shuffled_pass_is_that_of_its_steps():
+    """Its steps are whole numbers, which weights of 1.6² and so on are rounded to."""
+    cfg = config('vit', type='POAV1')
+    cfg.model.backbone.gamma = 2.2
+    model = model_on_meta(cfg)
+    steps = sum(round(model.backbone.space.weight(subnet)) for subnet in model.backbone.space)
+    drawn = Counter(model.sampler(step) for step in range(steps))
+    expected = sum(
+        count / steps * step_cost(model, batch('vit'), subnet).flops
+        for subnet, count in drawn.items()
+    )
+    assert expected_step_cost(model, batch('vit')).flops == pytest.approx(expected, rel=1e-9)
+
+
 def test_drop_path_that_rises_is_nearly_linear_in_the_depth():
-    model = model_on_meta(config('swin'))
+    model = model_on_meta(config('swin', sampler={'order': 'independent'}))
     space = model.backbone.space
     seen = batch('swin', images=50)
     expected = sum(

@@ -5,7 +5,7 @@ from helpers import CONFIG, load_config, load_tool
 
 from poa_mm.elastic import Subnet
 from poa_mm.selection import cost_rows
-from poa_mm.selection.pretrain_cost import Assumptions, cost_table
+from poa_mm.selection.pretrain_cost import Assumptions, Measurement, cost_table
 from poa_mm.selection.step_cost import batch_of, expected_step_cost, model_on_meta
 from poa_mm.tables import read_csv
 
@@ -41,6 +41,16 @@ def test_hours_and_memory_follow_from_flops_and_sizes():
     cfg.optim_wrapper.dtype = 'bfloat16'
     half, _ = cost_rows([('tiny', cfg)], Assumptions('mine', peak=1e12, share=0.5))
     assert half.memory == weights + cost.activation_bytes / 2
+
+
+def test_a_variant_has_one_row():
+    cfg = load_config(NAME)
+    cfg.model.update(type='POAV1')
+    measure = Measurement(steps=1, device='cpu', images=2)
+    (row,) = cost_rows([('v1', cfg)], Assumptions('mine', 1e12, 0.5), measure)
+    assert (row.variant, row.networks) == ('', 9)
+    assert row.flops == expected_step_cost(model_on_meta(cfg), batch_of(cfg)).flops
+    assert row.measured.seconds > 0
 
 
 def test_a_run_on_many_gpus_has_the_images_of_all():
