@@ -160,7 +160,7 @@ def cost_rows(
         measure: How to measure steps; ``None`` measures none.
 
     Raises:
-        ValueError: A config that trains neither by POA nor by a variant; before anything is counted.
+        ValueError: A config that does not train by POA or a variant; before anything is counted.
     """
     runs = []
     for name, cfg in configs:

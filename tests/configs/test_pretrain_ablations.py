@@ -1,4 +1,4 @@
-"""Ablations and baselines: each differs from POA's config in what the paper's row says."""
+"""Ablations, variants, baselines: each differs from POA's config in what the paper's row says."""
 
 import ast
 import re
@@ -52,6 +52,7 @@ ABLATIONS = {
         )
     },
 }
+VARIANTS = {f'poa-v{number}_vit-l': f'POAV{number}' for number in (1, 2, 3)}  # of Table 5
 NUMBERS = {'candidates-42': 42, 'candidates-20': 20, 'candidates-16': 16}
 # Of ViT-S, -B and -L alone: the base config that they differ from, and in what.
 BASELINES = {
@@ -111,7 +112,7 @@ def test_there_is_one_config_for_each_row():
     assert {number: set(TABLES[number].rows) - {row} for number, row in ours.items()} == rows
 
 
-@pytest.mark.parametrize('folder', ['ablations', 'baselines'])
+@pytest.mark.parametrize('folder', ['ablations', 'variants', 'baselines'])
 def test_the_metafile_and_the_readme_list_them(folder):
     models = yaml.safe_load((FOLDER / 'metafile.yml').read_text())['Models']
     listed = {model['Config'] for model in models if f'/{folder}/' in model['Config']}
@@ -119,6 +120,7 @@ def test_the_metafile_and_the_readme_list_them(folder):
     assert {path.relative_to(ROOT).as_posix() for path in paths} == listed
     readme = (FOLDER / 'README.md').read_text()
     groups = [re.sub(r'-\d+$', '', Path(config).stem) for config in listed]
+    assert groups
     assert all(f'`{group}' in readme for group in groups)
 
 
@@ -127,6 +129,11 @@ def test_an_ablation_is_poa_but_for_its_row(name):
     expected, number, row = ABLATIONS[name]
     path = f'pretrain/ablations/poa_vit-l_{name}.py'
     assert changes(path, 'pretrain/poa_vit-l.py') == expected
+    assert_expects(path, number, row)
+
+
+def assert_expects(path, number, row):
+    """The docstring gives the figures of a row of the paper, then POA's."""
     table = TABLES[number]
     values = [cell.value for cell in table.cells[table.rows.index(row)]]
     of_poa = [cell.value for cell in table.cells[table.rows.index(table_row_of_poa(number))]]
@@ -159,6 +166,34 @@ def test_an_ablation_builds_at_full_size(name):
     assert model.backbone.alpha_scaling is model.head.heads[0].mlp[0].alpha_scaling
     assert model.backbone.alpha_scaling is (name != 'no-alpha')
     assert len(model.head.heads) == (1 if 'no-mph' in name else 4)
+
+
+def test_there_is_one_config_for_each_variant():
+    assert {path.stem for path in (FOLDER / 'variants').glob('*.py')} == set(VARIANTS)
+
+
+@pytest.mark.parametrize('name', VARIANTS)
+def test_a_variant_is_poa_with_another_algorithm(name):
+    path = f'pretrain/variants/{name}.py'
+    assert changes(path, 'pretrain/poa_vit-l.py') == {'model.type': VARIANTS[name]}
+    assert_expects(path, '5', name.removesuffix('_vit-l').replace('poa-v', 'POA-V'))
+    cfg = load_config(path)
+    check_config(cfg)
+    model = build_on_meta(cfg.model)
+    space = model.backbone.space
+    assert len(space) == 143
+    drawn = set(space.candidates if name.startswith('poa-v3') else space)
+    assert set(model.sampler.probabilities()) == drawn
+    assert getattr(model, 'intact_weight', None) == (0.8 if name.startswith('poa-v3') else None)
+
+
+def test_the_metafile_gives_the_figures_of_the_variants():
+    models = yaml.safe_load((FOLDER / 'metafile.yml').read_text())['Models']
+    for model in models:
+        if '/variants/' in model['Config']:
+            tops = [part['Metrics']['Top 1 Accuracy'].values() for part in model['Results']]
+            _, found = figures(model['Config'].removeprefix('configs/'))
+            assert [value for top in tops for value in top] == found[:6]
 
 
 @pytest.mark.parametrize('size', BASELINES)

@@ -55,6 +55,7 @@ def test_vit_l_is_the_run_of_the_paper():
     assert cfg.train_dataloader.batch_size * 32 == 1600
     assert cfg.train_cfg.max_iters == 346 * 800
     assert cfg.model.head.num_prototypes == [8192, 16384, 32768, 65536]
+    assert build_on_meta(cfg.model).intact_weight == 0.8  # λ of Eq. 10
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(0.004 * (1600 / 1024) ** 0.5)
     warmup, cosine, decay = cfg.param_scheduler
     assert (warmup.begin, warmup.end) == (0, 8000)

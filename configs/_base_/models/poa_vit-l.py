@@ -1,6 +1,7 @@
 """POA with ViT-L/16 as the intact network: 143 sub-networks, ViT-S to ViT-L (Sec. 4.1).
 
 LayerScale starts at 1e-5 in every block, as in the authors' config; the paper does not mention it.
+λ of Eq. 10 is POA's default, 0.8: POA-V1 and V2, which are built on this file, have none.
 """
 
 model = dict(
@@ -24,7 +25,6 @@ model = dict(
         hidden=2048,
         bottleneck=256,
     ),
-    intact_weight=0.8,
     student_temp=0.1,
     koleo_weight=0.1,
     ibot_weight=1.0,
