@@ -106,7 +106,7 @@ RUNS = {
 CLAIMS = (
     Claim(
         'trained at all',
-        'Pre-training makes every sub-network better than random weights.',
+        'Pre-training makes sub-networks better than random weights, on average over four.',
         _minus('poa', 'untrained', ALL),
         '+',
         'not in the paper: what all other rows rest on',
@@ -155,14 +155,14 @@ CLAIMS = (
     ),
     Claim(
         'L_ES2 helps small',
-        'Without the same-view loss, small networks are worse.',
+        'Without the same-view loss, small networks are worse (one head, as in Table 3).',
         _minus('no-mph', 'no-mph_no-es2', SMALL),
         '+',
         'ViT-S 76.2 against 72.8 (Table 3)',
     ),
     Claim(
         'L_ES2: small > intact',
-        'The same-view loss matters more for small networks than for the intact one.',
+        'The same-view loss matters more for small networks than for the intact one (one head).',
         (
             *_minus('no-mph', 'no-mph_no-es2', SMALL),
             *_minus('no-mph', 'no-mph_no-es2', INTACT, -1),
@@ -172,7 +172,7 @@ CLAIMS = (
     ),
     Claim(
         'L_ES2 > L_ES1',
-        'The same-view loss matters more than the cross-view one, for small networks.',
+        'The same-view loss matters more than the cross-view one, for small networks (one head).',
         _minus('no-mph_no-es1', 'no-mph_no-es2', SMALL),
         '+',
         'ViT-S 75.1 without L_ES1 against 72.8 without L_ES2 (Table 3)',

@@ -7,6 +7,7 @@ On the page, what stands between the two marks is replaced; the rest is written 
 """
 
 import argparse
+import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -22,11 +23,14 @@ from poa_mm import cli
 from poa_mm.files import check_file, replaced
 from poa_mm.tables import save_csv
 
+MINUS = re.compile(r'(?<!\S)-(?=\d)|(?<=\()-(?=\d)')
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / 'docs' / 'claims.md'
 PLOT = ROOT / 'docs' / 'figures' / 'claims.png'
 BEGIN, END = '<!-- report.py writes from here -->\n', '<!-- to here -->\n'
 EXPECTED = {'+': '> 0', '>=': f'> −{MARGIN:g}', '=': f'within ±{MARGIN:g}', '<=': ''}
+KINDS = {'cls': 'class token', 'mean': 'mean patch token'}
+OTHER = {'cls': 'mean', 'mean': 'cls'}
 WORDS = (HOLDS, FAILS, NOISE, MISSING)
 PLURALS = {HOLDS: 'hold', FAILS: 'do not hold'}
 
@@ -51,13 +55,15 @@ def main(argv: list[str] | None = None) -> int:
 def report(args: argparse.Namespace) -> None:
     """Do what the command line says."""
     check_file(args.page, 'page')
+    if args.plot.with_suffix('.csv').resolve() == args.record.resolve():
+        raise ValueError(f'the data of --plot {args.plot} would replace the record {args.record}')
     page = args.page.read_text(encoding='utf-8')
     parts = page.partition(BEGIN)
     if not parts[1] or END not in parts[2]:
         raise ValueError(f'{args.page} lacks the lines {BEGIN.strip()} and {END.strip()}')
     rows, stale = usable_rows(args.record)
-    verdicts = {claim: judge(claim, rows, args.feature) for claim in CLAIMS}
-    text = '\n'.join(section(verdicts, rows, stale, args.feature))
+    verdicts = verdicts_of(rows, args.feature)
+    text = '\n'.join(section(rows, stale, args.feature))
     with replaced(args.page) as partial:
         after = parts[2].partition(END)[2]
         partial.write_text(f'{parts[0]}{BEGIN}\n{text}\n\n{END}{after}', encoding='utf-8')
@@ -92,6 +98,11 @@ def usable_rows(record: Path) -> tuple[list[Row], int]:
     return usable, len(rows) - len(usable)
 
 
+def verdicts_of(rows: Sequence[Row], feature: str) -> dict[Claim, Verdict]:
+    """Judge all claims by one kind of feature."""
+    return {claim: judge(claim, rows, feature) for claim in CLAIMS}
+
+
 def summary(verdicts: dict[Claim, Verdict]) -> str:
     """Count the verdicts in one sentence."""
     counts = Counter(found.word for found in verdicts.values())
@@ -99,23 +110,27 @@ def summary(verdicts: dict[Claim, Verdict]) -> str:
     return f'Of {len(verdicts)} claims: {told}.'
 
 
-def section(
-    verdicts: dict[Claim, Verdict], rows: Sequence[Row], stale: int, feature: str
-) -> list[str]:
+def section(rows: Sequence[Row], stale: int, feature: str) -> list[str]:
     """Return the lines that stand between the marks."""
+    verdicts, others = verdicts_of(rows, feature), verdicts_of(rows, OTHER[feature])
     there = done(rows)
     seeds = sorted({seed for _, seed in there})
-    kind = {'cls': 'class token', 'mean': 'mean patch token'}[feature]
-    minutes = [row.value for row in rows if row.metric == 'minutes' and row.steps]
-    took = f', {mean(minutes):.0f} minutes of a core a run on average' if minutes else ''
+    minutes = [row.value for row in rows if row.metric == 'minutes' and row.steps == STEPS]
+    took = f', {mean(minutes):.0f} minutes a run on average' if minutes else ''
     lines = [
-        f'**{summary(verdicts)}** The scale of every row: {STEPS:,} steps of 64 images{took}; k-NN '
-        f'(k = 20) of the {kind} of the teacher; {len(there)} runs, seeds '
+        f'**{summary(verdicts)}** The scale of every row: {STEPS:,} steps of 64 images{took}, '
+        'more where FLOPs are equal; k-NN '
+        f'(k = 20) of the {KINDS[feature]} of the teacher; {len(there)} runs, seeds '
         f'{", ".join(map(str, seeds)) or "none"}.',
     ]
     if stale:
         lines += ['', f'{stale} stale numbers of the record, of other settings, are left out.']
-    lines += ['', *_table(_claim_cells(verdicts)), '', *_lacking(verdicts)]
+    lines += [
+        '',
+        *_table(_claim_cells(verdicts, others, KINDS[OTHER[feature]])),
+        '',
+        *_lacking(verdicts),
+    ]
     if rows:
         lines += ['Accuracy in percent, mean ± standard deviation over the seeds:', '']
         lines += _table(_accuracy_cells(rows, feature))
@@ -128,9 +143,11 @@ def _has_dots(claim: Claim, found: Verdict) -> bool:
     return claim.bound is None and bool(found.differences)
 
 
-def _claim_cells(verdicts: dict[Claim, Verdict]) -> list[list[str]]:
+def _claim_cells(
+    verdicts: dict[Claim, Verdict], others: dict[Claim, Verdict], other: str
+) -> list[list[str]]:
     head = ['claim', 'paper', 'expected', 'seeds', f'mean, {CONFIDENCE:.0%} interval', 'verdict']
-    cells = [head]
+    cells = [[*head, f'by the {other}']]
     for claim, found in verdicts.items():
         expected, each = (
             EXPECTED[claim.expected],
@@ -144,10 +161,15 @@ def _claim_cells(verdicts: dict[Claim, Verdict]) -> list[list[str]]:
             values = list(found.differences.values())
             middle = f'{mean(values):+.2f} ({found.low:+.2f} … {found.high:+.2f})'
         row = [claim.sentence, claim.paper, expected, each, middle, f'**{found.word}**']
-        cells.append(
-            [cell.replace('-', '−') if i in (3, 4) else cell for i, cell in enumerate(row)]
-        )
+        row.append('' if claim.bound is not None else _in_short(others[claim]))
+        cells.append([MINUS.sub('−', cell) for cell in row])
     return cells
+
+
+def _in_short(found: Verdict) -> str:
+    if len(found.differences) < FEWEST:
+        return found.word
+    return f'{mean(found.differences.values()):+.2f}, {found.word}'
 
 
 def _lacking(verdicts: dict[Claim, Verdict]) -> list[str]:

@@ -226,8 +226,8 @@ def test_the_report_writes_what_the_record_says(tmp_path, capsys):
     for part in (
         told,
         '1 stale numbers',
-        '| > 0 | +2.00, +2.00, +2.00 | +2.00 (+2.00 … +2.00) | **holds** |',
-        '| ≤ 1.3 × | counted | 1.20 × | **holds** |',
+        '| > 0 | +2.00, +2.00, +2.00 | +2.00 (+2.00 … +2.00) | **holds** | not yet |',
+        '| ≤ 1.3 × | counted | 1.20 × | **holds** |  |',
         '| `poa` | 13.0 ± 1.0 | 13.0 ± 1.0 | 13.0 ± 1.0 | 13.0 ± 1.0 |',
         'Not yet in the record with 3 seeds: `untrained`, `dinov2`, `no-mph`, ',
     ):
@@ -257,11 +257,12 @@ def test_reports_that_cannot_be_written_are_one_line(page, data, error, tmp_path
         (tmp_path / 'page.md').write_text(page)
     options = ['--record', tmp_path / 'r.csv', '--page', tmp_path / 'page.md']
     assert error in outcome(report.main, [*map(str, options)])
+    options += ['--plot', tmp_path / 'r.png']
+    assert not page or 'would replace the record' in outcome(report.main, [*map(str, options)])
     assert not page or (tmp_path / 'page.md').read_text() == page
 
 
 def test_the_page_has_what_the_report_writes():
     rows, stale = report.usable_rows(record.RECORD)
-    verdicts = {claim: verdict.judge(claim, rows, 'cls') for claim in manifest.CLAIMS}
-    text = '\n'.join(report.section(verdicts, rows, stale, 'cls'))
+    text = '\n'.join(report.section(rows, stale, 'cls'))
     assert f'{report.BEGIN}\n{text}\n\n{report.END}' in report.PAGE.read_text(encoding='utf-8')
