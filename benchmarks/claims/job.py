@@ -66,8 +66,7 @@ def train_and_measure(args: argparse.Namespace) -> None:
 def results(args: argparse.Namespace, run: Run, cfg: 'Config', config: str) -> Iterator[Row]:
     """Train, measure, and yield all numbers of the run."""
     start, resumed = time.monotonic(), Path(cfg.work_dir).exists()
-    counted = run.steps and cfg.model.type == 'POA'  # whose steps alone can be counted
-    found = {('', 'gflop'): gflop(cfg)} if counted else {}
+    found = {('', 'gflop'): gflop(cfg)} if run.steps else {}
     checkpoint = train(cfg) if run.steps else None
     found |= dict(measure(cfg, run, checkpoint, args.seed))
     if not resumed:  # else this process has seen a part of it

@@ -73,7 +73,7 @@ def test_every_run_builds_and_every_claim_names_runs_and_networks(folder):
     }
     for name in ('alone-middle', 'alone-smallest'):
         steps = manifest.STEPS * flops['poa'] / flops[name]
-        assert manifest.RUNS[f'{name}-flops'].steps == round(steps)
+        assert manifest.RUNS[f'{name}-flops'].steps == pytest.approx(steps, rel=0.002)
     for claim in manifest.CLAIMS:
         assert sum(part.sign for part in claim.parts) == 0
         for part in claim.parts:
