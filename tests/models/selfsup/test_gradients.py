@@ -46,7 +46,7 @@ ALL = [(backbone, sizes) for backbones, sizes in BACKBONES.values() for backbone
 
 @st.composite
 def settings_of_poa(draw):
-    """A backbone with options of its own, and settings of the method."""
+    """A backbone with options of its own, and settings of POA or a variant."""
     backbone, sizes = draw(st.sampled_from(ALL))
     masked = draw(st.sampled_from(['masks', 'none masked', 'weight 0', 'no token']))
     changes = {
@@ -54,13 +54,21 @@ def settings_of_poa(draw):
         'drop_path_rate': draw(st.sampled_from([0.0, 0.9])),
         'with_mask_token': masked != 'no token',
     }
-    elastic = draw(st.sampled_from(['both', 'teacher', 'intact', 'none']))
+    name = draw(st.sampled_from(['POA', 'POA', 'POAV1', 'POAV2', 'POAV3']))
+    students = {}
+    if name in ('POA', 'POAV3'):  # the others have no intact student
+        sources = ['both', 'teacher', 'intact'] + ['none'] * (name == 'POA')
+        elastic = draw(st.sampled_from(sources))
+        students = {
+            'elastic_student': elastic != 'none',
+            'elastic_from_teacher': elastic != 'intact',
+            'elastic_from_intact': elastic != 'teacher',
+            'intact_weight': draw(st.sampled_from([0.0, 0.8, 1.0])),
+        }
     poa = {
+        'type': name,
         'backbone': {**backbone, **changes},
-        'elastic_student': elastic != 'none',
-        'elastic_from_teacher': elastic != 'intact',
-        'elastic_from_intact': elastic != 'teacher',
-        'intact_weight': draw(st.sampled_from([0.0, 0.8, 1.0])),
+        **students,
         'koleo_weight': draw(st.sampled_from([0.0, 0.1])),
         'ibot_weight': 1.0 if masked in ('masks', 'none masked') else 0.0,
         'mask_prob': 0.0 if masked == 'none masked' else 0.5,

@@ -1,4 +1,4 @@
-"""POA on the other families: the whole step against extracted stock networks."""
+"""POA and V1 on the other families: the whole step against extracted stock networks."""
 
 import copy
 
@@ -39,9 +39,9 @@ FAMILIES = {
 }
 
 
-def build(family):
+def build(family, **changes):
     torch.manual_seed(0)
-    poa = MODELS.build({**copy.deepcopy(TINY_POA), 'backbone': FAMILIES[family][0]})
+    poa = MODELS.build({**copy.deepcopy(TINY_POA), 'backbone': FAMILIES[family][0], **changes})
     for seed, part in enumerate((poa.backbone, poa.head, poa.teacher)):
         randomise(part, seed)
     return poa.double()
@@ -55,6 +55,29 @@ def crops():
 
 def cross_entropy(targets, logits):
     return -(targets * (logits / 0.1).log_softmax(dim=1)).sum(dim=1)
+
+
+def pooled_by(net):
+    """Features of all global and of all local crops: the mean of the last map."""
+    return [net(views)[-1].mean(dim=(2, 3)) for views in crops()]
+
+
+def cross_view(teacher_logits, global_logits, local_logits):
+    """L_IS or L_ES1 of global and of local views in one head (Eq. 6 to 9)."""
+    (targets,) = sinkhorn_knopp([teacher_logits], 0.05)
+    first, second = targets.chunk(2)
+    pairs = 2 + 2 * VIEWS
+    swapped = cross_entropy(torch.cat([second, first]), global_logits).mean()
+    both = sum(
+        cross_entropy(target, view).mean()
+        for target in (first, second)
+        for view in local_logits.chunk(VIEWS)
+    )
+    return 2 * swapped / pairs, both / pairs
+
+
+def koleo_of(features):
+    return sum(koleo_loss(F.normalize(view)) for view in features.chunk(2))
 
 
 CASES = [(family, name) for family, (_, names) in FAMILIES.items() for name in names]
@@ -71,32 +94,48 @@ def test_terms_equal_formulas_on_stock_networks(family, name):
         'intact': poa.backbone.extract(),
         'elastic': poa.backbone.extract(name),
     }
-    pooled = {
-        key: [net(views)[-1].mean(dim=(2, 3)) for views in (global_crops, local_crops)]
-        for key, net in nets.items()
-    }
-    pairs = 2 + 2 * VIEWS
+    pooled = {key: pooled_by(net) for key, net in nets.items()}
     for index, head in enumerate(poa.head.heads):
         logits = poa.teacher.head.heads[index](pooled['teacher'][0])
-        (targets,) = sinkhorn_knopp([logits], 0.05)
-        first, second = targets.chunk(2)
         students = {key: [head(x) for x in pooled[key]] for key in ('intact', 'elastic')}
         for key, (global_logits, local_logits) in students.items():
-            swapped = cross_entropy(torch.cat([second, first]), global_logits).mean()
-            both = sum(
-                cross_entropy(target, view).mean()
-                for target in (first, second)
-                for view in local_logits.chunk(VIEWS)
-            )
-            torch.testing.assert_close(terms[f'{key}_global'][index], 2 * swapped / pairs)
-            torch.testing.assert_close(terms[f'{key}_local'][index], both / pairs)
+            of_global, of_local = cross_view(logits, global_logits, local_logits)
+            torch.testing.assert_close(terms[f'{key}_global'][index], of_global)
+            torch.testing.assert_close(terms[f'{key}_local'][index], of_local)
         for part, kind in enumerate(('global', 'local')):
             wanted = (students['intact'][part] / 0.1).softmax(dim=1)
             same = cross_entropy(wanted, students['elastic'][part]).mean()
             torch.testing.assert_close(terms[f'same_view_{kind}'][index], same)
     for key in ('intact', 'elastic'):
-        koleo = sum(koleo_loss(F.normalize(view)) for view in pooled[key][0].chunk(2))
-        torch.testing.assert_close(terms[f'{key}_koleo'], koleo)
+        torch.testing.assert_close(terms[f'{key}_koleo'], koleo_of(pooled[key][0]))
+
+
+@pytest.mark.parametrize(('family', 'name'), [('swin', 'w8-d5'), ('resnet', 'w12-d1-2-2-1')])
+def test_loss_and_gradient_of_v1(family, name):
+    """The total is written out; its gradient is that of differences along a direction."""
+    model = build(family, type='POAV1', koleo_weight=0.3)
+    total = model.losses(*crops(), None, name, teacher_temp=0.05)['total']
+    teacher = pooled_by(model.teacher.backbone.extract(name))[0]
+    student = pooled_by(model.backbone.extract(name))
+    expected = sum(
+        sum(cross_view(of_teacher(teacher), *map(head, student)))
+        for of_teacher, head in zip(model.teacher.head.heads, model.head.heads, strict=True)
+    )
+    expected = expected / len(model.head.heads) + 0.3 * koleo_of(student[0])
+    torch.testing.assert_close(total, expected)
+    masks = model.block_masks(2 * BATCH, model.backbone.mask_grid(64, 64), step=0)
+    model.losses(*crops(), masks, name)['total'].backward()
+    generator = torch.Generator().manual_seed(3)
+    trained = model.trained_parameters()
+    direction = [torch.randn(p.shape, generator=generator).double() for p in trained]
+    slope = sum((p.grad * d).sum() for p, d in zip(trained, direction, strict=True))
+    totals = []
+    # To one side of where the parameters are, then to the other; too near for a kink of ReLU.
+    for step in (1e-8, -2e-8):
+        with torch.no_grad():
+            torch._foreach_add_(trained, direction, alpha=step)
+        totals.append(model.losses(*crops(), masks, name)['total'].detach())
+    torch.testing.assert_close(slope, (totals[0] - totals[1]) / 2e-8, rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize('family', FAMILIES)
