@@ -23,6 +23,7 @@ MODULES = (
     'poa_mm.engine.parameter_groups',
     'poa_mm.evaluation.label_free.collapse_hook',
     'poa_mm.evaluation.knn.monitor_hook',
+    'poa_mm.evaluation.networks.frozen_teacher',
     'poa_mm.models',
     'poa_mm.segmentation',
 )

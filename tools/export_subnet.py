@@ -35,7 +35,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='of the images, such as 224 or 128x256 (default: that of pre-training)',
     )
     add('--accuracy', type=Path, metavar='CSV', help='table of tools/eval_knn.py, for the card')
-    add('--branch', choices=['teacher', 'student'], default='teacher')
+    add('--branch', choices=['teacher', 'student'])
     cli.add_overwrite(parser)
     cli.add_traceback(parser)
     return parser.parse_args(argv)
@@ -65,7 +65,7 @@ def export(args: argparse.Namespace) -> None:
         args.to,
         image_size=args.image_size,
         checkpoint=args.checkpoint,
-        branch=args.branch,
+        branch=supernet.branch,
         accuracy=args.accuracy,
         overwrite=args.overwrite,
     )

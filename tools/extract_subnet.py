@@ -22,7 +22,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         type=Path,
         help='file to write (default: SUBNET_CHECKPOINT.pth beside the checkpoint)',
     )
-    parser.add_argument('--branch', choices=['teacher', 'student'], default='teacher')
+    parser.add_argument('--branch', choices=['teacher', 'student'])
     cli.add_overwrite(parser)
     cli.add_traceback(parser)
     return parser.parse_args(argv)

@@ -91,7 +91,7 @@ def add_kind(
     add = parser.add_argument
     add('what', metavar='CHECKPOINT', help='checkpoint, file of a network, or timm model')
     add('--subnets', help=f'all, named, or vit-s,w448-d13 (default: {subnets})')
-    add('--branch', choices=['teacher', 'student'], default='teacher')
+    add('--branch', choices=['teacher', 'student'])
     add('--timm-weights', default='random', metavar='W', help='random (default), pretrained, FILE')
     add('--image-size', type=int, metavar='SIDE', help='shorter side (default: of pre-training)')
     cli.add_device(parser)

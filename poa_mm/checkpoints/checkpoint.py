@@ -34,12 +34,13 @@ PREPROCESSING_INFO = 'preprocessing'  # key of such a file, and of the metadata 
 Network = TypeVar('Network', bound=nn.Module)
 
 
-def load_supernet(path: str | PathLike, branch: str = 'teacher') -> ElasticBackbone:
+def load_supernet(path: str | PathLike, branch: str | None = None) -> ElasticBackbone:
     """Open the elastic backbone of a training checkpoint, without a config.
 
     Args:
-        path: Checkpoint of a POA run.
-        branch: ``'teacher'``, the one to use downstream, or ``'student'``.
+        path: Checkpoint of a run of POA, one of its variants or SEED.
+        branch: ``'teacher'`` or ``'student'``. By default the one to use downstream: the teacher,
+            or the student where the run's teacher is another network, which the file does not hold.
 
     Returns:
         The backbone on the CPU, in evaluation mode. Sub-networks run with ``net(x, 'vit-s')``, are
@@ -47,7 +48,8 @@ def load_supernet(path: str | PathLike, branch: str = 'teacher') -> ElasticBackb
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: Unknown branch, not a checkpoint of POA, or weights that do not fit.
+        ValueError: A branch that is unknown or not in the file, not a checkpoint of POA, or weights
+            that do not fit.
 
     Examples:
         ``iter_1000.pth`` is the checkpoint of a small ViT for images of 16 × 16 pixels.
@@ -66,20 +68,23 @@ def load_supernet(path: str | PathLike, branch: str = 'teacher') -> ElasticBackb
         >>> torch.equal(backbone(images)[-1], supernet(images, 'w24-d3')[-1])
         True
     """
-    if branch not in BRANCHES:
+    if branch is not None and branch not in BRANCHES:
         raise ValueError(f'branch must be one of {tuple(BRANCHES)}, got {branch!r}')
     checkpoint = _read(path)
     check_sums(path)
     info = _info(checkpoint, path, SUPERNET_INFO)
+    weights = checkpoint['state_dict']
+    branch = _branch(weights, branch, path)
     prefix = BRANCHES[branch]
     state = {
         key.removeprefix(prefix): tensor
-        for key, tensor in checkpoint['state_dict'].items()
+        for key, tensor in weights.items()
         if key.startswith(prefix)
     }
     backbone = _build(build_elastic, info.get('backbone'), path)
     _fill(backbone, state, path)
     backbone.run_config = info.get('config') or {}  # for poa_mm.image_transform
+    backbone.branch = branch
     return backbone
 
 
@@ -190,6 +195,17 @@ def save_backbone(
     if preprocessing is not None:
         content[PREPROCESSING_INFO] = dict(preprocessing)
     write_file(content, path)
+
+
+def _branch(state: Mapping[str, Any], branch: str | None, path: str | PathLike) -> str:
+    """Choose the branch of a checkpoint that holds one or both."""
+    held = any(name.startswith(BRANCHES['teacher']) for name in state)
+    if branch == 'teacher' and not held:
+        raise ValueError(
+            f'{path} holds no teacher, only the student: its run learned from a frozen network; '
+            "leave out branch='teacher' (--branch teacher)"
+        )
+    return branch or ('teacher' if held else 'student')
 
 
 def _read(path: str | PathLike) -> dict[str, Any]:

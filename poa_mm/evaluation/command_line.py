@@ -55,7 +55,7 @@ def add_shared(
     add = parser.add_argument
     add('what', help='checkpoint, file of a network, or timm model')
     add('--subnets', default='all', help='all (default), named, or vit-s,w448-d13')
-    add('--branch', choices=['teacher', 'student'], default='teacher')
+    add('--branch', choices=['teacher', 'student'])
     add('--timm-weights', default='random', metavar='W', help='random (default), pretrained, FILE')
     add('--image-size', type=int, metavar='SIDE', help='default: that of pre-training')
     if labelled:

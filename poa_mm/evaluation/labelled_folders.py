@@ -10,7 +10,7 @@ from poa_mm.checkpoints.build import build_on_meta
 from poa_mm.checkpoints.pipelines import test_pipeline
 from poa_mm.checkpoints.preprocessing import Preprocessing, preprocessing_of
 from poa_mm.models.backbones.elastic_backbone import ElasticBackbone
-from poa_mm.models.selfsup import SelfDistillation
+from poa_mm.models.selfsup import Pretraining
 from poa_mm.registry import ELASTIC_BACKBONES, MODELS
 
 MONITORED = 10  # evaluations in a run
@@ -80,7 +80,7 @@ def monitor_labelled_folders(cfg: Config, train: str | PathLike, test: str | Pat
     """
     backbone = cfg.model.get('backbone') or {}
     model = MODELS.get(str(cfg.model.get('type'))) or object
-    if not issubclass(model, SelfDistillation) or backbone.get('type') not in ELASTIC_BACKBONES:
+    if not issubclass(model, Pretraining) or backbone.get('type') not in ELASTIC_BACKBONES:
         raise ValueError(
             f'--train-data is for the k-NN monitor of POA, not for a {cfg.model.get("type")}'
         )

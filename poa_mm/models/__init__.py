@@ -9,13 +9,23 @@ from poa_mm.models.backbones import (
 )
 from poa_mm.models.heads import MultiProjectionHead
 from poa_mm.models.necks import ProbeFeatures
-from poa_mm.models.selfsup import POA, POAV1, POAV2, POAV3, BlockMasks, SelfDistillation
+from poa_mm.models.selfsup import (
+    POA,
+    POAV1,
+    POAV2,
+    POAV3,
+    SEED,
+    BlockMasks,
+    Pretraining,
+    SelfDistillation,
+)
 
 __all__ = [
     'POA',
     'POAV1',
     'POAV2',
     'POAV3',
+    'SEED',
     'BlockMasks',
     'BottleneckResNet',
     'ElasticBackbone',
@@ -23,6 +33,7 @@ __all__ = [
     'ElasticSwinTransformer',
     'ElasticVisionTransformer',
     'MultiProjectionHead',
+    'Pretraining',
     'ProbeFeatures',
     'SelfDistillation',
 ]

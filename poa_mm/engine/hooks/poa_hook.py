@@ -17,7 +17,7 @@ from poa_mm.engine.hooks.view_check import check_views
 from poa_mm.engine.inner_model import inner_model
 from poa_mm.engine.optim_wrapper import LAST_LAYER, StepGuard
 from poa_mm.engine.schedules import cosine, linear
-from poa_mm.models.selfsup import SelfDistillation
+from poa_mm.models.selfsup import Pretraining, SelfDistillation
 from poa_mm.registry import HOOKS
 
 
@@ -30,6 +30,20 @@ def poa_of(runner: Runner, hook: Hook) -> SelfDistillation:
     model = inner_model(runner.model)
     if not isinstance(model, SelfDistillation):
         raise TypeError(f'{type(hook).__name__} works on POA, not on {type(model).__name__}')
+    return model
+
+
+def pretraining_of(runner: Runner, hook: Hook) -> Pretraining:
+    """Return the model that a runner trains: any algorithm of this package.
+
+    Raises:
+        TypeError: It trains something else.
+    """
+    model = inner_model(runner.model)
+    if not isinstance(model, Pretraining):
+        raise TypeError(
+            f'{type(hook).__name__} works on POA and SEED, not on {type(model).__name__}'
+        )
     return model
 
 

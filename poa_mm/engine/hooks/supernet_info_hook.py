@@ -4,7 +4,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from poa_mm.checkpoints.checkpoint import SUPERNET_INFO
-from poa_mm.engine.hooks.poa_hook import poa_of
+from poa_mm.engine.hooks.poa_hook import pretraining_of
 from poa_mm.registry import HOOKS
 
 
@@ -19,6 +19,6 @@ class SupernetInfoHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Add the information."""
         checkpoint[SUPERNET_INFO] = {
-            'backbone': poa_of(runner, self).backbone.config,
+            'backbone': pretraining_of(runner, self).backbone.config,
             'config': runner.cfg.to_dict(),
         }

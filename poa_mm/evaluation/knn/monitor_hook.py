@@ -12,7 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from poa_mm.elastic import Subnet
-from poa_mm.engine.hooks.poa_hook import poa_of
+from poa_mm.engine.hooks.poa_hook import pretraining_of
 from poa_mm.evaluation.features import FEATURES
 from poa_mm.evaluation.knn.evaluator import KnnEvaluator
 from poa_mm.models.backbones import ElasticBackbone
@@ -25,6 +25,8 @@ COLUMNS = ('iteration', 'subnet', 'k', 'accuracy')
 @HOOKS.register_module()
 class KnnMonitorHook(Hook):
     """Evaluate the teacher's sub-networks by weighted k-NN during training (Fig. 7).
+
+    Of an algorithm that trains no teacher, SEED, it evaluates the student.
 
     The hook writes ``knn_curve.csv`` and ``knn_curve.png`` into the work dir, and scalars
     ``knn/<name>`` for TensorBoard. Each rank evaluates a part of the sub-networks. The hook does
@@ -77,7 +79,7 @@ class KnnMonitorHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Find the sub-networks and build the data sets."""
-        space = poa_of(runner, self).backbone.space
+        space = pretraining_of(runner, self).backbone.space
         self.subnets = {name: space.resolve(name) for name in self.names}
         device = next(runner.model.parameters()).device
         dtype = torch.bfloat16 if device.type == 'cuda' else torch.float32
@@ -97,7 +99,7 @@ class KnnMonitorHook(Hook):
         iteration = runner.iter + 1
         if iteration % self.interval and iteration != runner.max_iters:
             return
-        accuracies = self._evaluate(poa_of(runner, self).teacher.backbone)
+        accuracies = self._evaluate(pretraining_of(runner, self).result)
         self.rows += [(iteration, name, self.k, accuracies[name]) for name in self.names]
         if dist.is_main_process():
             self._report(runner, iteration, accuracies)
@@ -115,10 +117,12 @@ class KnnMonitorHook(Hook):
         return {name: by_subnet[subnet] for name, subnet in self.subnets.items()}
 
     def _report(self, runner: Runner, iteration: int, accuracies: dict[str, float]) -> None:
+        model = pretraining_of(runner, self)
+        branch = 'student' if model.result is model.backbone else 'teacher'
         scalars = {f'knn/{name}': accuracy for name, accuracy in accuracies.items()}
         runner.visualizer.add_scalars(scalars, step=iteration)
         text = ', '.join(f'{name} {accuracy:.1f}' for name, accuracy in accuracies.items())
-        tell(runner.logger, f'k-NN accuracy (%) of the teacher, k = {self.k}: {text}')
+        tell(runner.logger, f'k-NN accuracy (%) of the {branch}, k = {self.k}: {text}')
         _write(self.rows, self.csv_path)
         from poa_mm.visualization import plot_training_curve  # imports matplotlib
 

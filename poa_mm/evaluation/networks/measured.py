@@ -190,7 +190,7 @@ def without_gradients(
 def open_measured(
     what: str | Path,
     subnets: str = 'all',
-    branch: str = 'teacher',
+    branch: str | None = None,
     *,
     device: str | torch.device = 'cpu',
     dtype: torch.dtype = torch.float32,
@@ -207,7 +207,8 @@ def open_measured(
             - an export: a folder for timm, TorchScript (``*.pt``) or ONNX (``*.onnx``);
             - the name of a model of timm, with or without ``timm:`` before it.
         subnets: Of a supernet: ``'all'``, ``'named'`` or names separated by commas.
-        branch: Of a training checkpoint: ``'teacher'`` or ``'student'``.
+        branch: Of a training checkpoint: ``'teacher'`` or ``'student'``; see
+            :func:`poa_mm.load_supernet` for the default.
         device: Where the networks run.
         dtype: Precision that they run in, under autocast; exports for a fixed precision have their
             own.
@@ -247,7 +248,7 @@ def open_measured(
         chosen,
         source=str(path),
         source_sha256=file_sha256(path),
-        branch=branch,
+        branch=backbone.branch,
         preprocessing=preprocessing_of(backbone, config, image_size),
         config=config,
         device=device,

@@ -35,9 +35,11 @@ class ElasticBackbone(ElasticFamily):
     Attributes:
         alpha_scaling: Whether weights are scaled by α where their input is reduced; see
             :meth:`use_alpha`.
+        branch: Branch of the checkpoint that it was opened from, ``'teacher'`` or ``'student'``.
     """
 
     alpha_scaling = True
+    branch = ''
 
     def __call__(self, x: Tensor, *args: Any, **kwargs: Any) -> Any:
         """Run one sub-network on images (B, C, H, W); see the family's ``forward``.

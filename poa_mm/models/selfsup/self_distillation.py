@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import torch
 from mmengine import dist
-from mmpretrain.models.selfsup import BaseSelfSupervisor
 from torch import Tensor, nn
 
 from poa_mm.elastic import Subnet, SubnetSampler, set_alpha_scaling
@@ -35,10 +34,11 @@ from poa_mm.models.selfsup.branches import (
     nothing_masked,
     teacher_heads,
 )
+from poa_mm.models.selfsup.pretraining import Pretraining
 from poa_mm.models.selfsup.settings import build_backbone, check_crops, check_settings
 
 
-class SelfDistillation(BaseSelfSupervisor):
+class SelfDistillation(Pretraining):
     """Students that learn from their own moving average, the teacher, on crops of an image.
 
     An algorithm says in :meth:`run_branches` which branches there are and what each of them learns
@@ -69,7 +69,6 @@ class SelfDistillation(BaseSelfSupervisor):
             resumed run draws what an uninterrupted one would have drawn.
         teacher_temp: τ_t, scheduled by the hook.
         ibot_active: Whether patches are masked at this step, scheduled by the hook.
-        own_terms: This rank's own terms of its last batch, before the mean over ranks.
         watch: Is shown what the teacher computes for each batch; see
             :func:`~poa_mm.models.selfsup.branches.teacher_heads`.
 
@@ -82,11 +81,9 @@ class SelfDistillation(BaseSelfSupervisor):
     # Kinds of tokens that the teacher has targets for, each centred by itself.
     kinds: ClassVar[tuple[str, ...]] = ('class', 'patch')
 
-    backbone: ElasticBackbone
     head: MultiProjectionHead
     sampler: SubnetSampler | None
     centering: SinkhornKnopp | Centering
-    own_terms: Terms
 
     def __init__(
         self,
@@ -135,6 +132,11 @@ class SelfDistillation(BaseSelfSupervisor):
             for block in (*self.backbone.blocks, *self.teacher.backbone.blocks):
                 block.compile(**compile_blocks)
         self.train()
+
+    @property
+    def result(self) -> ElasticBackbone:
+        """The teacher's backbone."""
+        return self.teacher.backbone
 
     def train(self, mode: bool = True) -> 'SelfDistillation':
         """Set the students' mode; the teacher always stays in evaluation mode."""
@@ -196,14 +198,6 @@ class SelfDistillation(BaseSelfSupervisor):
         self.step += 1
         total = terms.pop('total')
         return {'loss': total, **self._logged(terms)}
-
-    def parse_losses(self, losses: Terms) -> tuple[Tensor, Terms]:
-        """Return the loss to train on, and what to log: means over all ranks, in one exchange."""
-        loss, logged = super().parse_losses(losses)
-        self.own_terms = {name: value.detach() for name, value in logged.items()}
-        values = torch.stack([value.detach().to(loss.dtype) for value in logged.values()])
-        dist.all_reduce(values, 'mean')
-        return loss, dict(zip(logged, values.unbind(), strict=True))
 
     def losses(
         self,
