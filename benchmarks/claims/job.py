@@ -9,12 +9,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from manifest import RUNS, Run
 from record import Row, append_rows, current, done, read_rows
-from runs import build_config, config_hash, image_folder
+from runs import build_config, config_hash, final_checkpoint, image_folder
 
 from poa_mm import cli
 
@@ -66,7 +67,9 @@ def train_and_measure(args: argparse.Namespace) -> None:
 def results(args: argparse.Namespace, run: Run, cfg: 'Config', config: str) -> Iterator[Row]:
     """Train, measure, and yield all numbers of the run."""
     start, resumed = time.monotonic(), Path(cfg.work_dir).exists()
-    found = {('', 'gflop'): gflop(cfg)} if run.steps else {}
+    found = {('', 'gflop'): gflop(cfg)} if run.steps and not run.teacher else {}
+    if run.teacher:
+        train_teacher(run.teacher, args)
     checkpoint = train(cfg) if run.steps else None
     found |= dict(measure(cfg, run, checkpoint, args.seed))
     if not resumed:  # else this process has seen a part of it
@@ -76,11 +79,11 @@ def results(args: argparse.Namespace, run: Run, cfg: 'Config', config: str) -> I
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[bool]:
-    """Hold a file locked; tell whether it was free."""
+def locked(path: Path, wait: bool = False) -> Iterator[bool]:
+    """Hold a file locked; tell whether it was free, or wait until it is."""
     with path.open('a') as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             yield False
         else:
@@ -89,7 +92,7 @@ def locked(path: Path) -> Iterator[bool]:
 
 def with_steps(run: Run, steps: int | None) -> Run:
     """Return the run with another length, unless it is of random weights."""
-    return Run(run.changes, run.networks, steps) if steps and run.steps else run
+    return replace(run, steps=steps) if steps and run.steps else run
 
 
 def train(cfg: 'Config') -> Path:
@@ -101,6 +104,16 @@ def train(cfg: 'Config') -> Path:
         launch.set_resume(cfg, 'auto')
         launch.build_runner(cfg).train()
     return final
+
+
+def train_teacher(name: str, args: argparse.Namespace) -> None:
+    """Train the run that teaches, unless its checkpoint is there; its record stays as it is."""
+    images = image_folder()
+    folder = final_checkpoint(name, args.seed, images, args.folder).parent
+    cfg = build_config(RUNS[name], args.seed, images, args.folder)
+    cfg.work_dir = str(folder)
+    with locked(Path(f'{folder}.lock'), wait=True):
+        train(cfg)
 
 
 def gflop(cfg: 'Config') -> float:

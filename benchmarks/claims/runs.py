@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from manifest import Run
+from manifest import RUNS, Run
 
 from poa_mm.files import check_folder, replaced
 
@@ -23,6 +23,8 @@ DECISIVE = (
     *('train_cfg', 'custom_hooks', 'knn_train_dataset', 'knn_test_dataset'),
 )
 PLACES = ('data_root', 'subset')  # differ between machines
+QUEUE = 4096  # features for SEED: less than half of the images, as its 65,536 of ImageNet's
+OF_POA = ('POAHook', 'CollapseHook')
 SAVED = 5  # times in a run
 LETTERS = 12  # of a hash, as a short commit
 
@@ -98,13 +100,37 @@ def build_config(run: Run, seed: int, images: Path, folder: Path) -> 'Config':
     ):
         changes |= {f'{data}.data_root': str(images), f'{data}.subset': lists[half]}
     merge_options(cfg, changes)
+    if run.teacher:
+        _distil(cfg, final_checkpoint(run.teacher, seed, images, folder))
     return cfg
+
+
+def final_checkpoint(name: str, seed: int, images: Path, folder: Path) -> Path:
+    """Return where the run of a name and a seed saves what it ends with."""
+    run = RUNS[name]
+    config = config_hash(build_config(run, seed, images, folder))
+    return folder / f'{name}-seed{seed}-{config}' / f'iter_{run.steps}.pth'
+
+
+def _distil(cfg: 'Config', teacher: Path) -> None:
+    """Turn a run of one network alone into one of SEED."""
+    cfg.model = {
+        'type': 'SEED',
+        'backbone': cfg.model.backbone,
+        'teacher': {'type': 'FrozenTeacher', 'checkpoint': f'subnet://largest@{teacher}'},
+        'queue_size': QUEUE,
+    }
+    cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook.type not in OF_POA]
+    cfg.train_dataloader.dataset.pipeline[0].num_local = 0  # SEED uses no local crops
 
 
 def config_hash(cfg: 'Config') -> str:
     """Hash what decides the result of a run, without the seed and places on this machine."""
     plain = {name: _without_places(cfg.to_dict()[name]) for name in DECISIVE}
     plain['model'].get('sampler', {}).pop('seed', None)
+    teacher = plain['model'].get('teacher')
+    if teacher:  # its folder is named after the hash of its config
+        teacher['checkpoint'] = Path(teacher['checkpoint']).parent.name.rsplit('-', 1)[-1]
     text = json.dumps(plain, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:LETTERS]
 

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from dataclasses import replace
 from importlib import import_module
 from types import SimpleNamespace
 
@@ -60,7 +61,9 @@ def test_every_run_builds_and_every_claim_names_runs_and_networks(folder):
     hashes = set()
     for name, one in manifest.RUNS.items():
         cfg = runs.build_config(one, 0, runs.image_folder(), folder)
-        space = build_model(cfg.model).backbone.space
+        # The teacher of SEED has no checkpoint yet: see test_seed_learns_from_a_run_that_it_trains.
+        built = build_model(cfg.model.backbone if one.teacher else cfg.model)
+        space = built.space if one.teacher else built.backbone.space
         assert all(space[network] in space for network in one.networks), name
         assert cfg.train_cfg.max_iters == cfg.param_scheduler[-1].end
         hashes.add((runs.config_hash(cfg), one.steps > 0))
@@ -165,6 +168,20 @@ def test_a_killed_run_goes_on_to_the_same_numbers(
     assert len(steps) == 2  # the initialisation and the second step
     rows = record.read_rows(other / 'r.csv')
     assert rows == [one for one in whole if one.metric != 'minutes']
+
+
+def test_seed_learns_from_a_run_that_it_trains(folder, jobs_in_this_process, monkeypatch):
+    short = {name: replace(manifest.RUNS[name], steps=1) for name in ('dinov2', 'seed-smallest')}
+    for name, one in short.items():
+        monkeypatch.setitem(manifest.RUNS, name, one)
+    assert call(folder, '--runs', 'seed-smallest', '--seeds', '0', '--steps', '1') is None
+    assert len(list(folder.glob('dinov2-seed0-*/iter_1.pth'))) == 1
+    rows = record.read_rows(folder / 'r.csv')
+    assert [(one.run, one.network, one.metric) for one in rows] == [
+        ('seed-smallest', 'w32-d2', 'cls'),
+        ('seed-smallest', 'w32-d2', 'mean'),
+        ('seed-smallest', '', 'minutes'),
+    ]
 
 
 def test_what_the_record_has_of_other_configs_or_images_is_stale(folder, capsys):
