@@ -136,26 +136,35 @@ def expected_step_cost(model: SelfDistillation, batch: Batch) -> StepCost:
     """
     if model.sampler is None:
         return step_cost(model, batch)
-    space = model.backbone.space
-    traced = spanning_subnets(space)
+    space, shares = model.backbone.space, model.sampler.probabilities()
+    traced = traced_subnets(list(shares), space)
     costs = [step_cost(model, batch, subnet) for subnet in traced]
     features = np.stack([_features(subnet, space) for subnet in traced])
     law = np.linalg.lstsq(features, [cost.flops for cost in costs], rcond=None)[0]
-    mean = sum(
-        chance * _features(subnet, space)
-        for subnet, chance in model.sampler.probabilities().items()
-    )
+    mean = sum(share * _features(subnet, space) for subnet, share in shares.items())
     return StepCost(float(law @ mean), max(cost.activation_bytes for cost in costs))
 
 
-def spanning_subnets(space: SearchSpace) -> list[Subnet]:
-    """Choose sub-networks from whose costs those of all others follow, the largest among them."""
-    chosen: list[Subnet] = []
-    for subnet in (space.largest, *space):
+def traced_subnets(drawn: Sequence[Subnet], space: SearchSpace) -> list[Subnet]:
+    """Choose sub-networks from whose costs those of all others follow.
+
+    Among them are all that are within no other one: one of these has the highest peak.
+    """
+    chosen = [one for one in drawn if not any(_within(one, other) for other in drawn)]
+    rank = np.linalg.matrix_rank(np.stack([_features(one, space) for one in chosen]))
+    for subnet in drawn:
         rows = np.stack([_features(one, space) for one in (*chosen, subnet)])
-        if np.linalg.matrix_rank(rows) > len(chosen):
+        if np.linalg.matrix_rank(rows) > rank:
             chosen.append(subnet)
+            rank += 1
     return chosen
+
+
+def _within(subnet: Subnet, other: Subnet) -> bool:
+    """Tell whether one sub-network is a part of another one."""
+    depths = zip(subnet.stage_depths, other.stage_depths, strict=True)
+    smaller = subnet.width <= other.width and all(mine <= theirs for mine, theirs in depths)
+    return smaller and subnet != other
 
 
 def _features(subnet: Subnet, space: SearchSpace) -> np.ndarray:

@@ -17,8 +17,8 @@ from poa_mm.selection.step_cost import (
     batch_of,
     expected_step_cost,
     model_on_meta,
-    spanning_subnets,
     step_cost,
+    traced_subnets,
 )
 
 SIDE = {'vit': 16, 'resnet': 64, 'swin': 64}
@@ -95,11 +95,13 @@ def test_the_mean_over_all_sub_networks(family, changes, intact_drawn):
     space = model.backbone.space
     drawn = [subnet for subnet in space if intact_drawn or subnet != space.intact]
     weights = [space.weight(subnet) for subnet in drawn]
+    costs = [step_cost(model, batch(family), subnet) for subnet in drawn]
     expected = sum(
-        weight / sum(weights) * step_cost(model, batch(family), subnet).flops
-        for subnet, weight in zip(drawn, weights, strict=True)
+        weight / sum(weights) * cost.flops for cost, weight in zip(costs, weights, strict=True)
     )
-    assert expected_step_cost(model, batch(family)).flops == pytest.approx(expected, rel=1e-9)
+    found = expected_step_cost(model, batch(family))
+    assert found.flops == pytest.approx(expected, rel=1e-9)
+    assert found.activation_bytes == max(cost.activation_bytes for cost in costs)
 
 
 def test_the_mean_of_a_shuffled_pass_is_that_of_its_steps():
@@ -135,14 +137,15 @@ def test_one_network_has_no_elastic_student():
     assert alone.flops < expected_step_cost(model_on_meta(cfg), batch('vit')).flops
 
 
-def test_sub_networks_that_span_the_others():
+def test_sub_networks_that_are_traced():
     """Three widths times a constant and the depth, or those of the two stages that differ."""
     space = model_on_meta(load_config('pretrain/poa_resnet-152.py')).backbone.space
-    assert len(spanning_subnets(space)) == 3 * 3
+    assert len(traced_subnets(space.candidates, space)) == 3 * 3
     space = model_on_meta(config('vit')).backbone.space
-    spanning = spanning_subnets(space)
-    assert len(spanning) == 3 * 2
-    assert space.largest in spanning
+    traced = traced_subnets(space.candidates, space)
+    assert len(traced) == 3 * 2
+    assert {str(subnet) for subnet in traced[:2]} == {'w24-d4', 'w32-d3'}  # in no other one
+    assert traced_subnets(tuple(space), space)[0] == space.largest
 
 
 def test_crops_are_those_of_the_config():
