@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from poa_mm.evaluation import Measured, Network
     from poa_mm.evaluation.pictures.shown_images import ShownImage
 
-NEAR = 'nearest neighbours of an image, for networks of several sizes'
+NEAR = 'nearest neighbours of an image, for several sub-networks'
 ATTRACTED = 'images and patches near prototypes of the projection head'
 POSITIVE = ('image_size', 'max_images', 'pairs', 'k', 'number', 'top', 'batch_size')
 MATCHES = 'patches of two images that match'
@@ -33,6 +33,7 @@ INPUTS = {
 }
 SUFFIXES = ('.png', '.svg', '.pdf')
 NO_ATTENTION = 'attends to no whole image that could be watched: drawn is the PCA of its patches'
+INSTEAD = 'Principal components of patches, for want of attention to the whole image'
 EPILOG = 'KIND --help tells the options of a kind; all have --out, --overwrite, --traceback.'
 
 
@@ -126,8 +127,7 @@ def add_images(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Draw."""
-    args = parse_args(argv)
-    return cli.run(visualize, args)
+    return cli.run(visualize, parse_args(argv))
 
 
 def visualize(args: argparse.Namespace) -> None:
@@ -172,6 +172,8 @@ def attention(args: argparse.Namespace) -> None:
     colour (Fig. 8), and each head has a map (Fig. 9). Networks without such attention (Swin,
     ResNet, exports) get the principal components of their patches in its place.
     """
+    from rich.progress import track
+
     from poa_mm.evaluation.pictures import command_line as shared
     from poa_mm.evaluation.pictures.watched_attention import watched_tokens
     from poa_mm.visualization.attention import AttentionMap, plot_attention
@@ -179,12 +181,12 @@ def attention(args: argparse.Namespace) -> None:
     measured, networks = shared.open_chosen(args)
     images = shared.read_images(args.images, shared.open_frame(args, measured), args.max_images)
     maps = []
-    for image in images:
+    for image in track(images, 'attention', transient=True):
         for network in networks:
             tokens, weights = watched_tokens(measured, network, image.inputs)
             if weights is None:
                 print(f'note: {network.name} {NO_ATTENTION}', file=sys.stderr)
-                colour_patches(args, measured, networks, images, title=NO_ATTENTION)
+                colour_patches(args, measured, networks, images, title=INSTEAD)
                 return
             grid = weights[0].unflatten(1, tokens.grid).cpu().numpy()
             maps.append(AttentionMap(image.name, network.name, image.pixels, grid))
@@ -220,13 +222,15 @@ def colour_patches(
     title: str = 'Principal components of patch tokens as red, green and blue',
 ) -> None:
     """Draw the patches of images in colours, a column for each network."""
+    from rich.progress import track
+
     from poa_mm.evaluation.pictures import command_line as shared
     from poa_mm.visualization.patch_pca import patch_colours, plot_patch_colours
 
     found = {}
     for network in networks:
         grids = []
-        for image in images:
+        for image in track(images, network.name, transient=True):
             ((_, tokens),) = measured.tokens(image.inputs, [network])
             grids.append(tokens.patches[0].unflatten(0, tokens.grid).float().cpu().numpy())
         found[network.name] = patch_colours(grids, foreground)
@@ -277,8 +281,7 @@ def neighbours(args: argparse.Namespace) -> None:
 
     (query,) = args.images
     measured, networks = shared.open_chosen(args)
-    folder = Folder.open(args.folder)
-    about = (query, folder, args.k, args.batch_size, args.workers)
+    about = (query, Folder.open(args.folder), args.k, args.batch_size, args.workers)
     found, reasons = find_neighbours(measured, networks, *about)
     shared.tell_left_out(reasons)
     rows = gallery_of_neighbours(measured, networks, query, found)

@@ -13,7 +13,8 @@ __all__ = ['PatchColours', 'foreground_patches', 'patch_colours', 'plot_patch_co
 
 COMPONENTS = 3  # red, green and blue
 TAILS = (1, 99)  # percentiles that are the ends of a colour, so that single patches do not set them
-PANEL = 1.9  # inches
+PANEL = 1.9  # inches, at least
+NARROWEST = 5  # picture, which has room for a title
 
 
 @dataclass(frozen=True)
@@ -134,10 +135,11 @@ def plot_patch_colours(
     """
     if not images or not networks:
         raise ValueError('there are no colours of patches to draw')
-    heights = [PANEL * pixels.shape[0] / pixels.shape[1] for _, pixels in images]
     columns = 1 + len(networks)
+    panel = max(PANEL, NARROWEST / columns)
+    heights = [panel * pixels.shape[0] / pixels.shape[1] for _, pixels in images]
     figure = Figure(
-        figsize=(max(columns * (PANEL + 0.1), 5), sum(heights) + 0.2 * len(images) + 0.9),
+        figsize=(columns * (panel + 0.1), sum(heights) + 0.2 * len(images) + 0.9),
         dpi=100,
         layout='constrained',
     )

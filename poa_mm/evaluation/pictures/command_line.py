@@ -10,6 +10,7 @@ import numpy as np
 from poa_mm.evaluation import command_line
 from poa_mm.evaluation.networks.measured import Measured, Network
 from poa_mm.evaluation.pictures.shown_images import Frame, ShownImage, image_paths, shown_images
+from poa_mm.evaluation.what import is_timm_name
 from poa_mm.files import replaced
 
 __all__ = [
@@ -60,7 +61,9 @@ def tell_left_out(reasons: Sequence[str]) -> None:
 
 
 def about(args: argparse.Namespace, networks: Sequence[Network]) -> str:
-    """Name the checkpoint and its networks, for titles."""
+    """Name the checkpoint and its networks, for titles; of a model of timm, which weights."""
+    if is_timm_name(args.what):
+        return f'{args.what}, weights: {args.timm_weights}'
     names = ', '.join(
         f'{network.name} ({network.known_as})' if network.known_as else network.name
         for network in networks
