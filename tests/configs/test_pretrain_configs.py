@@ -154,5 +154,7 @@ def test_the_metafile_states_what_the_configs_build():
         told = model['Metadata']
         assert told['Parameters'] == net.num_params()
         assert told['Sub-networks'] == len(net.space)
-        assert told['Epochs'] * cfg.custom_hooks[0].epoch_length == cfg.train_cfg.max_iters
+        # Not of POAHook where the teacher is frozen.
+        epoch = cfg.custom_hooks[0].get('epoch_length') or cfg.epoch_length
+        assert told['Epochs'] * epoch == cfg.train_cfg.max_iters
         assert told['Batch Size'] == cfg.auto_scale_lr.base_batch_size
