@@ -32,7 +32,7 @@ class POAV2(SelfDistillation):
         backbone: Config of an elastic backbone.
         head: Config of the projection heads; ``in_features`` defaults to the backbone's width.
         sampler: Arguments of :class:`~poa_mm.elastic.SubnetSampler` other than the space. Its
-            ``seed`` also seeds the masks.
+            ``seed`` also seeds the masks, unless ``mask_seed`` is given.
         **settings: The other arguments of :class:`SelfDistillation`.
 
     Raises:
@@ -46,7 +46,7 @@ class POAV2(SelfDistillation):
         self, backbone: dict, head: dict, sampler: dict | None = None, **settings: Any
     ) -> None:
         sampler = {'with_intact': True, **(sampler or {})}
-        super().__init__(backbone, head, mask_seed=sampler.get('seed', 0), **settings)
+        super().__init__(backbone, head, **{'mask_seed': sampler.get('seed', 0), **settings})
         self.sampler = SubnetSampler(self.backbone.space, **sampler)
 
     def run_branches(self, batch: Batch) -> tuple[Terms, Tensor]:

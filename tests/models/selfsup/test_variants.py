@@ -103,6 +103,15 @@ def test_the_intact_network_is_drawn_unless_it_is_left_out(name):
     assert drawn == set(model.backbone.space.candidates)
 
 
+def test_masks_follow_the_sampler_s_seed_or_one_of_their_own():
+    masks = [
+        build('POAV2', **changes).block_masks(8, (4, 4), step=0)
+        for changes in ({'sampler': {'seed': 3}}, {'mask_seed': 3}, {})
+    ]
+    assert torch.equal(masks[0], masks[1])
+    assert not torch.equal(masks[0], masks[2])
+
+
 def test_every_teacher_has_running_means_of_its_own():
     """Under DINO's centering the two teachers of V3 are centred by the mean of each."""
     model = build('POAV3', centering='centering')
