@@ -139,7 +139,7 @@ def plot_patch_colours(
     panel = max(PANEL, NARROWEST / columns)
     heights = [panel * pixels.shape[0] / pixels.shape[1] for _, pixels in images]
     figure = Figure(
-        figsize=(columns * (panel + 0.1), sum(heights) + 0.2 * len(images) + 0.9),
+        figsize=(columns * (panel + 0.1), sum(heights) + 0.3 * len(images) + 1.1),
         dpi=100,
         layout='constrained',
     )
