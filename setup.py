@@ -32,10 +32,17 @@ EXPORT = [
     'onnxscript>=0.6',
     'timm>=1.0.31',
 ]
+REPORT = [
+    'jinja2>=3.1',
+    'plotly>=6.0',
+    'pyarrow>=17.0',
+]
 TEST = [
     *EXPORT,
+    *REPORT,
     'hypothesis>=6.100',
     'mypy>=1.11',
+    'playwright>=1.45',
     'pytest>=8.0',
     'pytest-timeout>=2.3',
     'pytest-xdist>=3.7',
@@ -50,7 +57,11 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['poa_mm', 'poa_mm.*']),
-    package_data={'poa_mm': ['py.typed'], '': ['*.pyi']},  # lazy_loader reads the stubs
+    package_data={
+        'poa_mm': ['py.typed'],
+        '': ['*.pyi'],  # lazy_loader reads the stubs
+        'poa_mm.report': ['page.*'],
+    },
     python_requires='>=3.10',
     install_requires=[
         'lazy_loader>=0.4',
@@ -66,7 +77,13 @@ setup(
         'torch>=2.7',
         'torchvision>=0.22',
     ],
-    extras_require={'onedl': ONEDL, 'openmmlab': OPENMMLAB, 'export': EXPORT, 'test': TEST},
+    extras_require={
+        'onedl': ONEDL,
+        'openmmlab': OPENMMLAB,
+        'export': EXPORT,
+        'report': REPORT,
+        'test': TEST,
+    },
     classifiers=[
         'License :: OSI Approved :: Apache Software License',
         'Programming Language :: Python :: 3',

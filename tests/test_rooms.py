@@ -20,6 +20,7 @@ FLOORS = (
     {'engine', 'selection'},
     {'classification', 'detection', 'export', 'segmentation'},
     {'evaluation'},  # of exports as well
+    {'report'},
     {'registration'},  # which wires all of them
     {'__init__'},
 )

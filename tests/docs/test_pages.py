@@ -28,6 +28,7 @@ LONG_WALK = (
     'docs/export.md',
     'docs/new_family.md',
     'docs/visualization.md',
+    'docs/report.md',
     'configs/pretrain/README.md',
 )
 ELSEWHERE = ('docs/troubleshooting.md',)  # test_troubleshooting.py makes its mistakes

@@ -81,6 +81,8 @@ WRONG = {
     ('pick_subnet.py', 'there.pth', '--accuracy', 'none.csv'): 'no CSV file at none.csv',
     ('pretrain_cost.py', 'none.py'): 'no config at none.py',
     ('profile_subnets.py', 'none.py'): 'no config at none.py',
+    ('report.py', 'none.pth'): 'no checkpoint at none.pth',
+    ('report.py', 'there.pth', '--run', 'none'): 'there is no work dir none',
     ('seg_linear_sweep.py', 'none.py'): 'no config at none.py',
     ('test.py', 'none.py', 'there.pth'): 'no config at none.py',
     ('test.py', 'there.py', 'none.pth'): 'no checkpoint at none.pth',
