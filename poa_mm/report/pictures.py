@@ -6,14 +6,23 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+from poa_mm.cli import beside
 from poa_mm.errors import InputError
 from poa_mm.report.own_images import Tile, data_url
 
-__all__ = ['picture_files', 'small_picture']
+__all__ = ['beside_checkpoint', 'picture_files', 'small_picture']
 
+# Of tools/visualize.py, in the order of the page.
+KINDS = ('attention', 'pca', 'correspondences', 'prototypes', 'neighbours')
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.webp')
 WIDTH = 1100  # pixels
 QUALITY = 82  # of WebP
+
+
+def beside_checkpoint(checkpoint: Path) -> list[Path]:
+    """List what ``tools/visualize.py`` has drawn of a checkpoint, where it does by default."""
+    paths = (beside(checkpoint, kind, '.png') for kind in KINDS)
+    return [path for path in paths if path.is_file()]
 
 
 def picture_files(paths: Sequence[Path]) -> list[Path]:

@@ -30,7 +30,7 @@ from poa_mm.report.own_images import (
 )
 from poa_mm.report.packages import EMBEDDINGS, PAGE, check_packages
 from poa_mm.report.page import LIMIT, Page, render
-from poa_mm.report.pictures import picture_files, small_picture
+from poa_mm.report.pictures import beside_checkpoint, picture_files, small_picture
 from poa_mm.report.run import RunLog, read_run
 from poa_mm.report.scores import Scores, find_results, scores_of
 from poa_mm.selection.pick_inputs import profile_from_csv
@@ -53,7 +53,8 @@ class Sources:
         profile: Table of ``tools/profile_subnets.py``, for latencies; by default the one beside
             the checkpoint, if any.
         run: Work dir of the training run; by default the checkpoint's folder.
-        pictures: Images to show, or folders with some.
+        pictures: Images to show, or folders with some; by default those that
+            ``tools/visualize.py`` has drawn beside the checkpoint.
         embeddings: File to write features of the images into, ``*.parquet``.
         device: Where to compute; by default the CPU.
         workers: Processes that read images.
@@ -133,7 +134,7 @@ def _page(path: Path, backbone: ElasticBackbone, sources: Sources) -> Page:
         config=Config(dict(config)).pretty_text if config else '',
         conditions=next(iter(conditions), ''),
         gallery=_gallery(backbone, points, preprocessing, sources),
-        pictures=_pictures(sources),
+        pictures=_pictures(path, sources),
         missing=_missing(path),
     )
 
@@ -191,8 +192,9 @@ def _gallery(
     return make_gallery(features, points, folder) if total > 1 else None
 
 
-def _pictures(sources: Sources) -> list[Tile]:
-    return [small_picture(path) for path in picture_files(sources.pictures)]
+def _pictures(path: Path, sources: Sources) -> list[Tile]:
+    paths = sources.pictures or beside_checkpoint(path)
+    return [small_picture(one) for one in picture_files(paths)]
 
 
 def _command(path: Path, point: NetworkPoint) -> str:
@@ -211,5 +213,6 @@ def _missing(path: Path) -> dict[str, str]:
         'curves': 'No k-NN accuracies were logged while training: add KnnMonitorHook to the '
         "config's custom_hooks.",
         'gallery': 'No images: give --data a folder with two or more.',
-        'pictures': 'None: give --pictures files or folders, such as of attention maps.',
+        'pictures': f'None: run python tools/visualize.py attention {checkpoint} FOLDER, also '
+        'with pca or prototypes, or give --pictures.',
     }

@@ -56,7 +56,7 @@ def report_of(folder):
     data = ['--train-data', str(images), '--test-data', str(images)]
     options = ['--workers', '0', '--k', '10', '20', '--device', 'cpu']
     assert knn.main([str(checkpoint), *data, *options]) == 0
-    picture = folder / 'attention_map.png'
+    picture = folder / 'attention_iter_1.png'  # as tools/visualize.py names it
     Image.new('RGB', (40, 30), 'teal').save(picture)
     kept = {}
     original = writing.sized_features
@@ -67,7 +67,7 @@ def report_of(folder):
 
     writing.sized_features = keep
     try:
-        sources = Sources(images, pictures=[picture], embeddings=folder / 'e.parquet')
+        sources = Sources(images, embeddings=folder / 'e.parquet')
         write_report(checkpoint, folder / 'report.html', sources)
     finally:
         writing.sized_features = original

@@ -72,6 +72,7 @@ def test_nothing_is_loaded_and_all_is_escaped(written):
     assert tags.names.count('script') == 3
     assert not {'b', 'i'} & set(tags.names)  # which are in the config and in a class name
     assert any('<i>cat & dog' in part for part in tags.texts)
+    assert 'attention iter 1' in tags.texts  # drawn beside the checkpoint
     assert any(ESCAPED in part for part in tags.texts)
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)[1]
     assert policy.startswith('default-src &#39;none&#39;; script-src &#39;sha256-')
