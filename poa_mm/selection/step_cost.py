@@ -12,7 +12,7 @@ from poa_mm.datasets import MultiCrop
 from poa_mm.elastic import SearchSpace, Subnet
 from poa_mm.models.losses import NUM_GLOBAL
 from poa_mm.models.selfsup import SelfDistillation
-from poa_mm.registry import TRANSFORMS
+from poa_mm.registry import MODELS, TRANSFORMS
 from poa_mm.selection.cost_trace import FusedAttention, Tracer
 
 __all__ = ['Batch', 'StepCost', 'batch_of', 'expected_step_cost', 'model_on_meta', 'step_cost']
@@ -87,10 +87,12 @@ def model_on_meta(cfg: Config, **changes: Any) -> SelfDistillation:
     Raises:
         ValueError: It does not pre-train.
     """
+    # Before it is built: SEED would open its teacher first.
+    kind = MODELS.get(cfg.model.type)
+    if kind is not None and not issubclass(kind, SelfDistillation):
+        raise ValueError(f'{cfg.filename} trains a {kind.__name__}, not by POA or a variant of it')
     model = build_on_meta({**cfg.model, **changes})
-    if not isinstance(model, SelfDistillation):
-        name = type(model).__name__
-        raise ValueError(f'{cfg.filename} trains a {name}, not by POA or a variant of it')
+    assert isinstance(model, SelfDistillation)
     return model.train()
 
 

@@ -180,3 +180,8 @@ def test_the_paper_s_run():
     assert found == pytest.approx(one, rel=1e-3)
     found = step_cost(model_on_meta(cfg), seen, 'vit-s').flops
     assert found == pytest.approx(one + students[384, 12], rel=1e-3)
+
+
+def test_seed_is_refused_before_it_opens_its_teacher():
+    with pytest.raises(ValueError, match=r'trains a SEED, not by POA'):
+        model_on_meta(load_config('pretrain/baselines/seed_vit-s.py'))
