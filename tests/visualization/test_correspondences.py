@@ -36,7 +36,9 @@ def test_pairs_are_those_of_plain_loops(seed, first, second, count):
     pairs, similarity = mutual_matches(one.astype(np.float32), other.astype(np.float32), count)
     expected = plainly(one, other, count)
     assert pairs.tolist() == [[i, j] for i, j, _ in expected]
-    np.testing.assert_allclose(similarity, [value for *_, value in expected], rtol=1e-5)
+    values = [value for *_, value in expected]
+    # Cosines near zero are differences of numbers near one, in float32.
+    np.testing.assert_allclose(similarity, values, rtol=1e-5, atol=1e-6)
 
 
 def test_an_image_matches_itself():
