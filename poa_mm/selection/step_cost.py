@@ -88,9 +88,10 @@ def model_on_meta(cfg: Config, **changes: Any) -> SelfDistillation:
         ValueError: It does not pre-train.
     """
     # Before it is built: SEED would open its teacher first.
-    kind = MODELS.get(cfg.model.type)
-    if kind is not None and not issubclass(kind, SelfDistillation):
-        raise ValueError(f'{cfg.filename} trains a {kind.__name__}, not by POA or a variant of it')
+    named = cfg.get('model', {}).get('type')
+    kind = MODELS.get(named) if isinstance(named, str) else named
+    if not isinstance(kind, type) or not issubclass(kind, SelfDistillation):
+        raise ValueError(f'{cfg.filename} trains {named or "nothing"}, not POA or a variant of it')
     model = build_on_meta({**cfg.model, **changes})
     assert isinstance(model, SelfDistillation)
     return model.train()

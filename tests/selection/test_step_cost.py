@@ -182,6 +182,14 @@ def test_the_paper_s_run():
     assert found == pytest.approx(one + students[384, 12], rel=1e-3)
 
 
-def test_seed_is_refused_before_it_opens_its_teacher():
-    with pytest.raises(ValueError, match=r'trains a SEED, not by POA'):
-        model_on_meta(load_config('pretrain/baselines/seed_vit-s.py'))
+@pytest.mark.parametrize(
+    ('config', 'named'),
+    [
+        ('pretrain/baselines/seed_vit-s.py', 'SEED'),  # refused before it opens its teacher
+        ('det/cascade_poa_vit-s.py', 'CascadeRCNN'),  # of a library that is not asked for it
+        ('_base_/schedule_poa.py', 'nothing'),
+    ],
+)
+def test_configs_that_do_not_pre_train_by_poa_are_refused(config, named):
+    with pytest.raises(ValueError, match=rf'trains {named}, not POA'):
+        model_on_meta(load_config(config))
