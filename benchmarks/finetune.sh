@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fine-tuning against training from scratch, with all, 10 % and 1 % of the labels of ten classes of
 # Tiny-ImageNet, and the smallest sub-network taught by the fine-tuned largest one; three seeds.
-# Half an hour of a CPU core.
+# Half an hour of a CPU core. Ends with the table of configs/cls/README.md.
 # TINY_IMAGENET names the folder of the images, SUPERNET a checkpoint of
 # configs/pretrain/poa_vit-tiny_tiny-imagenet.py. Writes below the folder given; a run that was
 # interrupted starts anew, finished ones are kept. SEEDS=0 in one shell and SEEDS=1 in another share
@@ -17,8 +17,9 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 
 for split in train val; do
     mkdir -p "$OUT/images/$split"
-    find "$(realpath "$TINY_IMAGENET/$split")" -mindepth 1 -maxdepth 1 -type d | sort | head -n 10 |
-        xargs -I{} ln -sfn {} "$OUT/images/$split"
+    for class in $(ls "$TINY_IMAGENET/$split" | head -n 10); do
+        ln -sfn "$(realpath "$TINY_IMAGENET/$split/$class")" "$OUT/images/$split/$class"
+    done
 done
 for percent in 1 10 100; do
     [ -e "$OUT/$percent.txt" ] || "$PYTHON" tools/make_subset.py "$OUT/images/train" \
@@ -29,6 +30,7 @@ done
 train() {
     [ ! -e "$OUT/$1/done" ] || return 0
     rm -rf "${OUT:?}/$1"
+    mkdir -p "$OUT/$1"
     "$PYTHON" tools/train.py "$CONFIG" --work-dir "$OUT/$1" --cfg-options \
         randomness.seed="$SEED" \
         train_dataloader.dataset.data_root="$OUT/images" \
@@ -59,3 +61,5 @@ for SEED in ${SEEDS:-0 1 2}; do
             model.teacher="$(echo "$OUT/fine-tuned-largest-$run"/best_*.pth)"
     done
 done
+
+"$PYTHON" benchmarks/finetune_table.py "$OUT"
